@@ -1,0 +1,113 @@
+"""Services and months: the two coordinates of every trip file.
+
+TLC publishes one file a service and month, about two months after the month ends.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from nyc_taxi.errors import SettingsError
+
+PUBLICATION_LAG_MONTHS = 2
+"""TLC's trip record page: data is published monthly, with a two-month delay."""
+
+
+class Service(StrEnum):
+    """A kind of for-hire service, each with its own files."""
+
+    YELLOW = "yellow"
+    GREEN = "green"
+    FHV = "fhv"
+    FHVHV = "fhvhv"
+
+    @classmethod
+    def parse(cls, text: str) -> Service:
+        """Read a service's name; raises SettingsError that lists the names."""
+        try:
+            return cls(str(text).strip().lower())
+        except ValueError:
+            names = ", ".join(cls)
+            raise SettingsError(f"service {text!r} is not known: use one of {names}.") from None
+
+    @property
+    def first_month(self) -> Month:
+        """The first month TLC ever published of this service."""
+        return Month.parse(_FIRST[self])
+
+
+_FIRST = {
+    Service.YELLOW: "2009-01",
+    Service.GREEN: "2013-08",
+    Service.FHV: "2015-01",
+    Service.FHVHV: "2019-02",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Month:
+    """A calendar month; printed as `2020-04`."""
+
+    year: int
+    number: int
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.number <= 12 and 2000 <= self.year <= 2999):
+            raise SettingsError(f"month {self.year}-{self.number} does not exist: write it as 2020-04.")
+
+    @classmethod
+    def parse(cls, text: str | Month) -> Month:
+        """Read `2020-04` (or `2020-04-01`); raises SettingsError otherwise."""
+        if isinstance(text, Month):
+            return text
+        match = re.fullmatch(r"\s*(\d{4})-(\d{2})(?:-\d{2})?\s*", str(text))
+        if not match:
+            raise SettingsError(f"month {text!r} is not a month: write it as 2020-04.")
+        return cls(int(match[1]), int(match[2]))
+
+    @classmethod
+    def of(cls, day: dt.date) -> Month:
+        """The month a day lies in."""
+        return cls(day.year, day.month)
+
+    def __str__(self) -> str:
+        return f"{self.year:04d}-{self.number:02d}"
+
+    def __add__(self, months: int) -> Month:
+        index = self.year * 12 + self.number - 1 + months
+        return Month(index // 12, index % 12 + 1)
+
+    def __sub__(self, months: int) -> Month:
+        return self + -months
+
+    @property
+    def start(self) -> dt.datetime:
+        """The first moment of the month, naive New York time as in the files."""
+        return dt.datetime(self.year, self.number, 1)
+
+    @property
+    def end(self) -> dt.datetime:
+        """The first moment after the month."""
+        return (self + 1).start
+
+    @property
+    def first_day(self) -> dt.date:
+        """The month as a date: the value of the `month` column in every table."""
+        return self.start.date()
+
+
+def month_range(first: Month, last: Month) -> Iterator[Month]:
+    """Every month from `first` to `last`, both included; none when `last` is earlier."""
+    month = first
+    while month <= last:
+        yield month
+        month += 1
+
+
+def expected_last(today: dt.date) -> Month:
+    """The newest month TLC should have published by `today`."""
+    return Month.of(today) - PUBLICATION_LAG_MONTHS

@@ -1,0 +1,171 @@
+"""The canonical columns of each service: one place from which every other schema follows.
+
+`columns.yaml` is the data; this module reads it, finds a file's columns by name, and gives the
+Arrow schemas of the three kinds of rows a month has: trips, quarantine and quality. The database
+schemas made from them are in `nyc_taxi.schema.sql`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from nyc_taxi.errors import SchemaError
+from nyc_taxi.months import Month, Service
+
+SCHEMA_VERSION = 1
+"""Raised when a canonical column changes its type or meaning (not when one is added)."""
+
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),  # microseconds: what Postgres, BigQuery and DuckDB all hold
+    "strings": pa.list_(pa.string()),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A canonical column as one service has it."""
+
+    name: str
+    type: str
+    """Key of ARROW_TYPES."""
+    description: str
+    unit: str = ""
+    since: Month | None = None
+    names: tuple[str, ...] = ()
+    """Normalised names in files, the best first; the canonical name is always among them."""
+    required: bool = False
+    codes: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Old text (upper case) to today's code."""
+    meaning: dict[Any, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def arrow(self) -> pa.Field:
+        """The column as a nullable Arrow field."""
+        return pa.field(self.name, ARROW_TYPES[self.type])
+
+
+ADDRESS = (
+    Column("source_version", "string", "First 12 hex digits of the source file's SHA-256 (see the ledger)."),
+    Column("source_row", "int64", "Row number in the source file: 1 is the first row after the header."),
+)
+"""What makes any row findable in the file it came from."""
+
+VERDICT = (
+    Column("flags", "strings", "Names of the rules that found the trip odd; empty for most."),
+    Column("reversal_source_row", "int64", "source_row of the other half of a trip and its reversal."),
+)
+
+QUARANTINE = (
+    Column("source_version", "string", ADDRESS[0].description),
+    Column("source_row", "int64", ADDRESS[1].description),
+    Column("reasons", "strings", "Names of the rules that keep the row out of the trips; the first decides."),
+    Column("column_name", "string", "The column that could not be read, where that is the reason."),
+    Column("detail", "string", "What was wrong, in words."),
+    Column("raw", "string", "The row: its text for CSV, otherwise its columns as JSON."),
+)
+
+QUALITY = (
+    Column("measure", "string", "What was measured, such as quarantined, flagged, null_share, median or trips."),
+    Column("subject", "string", "What it was measured on: a rule, a column, a day; empty for the whole month."),
+    Column("value", "float64", "The figure; empty when there is none."),
+)
+
+
+@functools.cache
+def _catalogue() -> list[dict[str, Any]]:
+    text = resources.files("nyc_taxi.schema").joinpath("columns.yaml").read_text(encoding="utf-8")
+    columns: list[dict[str, Any]] = yaml.safe_load(text)["columns"]
+    return columns
+
+
+@functools.cache
+def service_columns(service: Service) -> tuple[Column, ...]:
+    """The canonical columns of a service's trips, in table order, without address and verdict."""
+    columns = []
+    for entry in _catalogue():
+        here = entry["services"].get(str(service))
+        if here is None:
+            continue
+        names = [entry["name"], *here.get("names", ())]
+        columns.append(
+            Column(
+                name=entry["name"],
+                type=entry["type"],
+                description=entry["description"],
+                unit=entry.get("unit", ""),
+                since=Month.parse(here["since"]),
+                names=tuple(dict.fromkeys(normalise(name) for name in names)),
+                required=str(service) in entry.get("required", ()),
+                codes={str(key): value for key, value in entry.get("codes", {}).items()},
+                meaning=entry.get("meaning", {}),
+            )
+        )
+    return tuple(columns)
+
+
+def trip_columns(service: Service) -> tuple[Column, ...]:
+    """All columns of a service's trips: canonical, address, verdict."""
+    return (*service_columns(service), *ADDRESS, *VERDICT)
+
+
+def arrow_schema(columns: tuple[Column, ...], extra: list[pa.Field] | None = None) -> pa.Schema:
+    """Arrow schema of some columns, with a file's unknown columns behind them."""
+    return pa.schema([*(column.arrow for column in columns), *(extra or [])])
+
+
+def normalise(name: str) -> str:
+    """A file's column name as it is compared: `' Lpep_dropoff datetime '` is `lpep_dropoff_datetime`."""
+    return re.sub(r"[^0-9a-z]+", "_", name.strip().lower()).strip("_")
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Which of a file's columns feeds which canonical column."""
+
+    columns: dict[str, tuple[str, ...]]
+    """Canonical name to the file's own names, the best first."""
+    unknown: dict[str, str]
+    """Snake_case name to the file's own name, for columns the schema does not know."""
+    absent: tuple[str, ...]
+    """Canonical columns that the file does not have."""
+
+
+def map_header(service: Service, header: list[str], file: str) -> Mapping:
+    """Find a file's columns by name; raises SchemaError naming a missing or doubled column."""
+    by_name: dict[str, str] = {}
+    for own in header:
+        key = normalise(own)
+        if not key:
+            continue
+        if key in by_name:
+            raise SchemaError(f"{file}: the header has the column {own.strip()!r} twice.")
+        by_name[key] = own
+    columns: dict[str, tuple[str, ...]] = {}
+    absent = []
+    for column in service_columns(service):
+        found = tuple(by_name.pop(name) for name in column.names if name in by_name)
+        if found:
+            columns[column.name] = found
+        elif column.required:
+            raise SchemaError(
+                f"{file}: the required column {column.name} is missing "
+                f"(looked for {', '.join(column.names)}); is this a {service} file?"
+            )
+        else:
+            absent.append(column.name)
+    reserved = {column.name for column in (*ADDRESS, *VERDICT)} | {"service", "month"}
+    unknown = {(f"{name}_in_file" if name in reserved else name): own for name, own in by_name.items()}
+    return Mapping(columns, unknown, tuple(absent))

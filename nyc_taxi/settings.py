@@ -1,0 +1,90 @@
+"""Settings: what the environment, `.env` and `io_config.yaml` say, typed.
+
+How the pipeline behaves comes from `TAXI_*` variables (this class); where it connects to comes
+from a profile of `io_config.yaml`, the file Mage's own blocks and UI use. Both are named, with a
+comment each, in `.env.example`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pydantic
+import yaml
+from dotenv import load_dotenv
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nyc_taxi.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder that holds `nyc_taxi`, `io_config.yaml` and `.env`."""
+
+
+class Settings(BaseSettings):
+    """Everything that is not a connection. Relative paths count from the project's folder."""
+
+    model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
+
+    workspace: Path = Path("workspace")
+    """Downloads, Parquet and stand-ins' data; shared by all steps of a run."""
+    rules: Path = Path("mage_project/rules.yaml")
+    """The rules that decide between trips and quarantine."""
+    io_config: Path = Path("io_config.yaml")
+    """Connections, one profile an environment."""
+    profile: str = "default"
+    """Which profile of io_config.yaml to use."""
+    source: str = "auto"
+    """Where months come from when a run does not say: auto, tlc, csv, sample, a folder, file or URL."""
+    tlc_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
+    """TLC's Parquet files."""
+    csv_url: str = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
+    """A mirror of TLC's CSV files of 2019-2021."""
+    destinations: str = "postgres"
+    """Comma-separated destinations when a run does not say."""
+    retries: int = pydantic.Field(default=5, ge=1, le=20)
+    """Attempts at anything transient."""
+    timeout: float = pydantic.Field(default=30.0, gt=0)
+    """Seconds to wait for a connection, and for the next byte of a download."""
+    max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
+    """Share of rows that may fail to parse before the whole file is refused."""
+    threads: int = pydantic.Field(default=min(os.cpu_count() or 1, 4), ge=1, le=64)
+    """Parallel parsers."""
+
+    @pydantic.field_validator("workspace", "rules", "io_config")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return PROJECT / path.expanduser()
+
+
+@functools.cache
+def settings() -> Settings:
+    """The process's settings; raises SettingsError that names the variable at fault."""
+    load_dotenv(PROJECT / ".env", override=False)
+    try:
+        return Settings()
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        name = "TAXI_" + str(first["loc"][0]).upper()
+        raise SettingsError(f"{name}={first.get('input')!r} makes no sense: {first['msg']}.") from None
+
+
+def profile() -> dict[str, Any]:
+    """The chosen profile of io_config.yaml, rendered as Mage renders it; empty values left out."""
+    config = settings()
+    try:
+        text = config.io_config.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{config.io_config}: cannot be read ({error.strerror}); set TAXI_IO_CONFIG.") from None
+    try:
+        rendered = jinja2.Template(text).render(env_var=os.getenv)
+        profiles = yaml.safe_load(rendered) or {}
+    except (jinja2.TemplateError, yaml.YAMLError) as error:
+        raise SettingsError(f"{config.io_config}: is not a valid template of YAML: {error}") from None
+    if config.profile not in profiles:
+        known = ", ".join(name for name in profiles if name != "version")
+        raise SettingsError(f"{config.io_config}: has no profile {config.profile!r} (TAXI_PROFILE); it has {known}.")
+    return {key: value for key, value in profiles[config.profile].items() if value not in (None, "", "None")}
