@@ -1,0 +1,189 @@
+"""The rules table: read, checked and made into SQL.
+
+A rule's place in the table is its bit in the verdict of a row, so that the verdict of a million
+rows is two columns of integers. Row rules are conditions in DuckDB's SQL; month rules (`repeats`,
+`reverses`) compare rows with each other and are found by a key first and exactly afterwards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import duckdb
+import pydantic
+import yaml
+
+from nyc_taxi.errors import RuleError
+from nyc_taxi.months import Month, Service
+from nyc_taxi.read import UNREADABLE
+from nyc_taxi.schema import arrow_schema, service_columns
+
+MAX_RULES = 62
+"""Bits of a signed 64-bit verdict that stay positive, less one."""
+
+
+class Reversal(pydantic.BaseModel):
+    """Which columns make a trip and its reversal: equal in `same`, opposite in `negated`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    same: list[str] = pydantic.Field(min_length=1)
+    negated: list[str] = pydantic.Field(min_length=1)
+
+
+class Rule(pydantic.BaseModel):
+    """One row of the table; see the head of `mage_project/rules.yaml` for the fields."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    name: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    action: Literal["quarantine", "flag"]
+    why: Annotated[str, pydantic.StringConstraints(min_length=1)]
+    services: list[Service] = list(Service)
+    on: bool = True
+    when: str | None = None
+    repeats: list[str] | None = None
+    reverses: Reversal | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> Rule:
+        kinds = [kind for kind in (self.when, self.repeats, self.reverses) if kind]
+        if len(kinds) != 1:
+            raise ValueError("needs exactly one of when, repeats and reverses")
+        return self
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules that are on for one service, in order; a rule's index is its bit."""
+
+    service: Service
+    rules: tuple[Rule, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a rule that matters to the service changes (not with comments or `why`)."""
+        plain = [rule.model_dump(mode="json", exclude={"why", "services", "on"}) for rule in self.rules]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def of(self, action: str) -> list[tuple[int, Rule]]:
+        """Rules with an action, each with its bit."""
+        return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.action == action]
+
+    def month_rules(self) -> list[tuple[int, Rule]]:
+        """Rules that compare rows with each other, each with its bit."""
+        return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.when is None]
+
+    def names(self, mask: int, action: str) -> list[str]:
+        """Names of the rules of an action that are set in a verdict."""
+        return [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
+
+    def verdict_sql(self, month: Month, unknown: Iterable[str] = ()) -> str:
+        """A SELECT over `batch`: `_reasons`, `_flags`, and `_key_<bit>` for each month rule.
+
+        `unknown` are columns of the file that the schema does not know: rows that differ in them
+        are not equal.
+
+        A key is NULL for rows that can be no match: quarantined ones, and for reversals those
+        with nothing to reverse.
+        """
+        columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{self._mask_sql('flag')} AS _flags"]
+        keys = [f"{self._key_sql(rule, unknown)} AS _key_{bit}" for bit, rule in self.month_rules()]
+        kept = ", ".join(f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules())
+        inner = (
+            f"SELECT {', '.join(columns + keys)} FROM (SELECT *, TIMESTAMP '{month.start}' AS month_start,"
+            f" TIMESTAMP '{month.end}' AS month_end FROM batch)"
+        )
+        return f"SELECT _reasons, _flags{', ' + kept if kept else ''} FROM ({inner})"
+
+    def compared(self, rule: Rule, unknown: Iterable[str] = ()) -> list[str]:
+        """The columns that a `repeats` rule compares."""
+        if rule.repeats == ["all"]:
+            return [*(column.name for column in service_columns(self.service)), *unknown]
+        return list(rule.repeats or ())
+
+    def _mask_sql(self, action: str) -> str:
+        bits = [
+            f"(coalesce(({rule.when}), false)::BIGINT << {bit})" for bit, rule in self.of(action) if rule.when is not None
+        ]
+        return " | ".join(["0::BIGINT", *bits])
+
+    def _key_sql(self, rule: Rule, unknown: Iterable[str]) -> str:
+        if rule.reverses is None:
+            return f"hash({_list(self.compared(rule, unknown))})"
+        amounts = [f'abs("{name}")' for name in rule.reverses.negated]
+        nothing = " AND ".join(f'coalesce("{name}" = 0, true)' for name in rule.reverses.negated)
+        return f"CASE WHEN NOT ({nothing}) THEN hash({_list(rule.reverses.same)}, {', '.join(amounts)}) END"
+
+
+def load_rules(path: Path, service: Service) -> Rules:
+    """Read the table and check every rule of the service; raises RuleError naming file and rule."""
+    try:
+        entries = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("rules", [])
+    except OSError as error:
+        raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
+    except (yaml.YAMLError, AttributeError) as error:
+        raise RuleError(f"{path}: is not YAML with a list of rules: {' '.join(str(error).split())}.") from None
+    rules = [_rule(path, entry) for entry in entries]
+    names = [rule.name for rule in rules]
+    for name in names:
+        if names.count(name) > 1 or name == UNREADABLE:
+            raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
+    chosen = Rules(service, tuple(rule for rule in rules if rule.on and service in rule.services))
+    if len(chosen.rules) > MAX_RULES:
+        raise RuleError(f"{path}: {len(chosen.rules)} rules are on for {service}; at most {MAX_RULES} can be.")
+    with duckdb.connect() as connection:
+        for rule in chosen.rules:
+            _check(path, rule, chosen, connection)
+    return chosen
+
+
+def _rule(path: Path, entry: Any) -> Rule:
+    name = entry.get("name", entry) if isinstance(entry, dict) else entry
+    try:
+        return Rule.model_validate(entry)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the rule"
+        raise RuleError(f"{path}: rule {name!r}: {where}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
+    """Compile the rule on an empty month; see that it names a column."""
+    batch = arrow_schema(service_columns(rules.service)).empty_table()
+    connection.register("batch", batch)
+    if rule.when is not None:
+        _names_column(path, rule, connection)
+    named = [*(rule.repeats or ()), *((rule.reverses.same + rule.reverses.negated) if rule.reverses else ())]
+    for name in named:
+        if name not in batch.column_names and named != ["all"]:
+            raise RuleError(
+                f"{path}: rule {rule.name!r} names the column {name!r}, which {rules.service} does not have; "
+                "see docs/data-dictionary.md, or give the rule its services."
+            )
+    try:
+        alone = Rules(rules.service, (rule,))
+        connection.execute(alone.verdict_sql(Month(2020, 1))).fetchall()
+    except duckdb.Error as error:
+        message = str(error).split("\n")[0].removesuffix("!")
+        raise RuleError(f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}.") from None
+
+
+def _names_column(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
+    query = f"SELECT {rule.when} FROM batch"
+    row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
+    parsed = json.loads(row[0]) if row else {"error": True}
+    if parsed.get("error") or len(parsed["statements"]) != 1:
+        message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
+        raise RuleError(f"{path}: rule {rule.name!r} does not compile: {message}.")
+    if '"COLUMN_REF"' not in row[0]:  # type: ignore[index]
+        raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
