@@ -91,7 +91,9 @@ def clean_month(
     )
 
 
-def _judged(reader: Reader, rules: Rules, source: SourceFile, threads: int) -> Iterator[tuple[Chunk, pa.Table]]:
+def _judged(
+    reader: Reader, rules: Rules, source: SourceFile, threads: int
+) -> Iterator[tuple[Chunk, pa.Table]]:
     """Blocks parsed and judged by a few threads, given back in the order of the file."""
     local = threading.local()
     query = rules.verdict_sql(source.month, reader.mapping.unknown)
@@ -153,7 +155,11 @@ class _Stage:
         keys = verdict.drop_columns(["_reasons", "_flags"]).add_column(0, "source_row", numbers)
         if self._keys is None:
             self._keys = pq.ParquetWriter(
-                self._folder / "keys.parquet", keys.schema, compression="none", use_dictionary=False, write_statistics=False
+                self._folder / "keys.parquet",
+                keys.schema,
+                compression="none",
+                use_dictionary=False,
+                write_statistics=False,
             )
         self._keys.write_table(keys)
         if chunk.unreadable:
@@ -175,7 +181,11 @@ class _Stage:
         return pa.RecordBatch.from_pylist(rows, arrow_schema(QUARANTINE))
 
 
-_VERDICT_FIELDS = [pa.field("source_row", pa.int64()), pa.field("_reasons", pa.int64()), pa.field("_flags", pa.int64())]
+_VERDICT_FIELDS = [
+    pa.field("source_row", pa.int64()),
+    pa.field("_reasons", pa.int64()),
+    pa.field("_flags", pa.int64()),
+]
 
 
 class _Counts:
@@ -218,9 +228,10 @@ class _Counts:
         """Refuse a file most of whose rows do not parse: before the end when nearly none does."""
         share = self.quarantined[UNREADABLE] / max(self.rows_in, 1)
         if share > (self._max_unreadable if final else max(self._max_unreadable, 0.9)):
+            unreadable = f"{self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows"
             raise NotTripData(
-                f"{self._source.path.name}: {self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows cannot be read"
-                f" (the first: {self._example}); the file is damaged or was saved again by another program."
+                f"{self._source.path.name}: {unreadable} cannot be read (the first: {self._example});"
+                " the file is damaged or was saved again by another program."
                 " Fetch it from TLC, or raise TAXI_MAX_UNREADABLE to load the rest."
             )
         if final and not self.rows_in:

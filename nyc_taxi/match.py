@@ -7,7 +7,7 @@ that remain are fetched whole and compared exactly, so that a collision of keys 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -31,7 +31,9 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, threads: int) -> Pa
     month_rules = rules.month_rules()
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET threads={threads}")
-        connection.execute(f"SET temp_directory={_text(folder / 'spill')}; SET preserve_insertion_order=false")
+        connection.execute(
+            f"SET temp_directory={_text(folder / 'spill')}; SET preserve_insertion_order=false"
+        )
         connection.execute(f"CREATE VIEW keys AS FROM read_parquet({_text(folder / 'keys.parquet')})")
         shared = [
             f"SELECT source_row FROM keys WHERE _key_{bit} IN"
@@ -45,13 +47,18 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, threads: int) -> Pa
         candidates = folder / "candidates.parquet"
         _fetch(folder / "rows.arrow", wanted.to_arrow_reader(65_536), candidates)
         absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
-        connection.execute(f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({_text(candidates)})")
+        connection.execute(
+            f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({_text(candidates)})"
+        )
         found = [
-            _reverses_sql(bit, rule) if rule.reverses else _repeats_sql(bit, rule, rules.compared(rule, mapping.unknown))
+            _reverses_sql(bit, rule)
+            if rule.reverses
+            else _repeats_sql(bit, rule, rules.compared(rule, mapping.unknown))
             for bit, rule in month_rules
         ]
         merged = (
-            "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags, min(other_row) AS other_row"
+            "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags,"
+            " min(other_row) AS other_row"
             f" FROM ({' UNION ALL '.join(found)}) GROUP BY source_row ORDER BY source_row"
         )
         connection.execute(f"COPY ({merged}) TO {_text(result)} (FORMAT parquet)")
@@ -60,8 +67,12 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, threads: int) -> Pa
 
 def _fetch(rows: Path, wanted: pa.RecordBatchReader, target: Path) -> None:
     """Copy the wanted rows, given by ascending source_row, out of the staged month."""
-    cursor = SortedCursor(wanted)
-    with pa.OSFile(str(rows)) as file, pa.ipc.open_stream(file) as stream, pq.ParquetWriter(target, stream.schema) as writer:
+    cursor = SortedCursor(wanted, wanted.schema)
+    with (
+        pa.OSFile(str(rows)) as file,
+        pa.ipc.open_stream(file) as stream,
+        pq.ParquetWriter(target, stream.schema) as writer,
+    ):
         for batch in stream:
             numbers = batch["source_row"].to_numpy()
             if not len(numbers):
@@ -75,9 +86,9 @@ def _fetch(rows: Path, wanted: pa.RecordBatchReader, target: Path) -> None:
 class SortedCursor:
     """Walks batches that ascend by `source_row` in step with another such walk."""
 
-    def __init__(self, batches: pa.RecordBatchReader | Iterator[pa.RecordBatch], schema: pa.Schema | None = None) -> None:
+    def __init__(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         self._batches = iter(batches)
-        self._schema: pa.Schema = schema or batches.schema
+        self._schema = schema
         self._held: pa.RecordBatch | None = None
 
     def up_to(self, last: int) -> pa.RecordBatch:
@@ -96,12 +107,17 @@ class SortedCursor:
 
 def _bits(bit: int, rule: Rule) -> str:
     value = f"1::BIGINT << {bit}"
-    return f"{value} AS reasons, 0::BIGINT AS flags" if rule.action == "quarantine" else f"0::BIGINT AS reasons, {value} AS flags"
+    return (
+        f"{value} AS reasons, 0::BIGINT AS flags"
+        if rule.action == "quarantine"
+        else f"0::BIGINT AS reasons, {value} AS flags"
+    )
 
 
 def _repeats_sql(bit: int, rule: Rule, compared: Iterable[str]) -> str:
     columns = ", ".join(f'"{name}"' for name in compared)
-    numbered = f"SELECT source_row, row_number() OVER (PARTITION BY {columns} ORDER BY source_row) AS nth FROM candidates WHERE _reasons = 0"
+    nth = f"row_number() OVER (PARTITION BY {columns} ORDER BY source_row) AS nth"
+    numbered = f"SELECT source_row, {nth} FROM candidates WHERE _reasons = 0"
     return f"SELECT source_row, {_bits(bit, rule)}, NULL::BIGINT AS other_row FROM ({numbered}) WHERE nth > 1"
 
 
@@ -114,7 +130,8 @@ def _reverses_sql(bit: int, rule: Rule) -> str:
     key = [f'"{name}"' for name in same] + [f'"{name}" * side' for name in negated]
     columns = ", ".join(f'"{name}"' for name in [*same, *negated])
     sided = f"SELECT source_row, {columns}, {side} AS side FROM candidates WHERE _reasons = 0"
-    numbered = f"SELECT *, row_number() OVER (PARTITION BY {', '.join(key)}, side ORDER BY source_row) AS nth FROM ({sided}) WHERE side IS NOT NULL"
+    nth = f"row_number() OVER (PARTITION BY {', '.join(key)}, side ORDER BY source_row) AS nth"
+    numbered = f"SELECT *, {nth} FROM ({sided}) WHERE side IS NOT NULL"
     alike = [f'one."{name}" IS NOT DISTINCT FROM other."{name}"' for name in same]
     alike += [f'one."{name}" IS NOT DISTINCT FROM -other."{name}"' for name in negated]
     return (
@@ -126,5 +143,3 @@ def _reverses_sql(bit: int, rule: Rule) -> str:
 
 def _text(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
-
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,11 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
         "version": clean.version,
         "schema_version": str(SCHEMA_VERSION),
     }
-    trips_schema = _trips_schema(clean).with_metadata(metadata)
     with (
-        _Writer(parts["trips.parquet"], trips_schema) as trips,
+        _Writer(parts["trips.parquet"], _trips_schema(clean).with_metadata(metadata)) as trips,
         _Writer(parts["quarantine.parquet"], arrow_schema(QUARANTINE).with_metadata(metadata)) as quarantine,
     ):
-        for good, bad in _split(clean, rules, trips_schema):
+        for good, bad in judged_batches(clean, rules):
             trips.write(good)
             quarantine.write(bad)
             quality.add(good)
@@ -93,11 +92,14 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
             f"{clean.service} {clean.month}: {clean.rows_in:,} rows came in, but {found[0]:,} trips and"
             f" {found[1]:,} quarantined rows went out; nothing was written. Please report this."
         )
-    pq.write_table(quality.table().replace_schema_metadata(metadata), parts["quality.parquet"], compression="zstd")
+    pq.write_table(
+        quality.table().replace_schema_metadata(metadata), parts["quality.parquet"], compression="zstd"
+    )
 
 
-def _split(clean: CleanMonth, rules: Rules, schema: pa.Schema) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+def judged_batches(clean: CleanMonth, rules: Rules) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """The staged month with its final verdicts: batches of trips and of quarantined rows."""
+    schema = _trips_schema(clean)
     with (
         pa.OSFile(str(clean.folder / "rows.arrow")) as file,
         pa.ipc.open_stream(file) as staged,
@@ -145,7 +147,12 @@ def _trips_schema(clean: CleanMonth) -> pa.Schema:
 
 
 def _trips(
-    good: pa.RecordBatch, flags: np.ndarray, other_rows: np.ndarray, rules: Rules, clean: CleanMonth, schema: pa.Schema
+    good: pa.RecordBatch,
+    flags: np.ndarray,
+    other_rows: np.ndarray,
+    rules: Rules,
+    clean: CleanMonth,
+    schema: pa.Schema,
 ) -> pa.RecordBatch:
     made = {
         "source_version": _repeated(clean.source.version, len(good)),
@@ -165,7 +172,10 @@ def _trips(
 
 def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: CleanMonth) -> pa.RecordBatch:
     names = [name for name in bad.schema.names if name not in ("source_row", "_reasons", "_flags")]
-    raw = [json.dumps({k: v for k, v in row.items() if v is not None}, default=str) for row in bad.select(names).to_pylist()]
+    raw = [
+        json.dumps({k: v for k, v in row.items() if v is not None}, default=str)
+        for row in bad.select(names).to_pylist()
+    ]
     why = {rule.name: rule.why for rule in rules.rules}
     details = [why[rules.names(mask, "quarantine")[0]] for mask in reasons.tolist()]
     arrays = [

@@ -63,9 +63,14 @@ class QualityReport:
                 median = float(np.median(np.concatenate(self._samples[column.name] or [np.array([np.nan])])))
                 figures = {"min": low, "median": median, "max": high, "sum": self._sums[column.name]}
                 rows += [(measure, column.name, value) for measure, value in figures.items()]
-        rows += [("trips_on_day", str(np.datetime64(day, "D")), self._days[day]) for day in sorted(self._days)]
+        rows += [
+            ("trips_on_day", str(np.datetime64(day, "D")), self._days[day]) for day in sorted(self._days)
+        ]
         columns = list(zip(*rows, strict=True))
-        return pa.table([pa.array(part, field.type) for part, field in zip(columns, arrow_schema(QUALITY), strict=True)], arrow_schema(QUALITY))
+        return pa.table(
+            [pa.array(part, field.type) for part, field in zip(columns, arrow_schema(QUALITY), strict=True)],
+            arrow_schema(QUALITY),
+        )
 
     def _measure(self, name: str, values: pa.Array, picked: pa.Array) -> None:
         low, high = (float(value.as_py()) for value in pc.min_max(values).values())

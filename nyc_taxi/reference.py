@@ -75,7 +75,7 @@ class CleanMonth(Reference):
 
     source: SourceFile
     folder: Path
-    """Scratch folder: `rows.arrow` (canonical rows with verdicts), `unreadable.arrow`, `pairs.arrow`."""
+    """Scratch folder of `nyc_taxi.clean`: rows.arrow, unreadable.arrow, matches.parquet."""
     version: str
     """Names the month's content: the source file, the rules and the code that cleans."""
     rows_in: int
@@ -94,7 +94,7 @@ class CleanMonth(Reference):
 
 @dataclass(frozen=True)
 class MonthFiles(CleanMonth):
-    """A month as Parquet: `folder` holds trips.parquet, quarantine.parquet, quality.parquet, manifest.json."""
+    """A month as Parquet: `folder` holds trips, quarantine and quality .parquet and manifest.json."""
 
     sha256: dict[str, str] = field(default_factory=dict)
     """SHA-256 by file name."""

@@ -93,7 +93,9 @@ class Rules:
         """
         columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{self._mask_sql('flag')} AS _flags"]
         keys = [f"{self._key_sql(rule, unknown)} AS _key_{bit}" for bit, rule in self.month_rules()]
-        kept = ", ".join(f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules())
+        kept = ", ".join(
+            f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
+        )
         inner = (
             f"SELECT {', '.join(columns + keys)} FROM (SELECT *, TIMESTAMP '{month.start}' AS month_start,"
             f" TIMESTAMP '{month.end}' AS month_end FROM batch)"
@@ -108,7 +110,9 @@ class Rules:
 
     def _mask_sql(self, action: str) -> str:
         bits = [
-            f"(coalesce(({rule.when}), false)::BIGINT << {bit})" for bit, rule in self.of(action) if rule.when is not None
+            f"(coalesce(({rule.when}), false)::BIGINT << {bit})"
+            for bit, rule in self.of(action)
+            if rule.when is not None
         ]
         return " | ".join(["0::BIGINT", *bits])
 
@@ -127,7 +131,9 @@ def load_rules(path: Path, service: Service) -> Rules:
     except OSError as error:
         raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
     except (yaml.YAMLError, AttributeError) as error:
-        raise RuleError(f"{path}: is not YAML with a list of rules: {' '.join(str(error).split())}.") from None
+        raise RuleError(
+            f"{path}: is not YAML with a list of rules: {' '.join(str(error).split())}."
+        ) from None
     rules = [_rule(path, entry) for entry in entries]
     names = [rule.name for rule in rules]
     for name in names:
@@ -135,7 +141,9 @@ def load_rules(path: Path, service: Service) -> Rules:
             raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
     chosen = Rules(service, tuple(rule for rule in rules if rule.on and service in rule.services))
     if len(chosen.rules) > MAX_RULES:
-        raise RuleError(f"{path}: {len(chosen.rules)} rules are on for {service}; at most {MAX_RULES} can be.")
+        raise RuleError(
+            f"{path}: {len(chosen.rules)} rules are on for {service}; at most {MAX_RULES} can be."
+        )
     with duckdb.connect() as connection:
         for rule in chosen.rules:
             _check(path, rule, chosen, connection)
@@ -149,7 +157,9 @@ def _rule(path: Path, entry: Any) -> Rule:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the rule"
-        raise RuleError(f"{path}: rule {name!r}: {where}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise RuleError(
+            f"{path}: rule {name!r}: {where}: {first['msg'].removeprefix('Value error, ')}."
+        ) from None
 
 
 def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
@@ -170,20 +180,21 @@ def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConn
         connection.execute(alone.verdict_sql(Month(2020, 1))).fetchall()
     except duckdb.Error as error:
         message = str(error).split("\n")[0].removesuffix("!")
-        raise RuleError(f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}.") from None
+        raise RuleError(
+            f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}."
+        ) from None
 
 
 def _names_column(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
     query = f"SELECT {rule.when} FROM batch"
-    row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchone()
-    parsed = json.loads(row[0]) if row else {"error": True}
+    text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
+    parsed = json.loads(text)
     if parsed.get("error") or len(parsed["statements"]) != 1:
         message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
         raise RuleError(f"{path}: rule {rule.name!r} does not compile: {message}.")
-    if '"COLUMN_REF"' not in row[0]:  # type: ignore[index]
+    if '"COLUMN_REF"' not in text:
         raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
 
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
-

@@ -78,7 +78,9 @@ def profile() -> dict[str, Any]:
     try:
         text = config.io_config.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{config.io_config}: cannot be read ({error.strerror}); set TAXI_IO_CONFIG.") from None
+        raise SettingsError(
+            f"{config.io_config}: cannot be read ({error.strerror}); set TAXI_IO_CONFIG."
+        ) from None
     try:
         rendered = jinja2.Template(text).render(env_var=os.getenv)
         profiles = yaml.safe_load(rendered) or {}
@@ -86,5 +88,7 @@ def profile() -> dict[str, Any]:
         raise SettingsError(f"{config.io_config}: is not a valid template of YAML: {error}") from None
     if config.profile not in profiles:
         known = ", ".join(name for name in profiles if name != "version")
-        raise SettingsError(f"{config.io_config}: has no profile {config.profile!r} (TAXI_PROFILE); it has {known}.")
+        raise SettingsError(
+            f"{config.io_config}: has no profile {config.profile!r} (TAXI_PROFILE); it has {known}."
+        )
     return {key: value for key, value in profiles[config.profile].items() if value not in (None, "", "None")}

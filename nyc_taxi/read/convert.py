@@ -49,6 +49,14 @@ def convert(array: pa.Array, column: Column, file: str) -> Converted:
     raise SchemaError(f"{file}: column {column.name} has type {kind}, which cannot become {target}.")
 
 
+def first_that_holds(parts: list[Converted]) -> Converted:
+    """One column out of several names for it: row by row the first that holds a value."""
+    if len(parts) == 1:
+        return parts[0]
+    masks = [bad for _, bad in parts if bad is not None]
+    return pc.coalesce(*(values for values, _ in parts)), np.logical_or.reduce(masks) if masks else None
+
+
 def clean_text(array: pa.Array) -> pa.Array:
     """Text without surrounding spaces; the usual spellings of nothing become null."""
     text = pc.utf8_trim_whitespace(array.cast(pa.string()))
@@ -59,6 +67,7 @@ def from_text(text: pa.Array, target: pa.DataType) -> Converted:
     """Convert cleaned text to one of the canonical types."""
     if pa.types.is_string(target):
         return text, None
+    ladder: list[Callable[[pa.Array], pa.Array]]
     if pa.types.is_timestamp(target):
         ladder = [_iso, _iso_with_zone, _am_pm]
     elif pa.types.is_integer(target):
@@ -80,7 +89,9 @@ def decode(encoded: pa.DictionaryArray, column: Column) -> Converted:
     return values, _mask(pc.fill_null(bad, False))
 
 
-def _climb(part: pa.Array, ladder: list[Callable[[pa.Array], pa.Array]], target: pa.DataType) -> list[pa.Array]:
+def _climb(
+    part: pa.Array, ladder: list[Callable[[pa.Array], pa.Array]], target: pa.DataType
+) -> list[pa.Array]:
     """The array in pieces, each converted by the first rung that takes all of it; null where none does."""
     for rung in ladder:
         try:

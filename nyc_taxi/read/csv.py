@@ -15,22 +15,23 @@ import csv
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.read import Chunk, Unreadable
-from nyc_taxi.read.convert import NULL_TEXTS, Converted, clean_text, convert, decode
+from nyc_taxi.read.convert import NULL_TEXTS, Converted, clean_text, convert, decode, first_that_holds
+from nyc_taxi.read.lines import as_text, count_fields, fit, open_csv, whole_lines
 from nyc_taxi.reference import SourceFile
 from nyc_taxi.schema import ARROW_TYPES, Column, arrow_schema, map_header, service_columns
 
 BLOCK_BYTES = 8 << 20
 """Of text a block: large enough to parse at full speed, small enough that a few fit anywhere."""
 
+_HEAD_BYTES = 1 << 16
 _PROBE_LINES = 200
 
 
@@ -41,35 +42,34 @@ class CsvReader:
         self._source = source
         self._file = source.path.name
         self._block_bytes = block_bytes
-        with _open(source) as stream:
-            head = self._guarded_read(stream, 1 << 20)
-        lines = [line.rstrip(b"\r") for line in head.split(b"\n")]
-        header = self._header(lines[0])
-        self.mapping = map_header(source.service, header, self._file)
-        self._columns = [c for c in service_columns(source.service) if c.name in self.mapping.columns]
-        unknown = [pa.field(name, pa.string()) for name in self.mapping.unknown]
-        self.schema = arrow_schema(service_columns(source.service), unknown)
-        self._names = [f"f{index}" for index in range(len(header))]
-        self._header_width = len(header)
-        self._width = max(self._usual_width(lines[1:]), len(header))
-        self._own = {own: self._names[index] for index, own in enumerate(header)}
-        self._all_names = self._names + [f"f{index}" for index in range(len(header), self._width)]
+        with open_csv(source.path) as stream:
+            first, *lines = self._read_from(stream, _HEAD_BYTES).split(b"\n")[: _PROBE_LINES + 2]
+        header = self._header(first.rstrip(b"\r"))
+        service = source.service
+        self.mapping = map_header(service, header, self._file)
+        self._columns = [c for c in service_columns(service) if c.name in self.mapping.columns]
+        self.schema = arrow_schema(
+            service_columns(service), [pa.field(name, pa.string()) for name in self.mapping.unknown]
+        )
+        # fields are called f0, f1, ... while they are parsed: names in a header need not be distinct
+        widths = Counter(count_fields(line) for line in whole_lines(b"\n".join(lines[:-1])))
+        self._width = max([len(header), *(width for width, _ in widths.most_common(1))])
+        self._fields = [f"f{index}" for index in range(self._width)]
+        self._header_fields = self._fields[: len(header)]
+        self._field_of = dict(zip(header, self._fields, strict=False))
+        self._fast_types = self._types()
 
     def blocks(self) -> Iterator[bytes]:
         """Blocks of whole lines, without the header."""
-        with _open(self._source) as stream:
-            rest = b""
-            header_seen = False
-            while data := self._guarded_read(stream, self._block_bytes):
+        with open_csv(self._source.path) as stream:
+            rest, header_seen = b"", False
+            size = _HEAD_BYTES  # a file that does not parse at all is known by its first, small block
+            while data := self._read_from(stream, size):
+                size = self._block_bytes
                 end = data.rfind(b"\n") + 1
-                if not end:
-                    rest += data
-                    continue
-                block = rest + data[:end]
-                rest = data[end:]
-                if not header_seen:
-                    block = block[block.index(b"\n") + 1 :]
-                    header_seen = True
+                block, rest = (rest + data[:end], data[end:]) if end else (b"", rest + data)
+                if block and not header_seen:
+                    block, header_seen = block[block.index(b"\n") + 1 :], True
                 if block:
                     yield block
             if rest and header_seen:
@@ -81,12 +81,13 @@ class CsvReader:
             table = self._read(block, self._fast_types)
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return self._parse_text(block)
+        # a NUL is no text for a database; a stray quote swallows the line after it
+        if b"\0" in block or (b'"' in block and len(table) != len(whole_lines(block))):
+            return self._parse_text(block)
         converted = {column.name: self._fast(table, column) for column in self._columns}
         if any(bad is not None for _, bad in converted.values()):
             return self._parse_text(block)
         return Chunk(self._batch(table, converted), np.arange(len(table)), len(table))
-
-    # -- the header ---------------------------------------------------------------------------
 
     def _header(self, line: bytes) -> list[str]:
         try:
@@ -94,31 +95,34 @@ class CsvReader:
         except UnicodeDecodeError:
             raise NotTripData(f"{self._file}: the first line is not text; this is no CSV file.") from None
         if len(names) < 2:
-            raise NotTripData(
-                f"{self._file}: the first line {line[:60].decode(errors='replace')!r} is no header of a trip file."
-            )
+            start = line[:60].decode(errors="replace")
+            raise NotTripData(f"{self._file}: the first line {start!r} is no header of a trip file.")
         return names
 
-    def _usual_width(self, lines: list[bytes]) -> int:
-        widths = Counter(_fields(line) for line in lines[:_PROBE_LINES][:-1] if line)
-        return widths.most_common(1)[0][0] if widths else 0
+    def _read_from(self, stream: BinaryIO, size: int) -> bytes:
+        try:
+            return stream.read(size)
+        except (EOFError, zlib.error, OSError) as error:
+            raise NotTripData(
+                f"{self._file}: the gzip data is broken or cut off ({error}); fetch the file again."
+            ) from None
 
-    # -- the fast path ------------------------------------------------------------------------
-
-    @property
-    def _fast_types(self) -> dict[str, pa.DataType]:
-        types: dict[str, pa.DataType] = {self._own[own]: pa.string() for own in self.mapping.unknown.values()}
+    def _types(self) -> dict[str, pa.DataType]:
+        """What the fast path parses each field as: fields behind the header's must be empty."""
+        types: dict[str, pa.DataType] = dict.fromkeys(self._fields[len(self._header_fields) :], pa.null())
+        types |= {self._field_of[own]: pa.string() for own in self.mapping.unknown.values()}
+        coded = pa.dictionary(pa.int32(), pa.string())
         for column in self._columns:
-            for own in self.mapping.columns[column.name]:
-                coded = pa.dictionary(pa.int32(), pa.string())
-                types[self._own[own]] = coded if column.codes else ARROW_TYPES[column.type]
-        types.update({name: pa.null() for name in self._all_names[self._header_width :]})
+            kind = coded if column.codes else ARROW_TYPES[column.type]
+            types |= {self._field_of[own]: kind for own in self.mapping.columns[column.name]}
         return types
 
     def _read(self, block: bytes, types: dict[str, pa.DataType]) -> pa.Table:
         return pacsv.read_csv(
             pa.BufferReader(block),
-            read_options=pacsv.ReadOptions(column_names=self._all_names, use_threads=False, block_size=len(block) + 1),
+            read_options=pacsv.ReadOptions(
+                column_names=self._fields, use_threads=False, block_size=len(block) + 1
+            ),
             convert_options=pacsv.ConvertOptions(
                 column_types=types,
                 include_columns=list(types),
@@ -132,85 +136,49 @@ class CsvReader:
         """A column of the fast path: its type is right already, codes and padding are not."""
         parts = []
         for own in self.mapping.columns[column.name]:
-            values = _one(table[self._own[own]])
+            values, bad = _one(table[self._field_of[own]]), None
             if column.codes:
                 values, bad = decode(values, column)
-                if bad is not None:
-                    return values, bad
             elif column.type == "string":
                 values = clean_text(values)
-            parts.append(values)
-        return (parts[0] if len(parts) == 1 else pc.coalesce(*parts)), None
-
-    # -- the path that explains ---------------------------------------------------------------
+            parts.append((values, bad))
+        return first_that_holds(parts)
 
     def _parse_text(self, block: bytes) -> Chunk:
-        lines = [line.rstrip(b"\r") for line in block.split(b"\n")]
-        lines = [line for line in lines if line]
+        """The path that explains: parse as text, convert column by column, say what is wrong where."""
+        lines = whole_lines(block)
         unreadable: dict[int, Unreadable] = {}
-        good: list[bytes] = []
-        places: list[int] = []
+        fitting, places = [], []
         for row, line in enumerate(lines):
-            fitted, detail = self._fit(line)
+            fitted, detail = fit(line, len(self._header_fields), self._width)
             if detail:
                 unreadable[row] = Unreadable(row, None, detail, as_text(line))
             else:
-                good.append(fitted)
+                fitting.append(fitted)
                 places.append(row)
-        names = self._all_names[: self._header_width]
-        table = self._read(b"\n".join(good) + b"\n", {n: pa.string() for n in self._all_names}).select(names) if good else None
-        if table is None:
-            table = pa.table({name: pa.array([], pa.string()) for name in names})
+        text = pa.table({name: pa.array([], pa.string()) for name in self._fields})
+        if fitting:
+            text = self._read(b"\n".join(fitting) + b"\n", dict.fromkeys(self._fields, pa.string()))
         converted: dict[str, Converted] = {}
-        bad_rows = np.zeros(len(table), bool)
+        bad_rows = np.zeros(len(text), bool)
         for column in self._columns:
-            values, bad = self._from_text(table, column)
+            own = [self._field_of[name] for name in self.mapping.columns[column.name]]
+            values, bad = first_that_holds([convert(_one(text[name]), column, self._file) for name in own])
             converted[column.name] = (values, None)
             if bad is None:
                 continue
-            for index in np.flatnonzero(bad & ~bad_rows):
-                row = places[index]
-                own = self.mapping.columns[column.name][0].strip()
-                text = table[self._own[self.mapping.columns[column.name][0]]][int(index)].as_py()
-                detail = f"{own} is {text!r}, which is no {_KIND[column.type]}"
-                unreadable[row] = Unreadable(row, column.name, detail, as_text(lines[row]))
+            for index in np.flatnonzero(bad & ~bad_rows).tolist():
+                value = next(filter(None, (text[name][index].as_py() for name in own)), "")
+                detail = (
+                    f"{self.mapping.columns[column.name][0].strip()} is {value!r}, {_EXPECTED[column.type]}"
+                )
+                unreadable[places[index]] = Unreadable(
+                    places[index], column.name, detail, as_text(lines[places[index]])
+                )
             bad_rows |= bad
-        keep = ~bad_rows
-        batch = self._batch(table, converted).filter(pa.array(keep))
-        found = [unreadable[row] for row in sorted(unreadable)]
-        return Chunk(batch, np.asarray(places, np.int64)[keep], len(lines), found)
-
-    def _from_text(self, table: pa.Table, column: Column) -> Converted:
-        parts = []
-        mask: np.ndarray | None = None
-        for own in self.mapping.columns[column.name]:
-            values, bad = convert(_one(table[self._own[own]]), column, self._file)
-            mask = bad if mask is None else mask if bad is None else mask | bad
-            parts.append(values)
-        return (parts[0] if len(parts) == 1 else pc.coalesce(*parts)), mask
-
-    def _fit(self, line: bytes) -> tuple[bytes, str]:
-        """The line with exactly the usual number of fields, or what is wrong with it."""
-        try:
-            line.decode()
-        except UnicodeDecodeError:
-            return b"", "the line is not UTF-8 text"
-        if b"\0" in line:
-            return b"", "the line holds a NUL byte"
-        if line.count(b'"') % 2:
-            return b"", "a quote is opened and never closed"
-        width = _fields(line)
-        if width < self._header_width:
-            return b"", f"the row has {width} fields, the header {self._header_width}"
-        if width > self._header_width:
-            values = next(csv.reader([line.decode()]))
-            if any(value.strip() for value in values[self._header_width :]):
-                return b"", f"the row has {width} fields with values, the header {self._header_width}"
-            while width > self._width:
-                line, width = line[: line.rindex(b",")], width - 1
-        return line + b"," * (self._width - width), ""
-
-    # -- both ---------------------------------------------------------------------------------
+        batch = self._batch(text, converted).filter(pa.array(~bad_rows))
+        rows = np.asarray(places, np.int64)[~bad_rows]
+        return Chunk(batch, rows, len(lines), [unreadable[row] for row in sorted(unreadable)])
 
     def _batch(self, table: pa.Table, converted: dict[str, Converted]) -> pa.RecordBatch:
         arrays = []
@@ -218,43 +186,18 @@ class CsvReader:
             if item.name in converted:
                 arrays.append(converted[item.name][0])
             elif item.name in self.mapping.unknown:
-                arrays.append(_one(table[self._own[self.mapping.unknown[item.name]]]))
+                arrays.append(_one(table[self._field_of[self.mapping.unknown[item.name]]]))
             else:
                 arrays.append(pa.nulls(len(table), item.type))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _guarded_read(self, stream: BinaryIO, size: int) -> bytes:
-        try:
-            return stream.read(size)
-        except (EOFError, zlib.error, OSError) as error:
-            raise NotTripData(
-                f"{self._file}: the gzip data is broken or cut off ({error}); fetch the file again."
-            ) from None
 
-
-_KIND = {"int16": "whole number in range", "int32": "whole number in range", "int64": "whole number", "float64": "number", "timestamp": "time"}
-
-
-def _open(source: SourceFile) -> BinaryIO:
-    with source.path.open("rb") as stream:
-        gzipped = stream.read(2) == b"\x1f\x8b"
-    if not gzipped:
-        return source.path.open("rb")
-    from isal import igzip_threaded
-
-    return cast(BinaryIO, igzip_threaded.open(source.path, "rb", threads=1))
-
-
-def _fields(line: bytes) -> int:
-    if b'"' not in line:
-        return line.count(b",") + 1
-    return len(next(csv.reader([line.decode(errors="replace")]), []))
+_EXPECTED = {
+    **dict.fromkeys(("int16", "int32", "int64"), "which is no whole number in the column's range"),
+    "float64": "which is no number",
+    "timestamp": "which is no time",
+}
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-
-
-def as_text(line: bytes) -> str:
-    """A line as text that any database takes: no NUL, no bytes that are not UTF-8."""
-    return line.decode("utf-8", "backslashreplace").replace("\0", "\\x00")

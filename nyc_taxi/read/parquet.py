@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.read import Chunk, Unreadable
-from nyc_taxi.read.convert import Converted, convert
+from nyc_taxi.read.convert import convert, first_that_holds
 from nyc_taxi.reference import SourceFile
 from nyc_taxi.schema import Mapping, arrow_schema, map_header, service_columns
 
@@ -45,7 +44,9 @@ class ParquetReader:
             try:
                 yield from file.iter_batches(self._batch_rows)
             except (pa.ArrowInvalid, OSError) as error:
-                raise NotTripData(f"{self._file}: the Parquet data is broken ({_first(error)}); fetch it again.") from None
+                raise NotTripData(
+                    f"{self._file}: the Parquet data is broken ({_first(error)}); fetch it again."
+                ) from None
 
     def parse(self, block: pa.RecordBatch) -> Chunk:
         """Convert one batch."""
@@ -54,7 +55,7 @@ class ParquetReader:
         unreadable: dict[int, Unreadable] = {}
         for column in self._columns:
             own = self.mapping.columns[column.name]
-            values, bad = _merged([convert(block[name], column, self._file) for name in own])
+            values, bad = first_that_holds([convert(block[name], column, self._file) for name in own])
             converted[column.name] = values
             if bad is None:
                 continue
@@ -65,7 +66,8 @@ class ParquetReader:
         for name, own_name in self.mapping.unknown.items():
             converted[name] = block[own_name].cast(self._unknown_types[name], safe=False)
         arrays = [
-            converted[item.name] if item.name in converted else pa.nulls(len(block), item.type) for item in self.schema
+            converted[item.name] if item.name in converted else pa.nulls(len(block), item.type)
+            for item in self.schema
         ]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         rows = np.arange(len(block))
@@ -77,14 +79,9 @@ class ParquetReader:
         try:
             return pq.ParquetFile(self._source.path, buffer_size=_READ_BUFFER, pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
-            raise NotTripData(f"{self._file}: is no complete Parquet file ({_first(error)}); fetch it again.") from None
-
-
-def _merged(parts: list[Converted]) -> Converted:
-    if len(parts) == 1:
-        return parts[0]
-    masks = [bad for _, bad in parts if bad is not None]
-    return pc.coalesce(*(values for values, _ in parts)), np.logical_or.reduce(masks) if masks else None
+            raise NotTripData(
+                f"{self._file}: is no complete Parquet file ({_first(error)}); fetch it again."
+            ) from None
 
 
 def _kept_type(kind: pa.DataType) -> pa.DataType:

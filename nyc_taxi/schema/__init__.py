@@ -71,15 +71,15 @@ VERDICT = (
 QUARANTINE = (
     Column("source_version", "string", ADDRESS[0].description),
     Column("source_row", "int64", ADDRESS[1].description),
-    Column("reasons", "strings", "Names of the rules that keep the row out of the trips; the first decides."),
+    Column("reasons", "strings", "Names of the rules that keep the row out of the trips."),
     Column("column_name", "string", "The column that could not be read, where that is the reason."),
     Column("detail", "string", "What was wrong, in words."),
     Column("raw", "string", "The row: its text for CSV, otherwise its columns as JSON."),
 )
 
 QUALITY = (
-    Column("measure", "string", "What was measured, such as quarantined, flagged, null_share, median or trips."),
-    Column("subject", "string", "What it was measured on: a rule, a column, a day; empty for the whole month."),
+    Column("measure", "string", "What was measured: trips, quarantined, flagged, null_share, median, ..."),
+    Column("subject", "string", "What it was measured on: a rule, a column, a day; '' for the whole month."),
     Column("value", "float64", "The figure; empty when there is none."),
 )
 

@@ -1,0 +1,148 @@
+"""The commands of `taxi`, each a few lines over the package."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from nyc_taxi import __version__
+from nyc_taxi.months import Month, Service
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="New York taxi trips: download a month, clean it, keep it as Parquet and load it, nothing lost.",
+)
+
+ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="yellow, green, fhv or fhvhv.")]
+MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2020-04.")]
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is done.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("nyc_taxi").setLevel(logging.DEBUG if verbose else logging.INFO)
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    service: ServiceArgument,
+    month: MonthArgument,
+    source: Annotated[
+        str,
+        typer.Option(help="auto, tlc, csv, sample, or a folder, file or URL that has the month."),
+    ] = "",
+    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+) -> None:
+    """Download a month, clean it, write Parquet and load it. What is done already is not done again."""
+    from nyc_taxi import flow, summary
+    from nyc_taxi.cli.progress import bars
+    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.destinations.base import Run
+    from nyc_taxi.settings import settings
+
+    config = settings()
+    names = parse_names(to or config.destinations)
+    started = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
+    with bars() as progress:
+        outcome = flow.run_month(
+            Service.parse(service),
+            Month.parse(month),
+            source or config.source,
+            names,
+            Run(f"cli-{started}-{uuid.uuid4().hex[:6]}", "cli"),
+            progress,
+        )
+    summary.show(Console(), outcome)
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
+) -> None:
+    """Show which months each destination holds, of which source version, with how many rows."""
+    from nyc_taxi.status import as_plain, collect, table
+
+    months = collect()
+    if as_json:
+        typer.echo(json.dumps(as_plain(months), indent=2))
+    else:
+        Console().print(table(months))
+
+
+@app.command()
+def preview(
+    service: ServiceArgument,
+    month: MonthArgument,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="How many rows.")] = 10,
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="Quarantined rows rather than trips.")
+    ] = False,
+) -> None:
+    """Show the first trips of a month that was run before (or why rows are no trips)."""
+    from nyc_taxi import preview as previews
+    from nyc_taxi import summary
+    from nyc_taxi.status import newest_files
+
+    files = newest_files(Service.parse(service), Month.parse(month))
+    frame = previews.quarantine(files, rows) if quarantine else previews.trips(files, rows)
+    console = Console()
+    console.print(
+        f"{files.service} {files.month}: {files.trips:,} trips, {files.rows_quarantined:,} quarantined"
+    )
+    console.print(summary.frame_table(frame))
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, rules, workspace, source and destinations; say what to do about each fault."""
+    from nyc_taxi.doctor import checkup
+
+    console = Console()
+    faults = 0
+    for check in checkup():
+        faults += not check.good
+        mark = "[green]good[/]" if check.good else "[red]fault[/]"
+        console.print(f"{mark:<16} [bold]{check.name}[/]: {check.detail}", soft_wrap=True)
+    raise typer.Exit(1 if faults else 0)
+
+
+@app.command()
+def sample(
+    service: ServiceArgument,
+    month: MonthArgument,
+    path: Annotated[Path, typer.Argument(help="File to write: .csv, .csv.gz or .parquet.")],
+    rows: Annotated[int, typer.Option(help="How many rows; 0 for the service's usual number.")] = 0,
+    seed: Annotated[int, typer.Option(help="Another seed, another month.")] = 1,
+) -> None:
+    """Write a generated month that looks like TLC's, with every quirk of its year."""
+    from nyc_taxi.samples import write
+
+    expected = write(Service.parse(service), Month.parse(month), path, rows or None, seed)
+    typer.echo(f"{path}: {expected.rows:,} rows of a generated {service} {month}")
+
+
+@app.command()
+def stop() -> None:
+    """Stop the embedded servers; their data stays."""
+    from nyc_taxi.settings import settings
+    from nyc_taxi.standins import postgres
+
+    stopped = postgres.stop(settings().workspace / "postgres")
+    typer.echo("The embedded Postgres is stopped." if stopped else "No embedded server is running.")

@@ -1,0 +1,187 @@
+"""The steps in order: what the command line runs, and what blocks and tasks call one by one.
+
+Each step may be repeated at any time: it finds what is there already by the month's version and
+then does nothing but say so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from nyc_taxi import workspace
+from nyc_taxi.clean import clean_month, month_version
+from nyc_taxi.destinations import open_destination
+from nyc_taxi.destinations.base import Recorded, Run
+from nyc_taxi.download import fetch
+from nyc_taxi.errors import DestinationError, TaxiError
+from nyc_taxi.months import Month, Service
+from nyc_taxi.parquet import read_month, write_month
+from nyc_taxi.reference import CleanMonth, MonthFiles, SourceFile
+from nyc_taxi.rules import Rules, load_rules
+from nyc_taxi.settings import settings
+from nyc_taxi.source import resolve
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int | None], None]
+"""Called with (done, in all if known): bytes while downloading, rows afterwards."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading into one destination came to."""
+
+    destination: str
+    describe: str
+    """Where it is, for people."""
+    recorded: Recorded
+    skipped: bool
+    """The destination held this version already."""
+    seconds: float
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    files: MonthFiles
+    loaded: list[Loaded] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds by step, in order."""
+
+
+def download(service: Service, month: Month, source: str, progress: Progress | None = None) -> SourceFile:
+    """Have the month's file in the workspace, fetched only when its source has another version."""
+    if month < service.first_month:
+        raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
+    return fetch(service, month, resolve(source), settings().workspace, progress)
+
+
+def clean(source: SourceFile, progress: Progress | None = None) -> CleanMonth:
+    """Read and judge every row of the month."""
+    rules = _rules(source.service)
+    version = month_version(source, rules)
+    folder = workspace.scratch_folder(source.service, source.month, version)
+    done = _cleaned(source, version)
+    if done is not None:
+        log.info("%s %s is cleaned already: version %s.", source.service, source.month, version)
+        return done
+    workspace.prune(source.service, source.month, keep=version)
+    config = settings()
+    cleaned = clean_month(
+        source,
+        rules,
+        folder,
+        threads=config.threads,
+        max_unreadable=config.max_unreadable,
+        progress=(lambda rows: progress(rows, None)) if progress else None,
+    )
+    (folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
+    _report(cleaned)
+    return cleaned
+
+
+def to_parquet(cleaned: CleanMonth) -> MonthFiles:
+    """Have the judged month as Parquet."""
+    folder = workspace.version_folder(cleaned.service, cleaned.month, cleaned.version)
+    files = read_month(folder)
+    if files is not None:
+        log.info("%s %s is Parquet already: version %s.", cleaned.service, cleaned.month, cleaned.version)
+        return files
+    if not cleaned.folder.exists():
+        raise TaxiError(
+            f"{cleaned.folder}: the cleaned month is gone; clean {cleaned.service} {cleaned.month} again."
+        )
+    rules = _rules(cleaned.service)
+    if month_version(cleaned.source, rules) != cleaned.version:
+        raise TaxiError(
+            f"{settings().rules}: the rules have changed since {cleaned.service} {cleaned.month} was cleaned;"
+            " clean it again."
+        )
+    return write_month(cleaned, rules, folder)
+
+
+def load(files: MonthFiles, destination: str, run: Run, progress: Progress | None = None) -> Loaded:
+    """Have the month in a destination, complete and recorded; never a sample over a real month."""
+    started = time.monotonic()
+    there = open_destination(destination)
+    before = there.recorded_version(files.service, files.month)
+    if before is not None and before.version == files.version:
+        log.info(
+            "%s holds %s %s already: version %s.", destination, files.service, files.month, files.version
+        )
+        return Loaded(destination, there.describe(), before, True, time.monotonic() - started)
+    if before is not None and files.source.is_sample and not before.source_url.startswith("sample:"):
+        raise DestinationError(
+            f"{destination} holds the real {files.service} {files.month} ({before.source_url});"
+            " a generated sample is not loaded over it. Use another month."
+        )
+    recorded = there.replace_month(files, run, progress)
+    return Loaded(destination, there.describe(), recorded, False, time.monotonic() - started)
+
+
+def run_month(
+    service: Service,
+    month: Month,
+    source: str,
+    destinations: list[str],
+    run: Run,
+    progress: Callable[[str], Progress] | None = None,
+) -> Outcome:
+    """All steps of one month; `progress` gives each step its own progress callback."""
+    tell = progress or (lambda _step: lambda _done, _total: None)
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "download"):
+        source_file = download(service, month, source, tell("download"))
+    with _timed(seconds, "clean"):
+        cleaned = clean(source_file, tell("clean"))
+    with _timed(seconds, "parquet"):
+        files = to_parquet(cleaned)
+    shutil.rmtree(workspace.scratch_folder(service, month, files.version), ignore_errors=True)
+    outcome = Outcome(files, seconds=seconds)
+    for name in destinations:
+        with _timed(seconds, name):
+            outcome.loaded.append(load(files, name, run, tell(name)))
+    return outcome
+
+
+def _rules(service: Service) -> Rules:
+    return load_rules(settings().rules, service)
+
+
+def _cleaned(source: SourceFile, version: str) -> CleanMonth | None:
+    """The judged month, if it is there: on scratch, or as the Parquet made of it."""
+    scratch = workspace.scratch_folder(source.service, source.month, version)
+    try:
+        return CleanMonth.from_dict(json.loads((scratch / "clean.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        pass
+    files = read_month(workspace.version_folder(source.service, source.month, version))
+    if files is None:
+        return None
+    values = {name: getattr(files, name) for name in CleanMonth.__dataclass_fields__}
+    return CleanMonth(**{**values, "source": source, "folder": scratch})
+
+
+def _report(cleaned: CleanMonth) -> None:
+    for name in cleaned.unknown_columns:
+        log.warning(
+            "%s %s has a column that the schema does not know: %s. It is kept under that name; "
+            "add it to nyc_taxi/schema/columns.yaml.",
+            cleaned.service,
+            cleaned.month,
+            name,
+        )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[step] = time.monotonic() - started
