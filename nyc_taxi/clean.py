@@ -21,14 +21,14 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.match import match_rows
 from nyc_taxi.read import UNREADABLE, Chunk, Reader, open_month
 from nyc_taxi.reference import CleanMonth, SourceFile
-from nyc_taxi.rules import Rules
-from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION, arrow_schema
+from nyc_taxi.rules import Rules, sql_text
+from nyc_taxi.schema import SCHEMA_VERSION
+from nyc_taxi.stage import Stage
 
 METHOD_VERSION = 1
 """Raised when the same file and the same rules give other rows than before."""
@@ -62,17 +62,16 @@ def clean_month(
     try:
         reader = open_month(source)
         counts = _Counts(source, rules, max_unreadable)
-        with _Stage(building, reader, source) as stage:
+        with Stage(building, reader, source, rules) as stage:
             for chunk, verdict in _judged(reader, rules, source, threads):
                 counts.add(chunk, verdict)
                 stage.write(chunk, verdict)
                 if progress:
                     progress(counts.rows_in)
         counts.check(final=True)
-        counts.add_matches(match_rows(building, rules, reader.mapping, threads), building)
-        for leftover in ("keys.parquet", "candidates.parquet"):
-            (building / leftover).unlink(missing_ok=True)
-        shutil.rmtree(building / "spill", ignore_errors=True)
+        counts.add_matches(match_rows(building, rules, reader.mapping, stage.keys, threads), building)
+        stage.keys.remove()
+        (building / "candidates.parquet").unlink()
         if not folder.exists():
             building.rename(folder)
     finally:
@@ -121,73 +120,6 @@ def _judged(
                 future.cancel()
 
 
-class _Stage:
-    """The scratch files of a month, written batch by batch."""
-
-    def __init__(self, folder: Path, reader: Reader, source: SourceFile) -> None:
-        self._folder = folder
-        self._source = source
-        # columns that the file does not have need not be staged
-        self._columns = [name for name in reader.schema.names if name not in reader.mapping.absent]
-        self._rows: pa.RecordBatchWriter | None = None
-        self._keys: pq.ParquetWriter | None = None
-        self._next_row = 1
-        self._unreadable = pa.ipc.new_stream(str(folder / "unreadable.arrow"), arrow_schema(QUARANTINE))
-        self._schema = pa.schema([*(reader.schema.field(n) for n in self._columns), *_VERDICT_FIELDS])
-
-    def __enter__(self) -> _Stage:
-        self._rows = pa.ipc.new_stream(str(self._folder / "rows.arrow"), self._schema)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for writer in (self._rows, self._keys, self._unreadable):
-            if writer is not None:
-                writer.close()
-
-    def write(self, chunk: Chunk, verdict: pa.Table) -> None:
-        """Append one judged block; gives its rows their numbers."""
-        assert self._rows is not None
-        numbers = pa.array(chunk.rows + self._next_row)
-        verdict = verdict.combine_chunks()
-        masks = [verdict[name].combine_chunks() for name in ("_reasons", "_flags")]
-        arrays = [*(chunk.batch[name] for name in self._columns), numbers, *masks]
-        self._rows.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
-        keys = verdict.drop_columns(["_reasons", "_flags"]).add_column(0, "source_row", numbers)
-        if self._keys is None:
-            self._keys = pq.ParquetWriter(
-                self._folder / "keys.parquet",
-                keys.schema,
-                compression="none",
-                use_dictionary=False,
-                write_statistics=False,
-            )
-        self._keys.write_table(keys)
-        if chunk.unreadable:
-            self._unreadable.write_batch(self._unreadable_batch(chunk))
-        self._next_row += chunk.rows_in
-
-    def _unreadable_batch(self, chunk: Chunk) -> pa.RecordBatch:
-        rows = [
-            {
-                "source_version": self._source.version,
-                "source_row": item.row + self._next_row,
-                "reasons": [UNREADABLE],
-                "column_name": item.column,
-                "detail": item.detail,
-                "raw": item.raw,
-            }
-            for item in chunk.unreadable
-        ]
-        return pa.RecordBatch.from_pylist(rows, arrow_schema(QUARANTINE))
-
-
-_VERDICT_FIELDS = [
-    pa.field("source_row", pa.int64()),
-    pa.field("_reasons", pa.int64()),
-    pa.field("_flags", pa.int64()),
-]
-
-
 class _Counts:
     """Rows by verdict; says when a file is no trip file after all."""
 
@@ -211,13 +143,11 @@ class _Counts:
 
     def add_matches(self, matches: Path, folder: Path) -> None:
         """Count what the month rules found; a row they quarantine no longer counts as flagged."""
-        if not (folder / "candidates.parquet").exists():
-            return
         with duckdb.connect() as connection:
             rows = connection.execute(
-                "SELECT m.reasons, m.flags, c._flags, count(*)::BIGINT FROM read_parquet(?) m"
-                " JOIN read_parquet(?) c USING (source_row) GROUP BY ALL",
-                [str(matches), str(folder / "candidates.parquet")],
+                "SELECT m.reasons, m.flags, c._flags, count(*)::BIGINT"
+                f" FROM read_parquet({sql_text(matches)}) m"
+                f" JOIN read_parquet({sql_text(folder / 'candidates.parquet')}) c USING (source_row) GROUP BY ALL"
             ).fetchall()
         for reasons, flags, earlier, count in rows:
             if reasons:

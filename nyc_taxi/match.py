@@ -1,13 +1,13 @@
 """Month rules: which rows of a month repeat or reverse each other, in bounded memory.
 
-Every row left a 64-bit key per month rule. Rows whose key stands alone can match nothing; DuckDB
-finds the others by grouping the keys (it spills to disk beyond its memory limit). The few rows
-that remain are fetched whole and compared exactly, so that a collision of keys never matters.
+Every row left a 64-bit key per month rule (`KeyFiles`). A row whose key stands alone can match
+nothing. The keys are sorted a part at a time to find the others, and only those few rows are
+fetched whole and compared exactly, so that a collision of keys never matters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -15,72 +15,78 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.rules import Rule, Rules
+from nyc_taxi.rules import Rule, Rules, sql_text
 from nyc_taxi.schema import Mapping
 
-MEMORY_LIMIT = "128MB"
+PART_KEYS = 2_000_000
+"""Keys that are sorted at a time: 16 MB of keys, as many of positions, and a sorted copy."""
+
+_CHUNK_KEYS = 1 << 20
+_MEMORY_LIMIT = "128MB"
+
 VERDICT_SCHEMA = pa.schema(
     [("source_row", pa.int64()), ("reasons", pa.int64()), ("flags", pa.int64()), ("other_row", pa.int64())]
 )
 """One row per matched source row, ascending: bits to add to its verdict, and the other half."""
 
 
-def match_rows(folder: Path, rules: Rules, mapping: Mapping, threads: int) -> Path:
-    """Judge the month rules over `keys.parquet` and `rows.arrow`; returns `matches.parquet`."""
-    result = folder / "matches.parquet"
-    month_rules = rules.month_rules()
+class KeyFiles:
+    """The keys of a month on scratch: a file of 64-bit integers per month rule, 0 for no key."""
+
+    def __init__(self, folder: Path, rules: Rules) -> None:
+        self._paths = {bit: folder / f"keys_{bit}.u64" for bit, _ in rules.month_rules()}
+        self._files = {bit: path.open("wb") for bit, path in self._paths.items()}
+
+    def write(self, verdict: pa.RecordBatch | pa.Table) -> None:
+        """Append the `_key_<bit>` columns of a batch's verdict."""
+        for bit, file in self._files.items():
+            file.write(verdict[f"_key_{bit}"].fill_null(0).to_numpy().tobytes())
+
+    def close(self) -> None:
+        """Have all keys on disk."""
+        for file in self._files.values():
+            file.close()
+
+    def shared_positions(self) -> np.ndarray:
+        """Positions (from 0, ascending) of the rows that share a key with another row."""
+        found = [positions for path in self._paths.values() for positions in _shared(path)]
+        return np.unique(np.concatenate(found)) if found else np.array([], np.int64)
+
+    def remove(self) -> None:
+        """Delete the files."""
+        for path in self._paths.values():
+            path.unlink(missing_ok=True)
+
+
+def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, threads: int) -> Path:
+    """Judge the month rules over `rows.arrow`; returns `matches.parquet`.
+
+    Leaves `candidates.parquet`, the rows that were compared exactly.
+    """
+    result, candidates = folder / "matches.parquet", folder / "candidates.parquet"
+    _fetch(folder / "rows.arrow", keys.shared_positions(), candidates)
+    if not rules.month_rules():
+        pq.write_table(VERDICT_SCHEMA.empty_table(), result)
+        return result
+    found = [
+        _reverses_sql(bit, rule)
+        if rule.reverses
+        else _repeats_sql(bit, rule, rules.compared(rule, mapping.unknown))
+        for bit, rule in rules.month_rules()
+    ]
+    merged = (
+        "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags, min(other_row) AS other_row"
+        f" FROM ({' UNION ALL '.join(found)}) GROUP BY source_row ORDER BY source_row"
+    )
+    absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
     with duckdb.connect() as connection:
-        connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET threads={threads}")
+        connection.execute(f"SET memory_limit='{_MEMORY_LIMIT}'; SET threads={threads}")
+        connection.execute(f"SET temp_directory={sql_text(folder / 'spill')}")
         connection.execute(
-            f"SET temp_directory={_text(folder / 'spill')}; SET preserve_insertion_order=false"
+            f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({sql_text(candidates)})"
         )
-        connection.execute(f"CREATE VIEW keys AS FROM read_parquet({_text(folder / 'keys.parquet')})")
-        shared = [
-            f"SELECT source_row FROM keys WHERE _key_{bit} IN"
-            f" (SELECT _key_{bit} FROM keys WHERE _key_{bit} IS NOT NULL GROUP BY 1 HAVING count(*) > 1)"
-            for bit, _ in month_rules
-        ]
-        if not shared:
-            pq.write_table(VERDICT_SCHEMA.empty_table(), result)
-            return result
-        wanted = connection.execute(f"{' UNION '.join(shared)} ORDER BY source_row")
-        candidates = folder / "candidates.parquet"
-        _fetch(folder / "rows.arrow", wanted.to_arrow_reader(65_536), candidates)
-        absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
-        connection.execute(
-            f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({_text(candidates)})"
-        )
-        found = [
-            _reverses_sql(bit, rule)
-            if rule.reverses
-            else _repeats_sql(bit, rule, rules.compared(rule, mapping.unknown))
-            for bit, rule in month_rules
-        ]
-        merged = (
-            "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags,"
-            " min(other_row) AS other_row"
-            f" FROM ({' UNION ALL '.join(found)}) GROUP BY source_row ORDER BY source_row"
-        )
-        connection.execute(f"COPY ({merged}) TO {_text(result)} (FORMAT parquet)")
+        connection.execute(f"COPY ({merged}) TO {sql_text(result)} (FORMAT parquet)")
     return result
-
-
-def _fetch(rows: Path, wanted: pa.RecordBatchReader, target: Path) -> None:
-    """Copy the wanted rows, given by ascending source_row, out of the staged month."""
-    cursor = SortedCursor(wanted, wanted.schema)
-    with (
-        pa.OSFile(str(rows)) as file,
-        pa.ipc.open_stream(file) as stream,
-        pq.ParquetWriter(target, stream.schema) as writer,
-    ):
-        for batch in stream:
-            numbers = batch["source_row"].to_numpy()
-            if not len(numbers):
-                continue
-            part = cursor.up_to(int(numbers[-1]))
-            if len(part):
-                places = np.searchsorted(numbers, part["source_row"].to_numpy())
-                writer.write_batch(batch.take(pa.array(places)))
 
 
 class SortedCursor:
@@ -105,13 +111,50 @@ class SortedCursor:
         return pa.concat_batches(parts) if parts else pa.RecordBatch.from_pylist([], self._schema)
 
 
+def _shared(path: Path) -> Iterator[np.ndarray]:
+    """Positions of the keys that occur more than once, part by part of the key space."""
+    parts = max(1, -(-path.stat().st_size // 8 // PART_KEYS))
+    for part in range(parts):
+        kept: list[tuple[np.ndarray, np.ndarray]] = []
+        for start, chunk in _chunks(path):
+            mine = np.flatnonzero((chunk != 0) & (chunk % np.uint64(parts) == part))
+            kept.append((chunk[mine], mine + start))
+        if not kept:
+            continue
+        keys, positions = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        ordered = np.sort(keys)
+        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(repeated):
+            yield positions[np.isin(keys, repeated)]
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    start = 0
+    with path.open("rb") as file:
+        while len(keys := np.fromfile(file, np.uint64, _CHUNK_KEYS)):
+            yield start, keys
+            start += len(keys)
+
+
+def _fetch(rows: Path, positions: np.ndarray, target: Path) -> None:
+    """Copy the rows at ascending positions out of the staged month."""
+    start = 0
+    with (
+        pa.OSFile(str(rows)) as file,
+        pa.ipc.open_stream(file) as stream,
+        pq.ParquetWriter(target, stream.schema) as writer,
+    ):
+        for batch in stream if len(positions) else ():
+            first, last = np.searchsorted(positions, (start, start + len(batch)))
+            if last > first:
+                writer.write_batch(batch.take(pa.array(positions[first:last] - start)))
+            start += len(batch)
+
+
 def _bits(bit: int, rule: Rule) -> str:
-    value = f"1::BIGINT << {bit}"
-    return (
-        f"{value} AS reasons, 0::BIGINT AS flags"
-        if rule.action == "quarantine"
-        else f"0::BIGINT AS reasons, {value} AS flags"
-    )
+    mine, none = f"1::BIGINT << {bit}", "0::BIGINT"
+    reasons, flags = (mine, none) if rule.action == "quarantine" else (none, mine)
+    return f"{reasons} AS reasons, {flags} AS flags"
 
 
 def _repeats_sql(bit: int, rule: Rule, compared: Iterable[str]) -> str:
@@ -139,7 +182,3 @@ def _reverses_sql(bit: int, rule: Rule) -> str:
         f" FROM ({numbered}) AS one JOIN ({numbered}) AS other"
         f" ON one.nth = other.nth AND one.side = -other.side AND {' AND '.join(alike)}"
     )
-
-
-def _text(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

@@ -187,13 +187,18 @@ def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConn
 
 def _names_column(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
     query = f"SELECT {rule.when} FROM batch"
-    text = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0][0]
+    text = connection.execute(f"SELECT json_serialize_sql({sql_text(query)})").fetchall()[0][0]
     parsed = json.loads(text)
     if parsed.get("error") or len(parsed["statements"]) != 1:
         message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
         raise RuleError(f"{path}: rule {rule.name!r} does not compile: {message}.")
     if '"COLUMN_REF"' not in text:
         raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
+
+
+def sql_text(value: object) -> str:
+    """A value as a SQL string literal. DuckDB's parameters would do, but importing pandas is their price."""
+    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _list(names: Iterable[str]) -> str:

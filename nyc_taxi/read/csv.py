@@ -28,7 +28,7 @@ from nyc_taxi.read.lines import as_text, count_fields, fit, open_csv, whole_line
 from nyc_taxi.reference import SourceFile
 from nyc_taxi.schema import ARROW_TYPES, Column, arrow_schema, map_header, service_columns
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 """Of text a block: large enough to parse at full speed, small enough that a few fit anywhere."""
 
 _HEAD_BYTES = 1 << 16
