@@ -147,7 +147,8 @@ class _Counts:
             rows = connection.execute(
                 "SELECT m.reasons, m.flags, c._flags, count(*)::BIGINT"
                 f" FROM read_parquet({sql_text(matches)}) m"
-                f" JOIN read_parquet({sql_text(folder / 'candidates.parquet')}) c USING (source_row) GROUP BY ALL"
+                f" JOIN read_parquet({sql_text(folder / 'candidates.parquet')}) c USING (source_row)"
+                " GROUP BY ALL"
             ).fetchall()
         for reasons, flags, earlier, count in rows:
             if reasons:

@@ -22,6 +22,7 @@ from nyc_taxi.download import fetch
 from nyc_taxi.errors import DestinationError, TaxiError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.parquet import read_month, write_month
+from nyc_taxi.quality import unusual_size
 from nyc_taxi.reference import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.rules import Rules, load_rules
 from nyc_taxi.settings import settings
@@ -122,7 +123,11 @@ def load(files: MonthFiles, destination: str, run: Run, progress: Progress | Non
             f"{destination} holds the real {files.service} {files.month} ({before.source_url});"
             " a generated sample is not loaded over it. Use another month."
         )
+    earlier = {row.month: row.rows_loaded for row in there.recorded() if row.service == files.service}
     recorded = there.replace_month(files, run, progress)
+    odd = unusual_size(files.trips, {month: trips for month, trips in earlier.items() if month < files.month})
+    if odd:
+        log.warning("%s %s: %s; look at it before you trust it.", files.service, files.month, odd)
     return Loaded(destination, there.describe(), recorded, False, time.monotonic() - started)
 
 

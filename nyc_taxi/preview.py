@@ -39,7 +39,8 @@ def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
 def clean(cleaned: CleanMonth, rows: int = ROWS) -> pd.DataFrame:
     """The first trips with their flags."""
     if not cleaned.folder.exists():  # it has become Parquet
-        return _head(version_folder(cleaned.service, cleaned.month, cleaned.version) / "trips.parquet", rows)
+        folder = version_folder(cleaned.service, cleaned.month, cleaned.version)
+        return _frame(head(folder / "trips.parquet", rows))
     batches = judged_batches(cleaned, load_rules(settings().rules, cleaned.service))
     trips, _ = next(batches)
     batches.close()
@@ -48,37 +49,31 @@ def clean(cleaned: CleanMonth, rows: int = ROWS) -> pd.DataFrame:
 
 def trips(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
     """The first trips."""
-    return _head(files.trips_path, rows)
+    return _frame(head(files.trips_path, rows))
 
 
 def quarantine(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
     """The first quarantined rows."""
-    return _head(files.quarantine_path, rows)
+    return _frame(head(files.quarantine_path, rows))
 
 
 def quality(files: MonthFiles) -> pd.DataFrame:
     """The quality report."""
-    return _frame(pq.read_table(files.quality_path))
+    return _frame(head(files.quality_path, ROWS))
 
 
-def _head(path: Path, rows: int) -> pd.DataFrame:
+def head(path: Path, rows: int) -> pa.Table:
+    """The first rows of a Parquet file."""
     with pq.ParquetFile(path) as file:
         batch = next(file.iter_batches(rows), None)
-        return _frame(
-            pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow).slice(0, rows)
-        )
+        return pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow).slice(0, rows)
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     import pandas as pd
 
-    frame = table.to_pandas(
-        types_mapper={
-            pa.int16(): pd.Int16Dtype(),
-            pa.int32(): pd.Int32Dtype(),
-            pa.int64(): pd.Int64Dtype(),
-        }.get
-    )
+    whole = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get)
     for field in table.schema:
         if pa.types.is_list(field.type):
             frame[field.name] = [", ".join(items) for items in table[field.name].to_pylist()]

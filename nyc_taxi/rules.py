@@ -44,7 +44,7 @@ class Rule(pydantic.BaseModel):
     action: Literal["quarantine", "flag"]
     why: Annotated[str, pydantic.StringConstraints(min_length=1)]
     services: list[Service] = list(Service)
-    on: bool = True
+    enabled: bool = True
     when: str | None = None
     repeats: list[str] | None = None
     reverses: Reversal | None = None
@@ -59,7 +59,7 @@ class Rule(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules that are on for one service, in order; a rule's index is its bit."""
+    """The rules that are enabled for one service, in order; a rule's index is its bit."""
 
     service: Service
     rules: tuple[Rule, ...]
@@ -67,7 +67,7 @@ class Rules:
     @property
     def fingerprint(self) -> str:
         """Changes when a rule that matters to the service changes (not with comments or `why`)."""
-        plain = [rule.model_dump(mode="json", exclude={"why", "services", "on"}) for rule in self.rules]
+        plain = [rule.model_dump(mode="json", exclude={"why", "services", "enabled"}) for rule in self.rules]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def of(self, action: str) -> list[tuple[int, Rule]]:
@@ -82,17 +82,14 @@ class Rules:
         """Names of the rules of an action that are set in a verdict."""
         return [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
 
-    def verdict_sql(self, month: Month, unknown: Iterable[str] = ()) -> str:
+    def verdict_sql(self, month: Month) -> str:
         """A SELECT over `batch`: `_reasons`, `_flags`, and `_key_<bit>` for each month rule.
 
-        `unknown` are columns of the file that the schema does not know: rows that differ in them
-        are not equal.
-
-        A key is NULL for rows that can be no match: quarantined ones, and for reversals those
-        with nothing to reverse.
+        Rows that match have the same key, which is never 0. It is NULL for rows that can be no
+        match: quarantined ones, and for reversals those with nothing to reverse.
         """
         columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{self._mask_sql('flag')} AS _flags"]
-        keys = [f"{self._key_sql(rule, unknown)} AS _key_{bit}" for bit, rule in self.month_rules()]
+        keys = [f"{self._key_sql(rule)} AS _key_{bit}" for bit, rule in self.month_rules()]
         kept = ", ".join(
             f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
         )
@@ -103,7 +100,7 @@ class Rules:
         return f"SELECT _reasons, _flags{', ' + kept if kept else ''} FROM ({inner})"
 
     def compared(self, rule: Rule, unknown: Iterable[str] = ()) -> list[str]:
-        """The columns that a `repeats` rule compares."""
+        """The columns that a `repeats` rule compares; [all] includes those that the schema does not know."""
         if rule.repeats == ["all"]:
             return [*(column.name for column in service_columns(self.service)), *unknown]
         return list(rule.repeats or ())
@@ -116,38 +113,51 @@ class Rules:
         ]
         return " | ".join(["0::BIGINT", *bits])
 
-    def _key_sql(self, rule: Rule, unknown: Iterable[str]) -> str:
+    def _key_sql(self, rule: Rule) -> str:
         if rule.reverses is None:
-            return f"hash({_list(self.compared(rule, unknown))})"
-        amounts = [f'abs("{name}")' for name in rule.reverses.negated]
+            return self._hash_sql(self.compared(rule))
         nothing = " AND ".join(f'coalesce("{name}" = 0, true)' for name in rule.reverses.negated)
-        return f"CASE WHEN NOT ({nothing}) THEN hash({_list(rule.reverses.same)}, {', '.join(amounts)}) END"
+        key = self._hash_sql(rule.reverses.same, [f'abs("{name}")' for name in rule.reverses.negated])
+        return f"CASE WHEN NOT ({nothing}) THEN {key} END"
+
+    def _hash_sql(self, names: Iterable[str], more: Iterable[str] = ()) -> str:
+        floats = {column.name for column in service_columns(self.service) if column.type == "float64"}
+        # -0.0 equals 0.0 and has another hash; adding 0.0 makes it 0.0
+        values = [f'"{name}" + 0.0' if name in floats else f'"{name}"' for name in names]
+        return f"greatest(hash({', '.join([*values, *more])}), 1)"
 
 
 def load_rules(path: Path, service: Service) -> Rules:
     """Read the table and check every rule of the service; raises RuleError naming file and rule."""
-    try:
-        entries = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("rules", [])
-    except OSError as error:
-        raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
-    except (yaml.YAMLError, AttributeError) as error:
-        raise RuleError(
-            f"{path}: is not YAML with a list of rules: {' '.join(str(error).split())}."
-        ) from None
-    rules = [_rule(path, entry) for entry in entries]
+    rules = [_rule(path, entry) for entry in _entries(path)]
     names = [rule.name for rule in rules]
     for name in names:
-        if names.count(name) > 1 or name == UNREADABLE:
+        if names.count(name) > 1:
             raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
-    chosen = Rules(service, tuple(rule for rule in rules if rule.on and service in rule.services))
+        if name == UNREADABLE:
+            raise RuleError(f"{path}: a rule is called {name!r}, which is what rows that do not parse are called.")
+    chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))
     if len(chosen.rules) > MAX_RULES:
         raise RuleError(
-            f"{path}: {len(chosen.rules)} rules are on for {service}; at most {MAX_RULES} can be."
+            f"{path}: {len(chosen.rules)} rules are enabled for {service}; at most {MAX_RULES} can be."
         )
     with duckdb.connect() as connection:
         for rule in chosen.rules:
             _check(path, rule, chosen, connection)
     return chosen
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RuleError(f"{path}: is not YAML: {' '.join(str(error).split())}.") from None
+    entries = content.get("rules") if isinstance(content, dict) else content
+    if not isinstance(entries, list):
+        raise RuleError(f"{path}: has no list called rules; for no rules at all write `rules: []`.")
+    return entries
 
 
 def _rule(path: Path, entry: Any) -> Rule:

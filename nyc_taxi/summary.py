@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,11 +13,14 @@ from nyc_taxi import preview
 from nyc_taxi.reference import MonthFiles
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nyc_taxi.flow import Outcome
 
-_PREVIEW_COLUMNS = 7
+_TELLING = (
+    *("pickup_datetime", "dropoff_datetime", "trip_distance", "total_amount", "flags"),
+    *("source_row", "reasons", "detail", "raw"),
+    *("measure", "subject", "value"),
+)
+"""The columns that tell most in the width of a terminal: of trips, of quarantine, of quality."""
 
 
 def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
@@ -33,24 +37,33 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
         places.add_row(loaded.destination.capitalize(), escape(loaded.describe) + note)
     console.print(places)
     console.print()
-    console.print(frame_table(preview.trips(files, rows)))
+    console.print(rich_table(preview.head(files.trips_path, rows)))
     if outcome.seconds:
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
         console.print(f"[dim]{steps}; {sum(outcome.seconds.values()):.1f} s in all[/]")
 
 
-def frame_table(frame: pd.DataFrame) -> Table:
-    """The first columns of a few rows as a table for a terminal."""
-    names = [name for name in frame.columns if not frame[name].isna().all()]
+def rich_table(rows: pa.Table) -> Table:
+    """The columns that hold anything, as a table for a terminal: of trips a telling few."""
+    names = [name for name in rows.column_names if rows[name].null_count < len(rows)]
+    shown = [name for name in _TELLING if name in names]
+    if "pickup_datetime" in names:  # every trip has a source_row
+        shown.remove("source_row")
     table = Table(show_edge=False, pad_edge=False)
-    for name in names[:_PREVIEW_COLUMNS]:
-        table.add_column(name, no_wrap=True)
-    for row in frame[names[:_PREVIEW_COLUMNS]].itertuples(index=False):
-        table.add_row(*("" if value is None or value != value else escape(str(value)) for value in row))
-    hidden = len(frame.columns) - min(len(names), _PREVIEW_COLUMNS)
-    if hidden > 0:
+    for name in shown:
+        table.add_column(name, overflow="fold")
+    for row in rows.select(shown).to_pylist():
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    hidden = len(rows.column_names) - len(shown)
+    if hidden:
         table.caption = f"and {hidden} more columns"
     return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return "" if value is None else f"{value:,.10g}" if isinstance(value, float) else str(value)
 
 
 def _balance(files: MonthFiles) -> Table:

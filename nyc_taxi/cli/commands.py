@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 import uuid
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 from nyc_taxi import __version__
+from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.months import Month, Service
 
 app = typer.Typer(
@@ -32,9 +30,7 @@ def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is done.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
 ) -> None:
-    handler = RichHandler(console=Console(stderr=True), show_time=False, show_path=False, show_level=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.getLogger("nyc_taxi").setLevel(logging.DEBUG if verbose else logging.INFO)
+    set_up_logging(verbose)
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -69,7 +65,7 @@ def run(
             Run(f"cli-{started}-{uuid.uuid4().hex[:6]}", "cli"),
             progress,
         )
-    summary.show(Console(), outcome)
+    summary.show(output(), outcome)
 
 
 @app.command()
@@ -83,7 +79,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(as_plain(months), indent=2))
     else:
-        Console().print(table(months))
+        output().print(table(months))
 
 
 @app.command()
@@ -101,12 +97,30 @@ def preview(
     from nyc_taxi.status import newest_files
 
     files = newest_files(Service.parse(service), Month.parse(month))
-    frame = previews.quarantine(files, rows) if quarantine else previews.trips(files, rows)
-    console = Console()
+    path = files.quarantine_path if quarantine else files.trips_path
+    console = output()
     console.print(
         f"{files.service} {files.month}: {files.trips:,} trips, {files.rows_quarantined:,} quarantined"
     )
-    console.print(summary.frame_table(frame))
+    console.print(summary.rich_table(previews.head(path, rows)))
+
+
+@app.command()
+def quality(
+    service: ServiceArgument,
+    month: MonthArgument,
+    picture: Annotated[str, typer.Option(metavar="PNG", help="Also draw it into this file.")] = "",
+) -> None:
+    """Show the quality report of a month that was run before."""
+    from nyc_taxi import preview as previews
+    from nyc_taxi import summary
+    from nyc_taxi.picture import save
+    from nyc_taxi.status import newest_files
+
+    files = newest_files(Service.parse(service), Month.parse(month))
+    output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))
+    if picture:
+        typer.echo(f"drawn into {save(files, Path(picture))}")
 
 
 @app.command()
@@ -114,7 +128,7 @@ def doctor() -> None:
     """Check settings, rules, workspace, source and destinations; say what to do about each fault."""
     from nyc_taxi.doctor import checkup
 
-    console = Console()
+    console = output()
     faults = 0
     for check in checkup():
         faults += not check.good

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -17,6 +16,7 @@ from rich.progress import (
 )
 
 from nyc_taxi import flow
+from nyc_taxi.cli.console import errors
 
 _TITLES = {"download": "Download", "clean": "Clean"}
 
@@ -34,7 +34,7 @@ def bars() -> Iterator[Callable[[str], flow.Progress]]:
             return amount[task.fields["unit"] == "bytes"].render(task)
 
     columns = (TextColumn("{task.description:<20}"), BarColumn(), Amount(""), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=errors(), transient=True) as progress:
 
         def step(name: str) -> flow.Progress:
             task: TaskID | None = None
