@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.match import VERDICT_SCHEMA, SortedCursor
 from nyc_taxi.quality import QualityReport
+from nyc_taxi.read import as_json
 from nyc_taxi.reference import CleanMonth, MonthFiles
 from nyc_taxi.rules import Rules
 from nyc_taxi.schema import ARROW_TYPES, QUARANTINE, SCHEMA_VERSION, arrow_schema, trip_columns
@@ -55,9 +56,9 @@ def read_month(folder: Path) -> MonthFiles | None:
     """The month that a folder holds; None when it holds no whole one."""
     try:
         plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        files = MonthFiles.from_dict({**plain, "folder": folder})
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or of another version of this package
         return None
-    files = MonthFiles.from_dict({**plain, "folder": folder})
     return files if all((folder / name).exists() for name in FILES) else None
 
 
@@ -173,7 +174,7 @@ def _trips(
 def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: CleanMonth) -> pa.RecordBatch:
     names = [name for name in bad.schema.names if name not in ("source_row", "_reasons", "_flags")]
     raw = [
-        json.dumps({k: v for k, v in row.items() if v is not None}, default=str)
+        as_json({name: value for name, value in row.items() if value is not None})
         for row in bad.select(names).to_pylist()
     ]
     why = {rule.name: rule.why for rule in rules.rules}
@@ -199,9 +200,12 @@ def _merge(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
 
 def _name_lists(masks: np.ndarray, rules: Rules, action: str) -> pa.Array:
     """A list of rule names per verdict; few verdicts are distinct, so each list is made once."""
-    distinct, places = np.unique(masks, return_inverse=True)
-    lists = pa.array([rules.names(mask, action) for mask in distinct.tolist()], ARROW_TYPES["strings"])
-    return lists.take(pa.array(places))
+    marked = np.flatnonzero(masks)  # most rows have an empty verdict
+    distinct, places = np.unique(masks[marked], return_inverse=True)
+    lists = [[], *(rules.names(mask, action) for mask in distinct.tolist())]
+    chosen = np.zeros(len(masks), np.int64)
+    chosen[marked] = places + 1
+    return pa.array(lists, ARROW_TYPES["strings"]).take(pa.array(chosen))
 
 
 def _repeated(text: str, count: int) -> pa.Array:
@@ -213,7 +217,14 @@ class _Writer:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=1, version="2.6")
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[_leaf(field) for field in schema if _repeats_itself(field)],
+            version="2.6",
+        )
         self._held: list[pa.RecordBatch] = []
         self._rows = 0
 
@@ -234,6 +245,15 @@ class _Writer:
             self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
             self._held = table.slice(whole).to_batches()
             self._rows -= whole
+
+
+def _repeats_itself(field: pa.Field) -> bool:
+    """Whether a dictionary pays: not where nearly every value is another (times, row numbers)."""
+    return not pa.types.is_timestamp(field.type) and not field.name.endswith("source_row")
+
+
+def _leaf(field: pa.Field) -> str:
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
 
 
 def _sha256(path: Path) -> str:
