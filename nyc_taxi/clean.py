@@ -95,7 +95,7 @@ def _judged(
 ) -> Iterator[tuple[Chunk, pa.Table]]:
     """Blocks parsed and judged by a few threads, given back in the order of the file."""
     local = threading.local()
-    query = rules.verdict_sql(source.month, reader.mapping.unknown)
+    query = rules.verdict_sql(source.month)
 
     def work(block: Any) -> tuple[Chunk, pa.Table]:
         if not hasattr(local, "connection"):

@@ -165,7 +165,7 @@ def _cleaned(source: SourceFile, version: str) -> CleanMonth | None:
     scratch = workspace.scratch_folder(source.service, source.month, version)
     try:
         return CleanMonth.from_dict(json.loads((scratch / "clean.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or of another version of this package
         pass
     files = read_month(workspace.version_folder(source.service, source.month, version))
     if files is None:

@@ -8,6 +8,7 @@ fetched whole and compared exactly, so that a collision of keys never matters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import duckdb
@@ -61,22 +62,28 @@ class KeyFiles:
 def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, threads: int) -> Path:
     """Judge the month rules over `rows.arrow`; returns `matches.parquet`.
 
-    Leaves `candidates.parquet`, the rows that were compared exactly.
+    The rules that quarantine come first: a row they take out is no other row's match for those that
+    flag. Leaves `candidates.parquet`, the rows that were compared exactly.
     """
     result, candidates = folder / "matches.parquet", folder / "candidates.parquet"
     _fetch(folder / "rows.arrow", keys.shared_positions(), candidates)
     if not rules.month_rules():
         pq.write_table(VERDICT_SCHEMA.empty_table(), result)
         return result
-    found = [
-        _reverses_sql(bit, rule)
-        if rule.reverses
-        else _repeats_sql(bit, rule, rules.compared(rule, mapping.unknown))
-        for bit, rule in rules.month_rules()
-    ]
+    found: dict[str, list[str]] = {"quarantine": [], "flag": []}
+    for bit, rule in rules.month_rules():
+        rows = "candidates" if rule.action == "quarantine" else "kept"
+        compared = rules.compared(rule, mapping.unknown)
+        sql = _reverses_sql(bit, rule, rows) if rule.reverses else _repeats_sql(bit, rule, rows, compared)
+        found[rule.action].append(sql)
     merged = (
         "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags, min(other_row) AS other_row"
-        f" FROM ({' UNION ALL '.join(found)}) GROUP BY source_row ORDER BY source_row"
+        f" FROM ({' UNION ALL '.join(chain(*found.values()))}) GROUP BY source_row ORDER BY source_row"
+    )
+    out = (
+        f" ANTI JOIN ({' UNION ALL '.join(found['quarantine'])}) USING (source_row)"
+        if found["quarantine"]
+        else ""
     )
     absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
     with duckdb.connect() as connection:
@@ -85,6 +92,7 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, thr
         connection.execute(
             f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({sql_text(candidates)})"
         )
+        connection.execute(f"CREATE VIEW kept AS SELECT * FROM candidates{out}")
         connection.execute(f"COPY ({merged}) TO {sql_text(result)} (FORMAT parquet)")
     return result
 
@@ -157,14 +165,14 @@ def _bits(bit: int, rule: Rule) -> str:
     return f"{reasons} AS reasons, {flags} AS flags"
 
 
-def _repeats_sql(bit: int, rule: Rule, compared: Iterable[str]) -> str:
+def _repeats_sql(bit: int, rule: Rule, rows: str, compared: Iterable[str]) -> str:
     columns = ", ".join(f'"{name}"' for name in compared)
     nth = f"row_number() OVER (PARTITION BY {columns} ORDER BY source_row) AS nth"
-    numbered = f"SELECT source_row, {nth} FROM candidates WHERE _reasons = 0"
+    numbered = f"SELECT source_row, {nth} FROM {rows} WHERE _reasons = 0"
     return f"SELECT source_row, {_bits(bit, rule)}, NULL::BIGINT AS other_row FROM ({numbered}) WHERE nth > 1"
 
 
-def _reverses_sql(bit: int, rule: Rule) -> str:
+def _reverses_sql(bit: int, rule: Rule, rows: str) -> str:
     """Trips and reversals with the same key are paired in the order of the file, one to one."""
     assert rule.reverses is not None
     same, negated = rule.reverses.same, rule.reverses.negated
@@ -172,7 +180,7 @@ def _reverses_sql(bit: int, rule: Rule) -> str:
     side = f"sign(coalesce({amounts}))"  # of the first amount that is not zero
     key = [f'"{name}"' for name in same] + [f'"{name}" * side' for name in negated]
     columns = ", ".join(f'"{name}"' for name in [*same, *negated])
-    sided = f"SELECT source_row, {columns}, {side} AS side FROM candidates WHERE _reasons = 0"
+    sided = f"SELECT source_row, {columns}, {side} AS side FROM {rows} WHERE _reasons = 0"
     nth = f"row_number() OVER (PARTITION BY {', '.join(key)}, side ORDER BY source_row) AS nth"
     numbered = f"SELECT *, {nth} FROM ({sided}) WHERE side IS NOT NULL"
     alike = [f'one."{name}" IS NOT DISTINCT FROM other."{name}"' for name in same]

@@ -28,10 +28,8 @@ def unusual_size(trips: int, earlier: dict[Month, int]) -> str | None:
     `earlier` are the trips of earlier months; the last three of them are looked at.
     """
     latest = [earlier[month] for month in sorted(earlier)[-COMPARED_MONTHS:]]
-    if not latest:
-        return None
-    usual = float(np.median(latest))
-    if usual / 2 <= trips <= usual * 2:
+    usual = float(np.median(latest)) if latest else 0
+    if not usual or usual / 2 <= trips <= usual * 2:
         return None
     months = ", ".join(str(month) for month in sorted(earlier)[-COMPARED_MONTHS:])
     return f"{trips:,} trips are {trips / usual:.0%} of the usual {usual:,.0f} ({months})"
@@ -77,7 +75,8 @@ class QualityReport:
             rows.append(("null_share", column.name, self._nulls[column.name] / max(self._trips, 1)))
             if column.name in self._extremes:
                 low, high = self._extremes[column.name]
-                median = float(np.median(np.concatenate(self._samples[column.name] or [np.array([np.nan])])))
+                sample = np.concatenate(self._samples[column.name])
+                median = float(np.median(sample)) if len(sample) else None
                 figures = {"min": low, "median": median, "max": high, "sum": self._sums[column.name]}
                 rows += [(measure, column.name, value) for measure, value in figures.items()]
         rows += [
@@ -104,5 +103,5 @@ def _is_measure(column: Column) -> bool:
 
 
 def _days(times: pa.Array) -> np.ndarray:
-    days: np.ndarray = times.cast(pa.int64()).to_numpy() // _MICROSECONDS_A_DAY
+    days: np.ndarray = times.drop_null().cast(pa.int64()).to_numpy() // _MICROSECONDS_A_DAY
     return days

@@ -28,6 +28,9 @@ MAX_RULES = 62
 """Bits of a signed 64-bit verdict that stay positive, less one."""
 
 
+_ANY_MONTH = Month(2020, 1)
+
+
 class Reversal(pydantic.BaseModel):
     """Which columns make a trip and its reversal: equal in `same`, opposite in `negated`."""
 
@@ -93,10 +96,7 @@ class Rules:
         kept = ", ".join(
             f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
         )
-        inner = (
-            f"SELECT {', '.join(columns + keys)} FROM (SELECT *, TIMESTAMP '{month.start}' AS month_start,"
-            f" TIMESTAMP '{month.end}' AS month_end FROM batch)"
-        )
+        inner = f"SELECT {', '.join(columns + keys)} FROM ({_batch_sql(month)})"
         return f"SELECT _reasons, _flags{', ' + kept if kept else ''} FROM ({inner})"
 
     def compared(self, rule: Rule, unknown: Iterable[str] = ()) -> list[str]:
@@ -124,7 +124,7 @@ class Rules:
         floats = {column.name for column in service_columns(self.service) if column.type == "float64"}
         # -0.0 equals 0.0 and has another hash; adding 0.0 makes it 0.0
         values = [f'"{name}" + 0.0' if name in floats else f'"{name}"' for name in names]
-        return f"greatest(hash({', '.join([*values, *more])}), 1)"
+        return f"greatest(hash({', '.join([*values, *more])}), 1::UBIGINT)"
 
 
 def load_rules(path: Path, service: Service) -> Rules:
@@ -135,7 +135,9 @@ def load_rules(path: Path, service: Service) -> Rules:
         if names.count(name) > 1:
             raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
         if name == UNREADABLE:
-            raise RuleError(f"{path}: a rule is called {name!r}, which is what rows that do not parse are called.")
+            raise RuleError(
+                f"{path}: a rule is called {name!r}, which is what rows that do not parse are called."
+            )
     chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))
     if len(chosen.rules) > MAX_RULES:
         raise RuleError(
@@ -154,7 +156,7 @@ def _entries(path: Path) -> list[Any]:
         raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RuleError(f"{path}: is not YAML: {' '.join(str(error).split())}.") from None
-    entries = content.get("rules") if isinstance(content, dict) else content
+    entries = content.get("rules") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise RuleError(f"{path}: has no list called rules; for no rules at all write `rules: []`.")
     return entries
@@ -173,11 +175,11 @@ def _rule(path: Path, entry: Any) -> Rule:
 
 
 def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
-    """Compile the rule on an empty month; see that it names a column."""
+    """Compile the rule on an empty month; see that it names a column and, if a condition, is one."""
     batch = arrow_schema(service_columns(rules.service)).empty_table()
     connection.register("batch", batch)
     if rule.when is not None:
-        _names_column(path, rule, connection)
+        _look_at_one_row(path, rule, connection)
     named = [*(rule.repeats or ()), *((rule.reverses.same + rule.reverses.negated) if rule.reverses else ())]
     for name in named:
         if name not in batch.column_names and named != ["all"]:
@@ -187,15 +189,21 @@ def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConn
             )
     try:
         alone = Rules(rules.service, (rule,))
-        connection.execute(alone.verdict_sql(Month(2020, 1))).fetchall()
+        connection.execute(alone.verdict_sql(_ANY_MONTH)).fetchall()
+        kind = "BOOLEAN" if rule.when is None else _type_of(rule.when, connection)
     except duckdb.Error as error:
         message = str(error).split("\n")[0].removesuffix("!")
         raise RuleError(
             f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}."
         ) from None
+    if kind != "BOOLEAN":
+        raise RuleError(
+            f"{path}: rule {rule.name!r} is no condition, but a value of type {kind}; compare it."
+        )
 
 
-def _names_column(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
+def _look_at_one_row(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise unless the condition parses, names a column, and asks for no other rows."""
     query = f"SELECT {rule.when} FROM batch"
     text = connection.execute(f"SELECT json_serialize_sql({sql_text(query)})").fetchall()[0][0]
     parsed = json.loads(text)
@@ -204,6 +212,14 @@ def _names_column(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection)
         raise RuleError(f"{path}: rule {rule.name!r} does not compile: {message}.")
     if '"COLUMN_REF"' not in text:
         raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
+    if '"SUBQUERY"' in text:
+        raise RuleError(f"{path}: rule {rule.name!r} has a subquery; a condition sees one row and no others.")
+
+
+def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """The type of a condition; raises duckdb.Error for one with aggregates or window functions."""
+    query = f"SELECT ({when}) FROM ({_batch_sql(_ANY_MONTH)}) WHERE ({when})"
+    return str(connection.execute(query).description[0][1])
 
 
 def sql_text(value: object) -> str:
@@ -211,5 +227,7 @@ def sql_text(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
+def _batch_sql(month: Month) -> str:
+    """The rows that conditions see."""
+    start, end = f"TIMESTAMP '{month.start}' AS month_start", f"TIMESTAMP '{month.end}' AS month_end"
+    return f"SELECT *, {start}, {end} FROM batch"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 import pydantic
@@ -51,10 +51,16 @@ class Settings(BaseSettings):
     """Seconds to wait for a connection, and for the next byte of a download."""
     max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of rows that may fail to parse before the whole file is refused."""
+    bikeshare_tables: Path = Path("nyc_taxi/bikeshare/tables.yaml")
+    """The tables of the bike-share flow."""
+    bikeshare_extract: Literal["mysql", "export"] = "mysql"
+    """How the bike-share tables of MySQL are read: by a query, or from a Cloud SQL export in the bucket."""
+    bikeshare_escape: Literal["22", "5C"] = "22"
+    """The escape character of that export in hex, as `gcloud sql export csv --escape` takes it."""
     threads: int = pydantic.Field(default=min(os.cpu_count() or 1, 4), ge=1, le=64)
     """Parallel parsers."""
 
-    @pydantic.field_validator("workspace", "rules", "io_config")
+    @pydantic.field_validator("workspace", "rules", "io_config", "bikeshare_tables")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return PROJECT / path.expanduser()

@@ -31,6 +31,8 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     console.print(f"[bold]{files.service} {files.month}[/]{sample} from {escape(files.source.url)}")
     console.print(_balance(files))
     places = Table.grid(padding=(0, 2))
+    places.add_column()
+    places.add_column(overflow="fold")  # a path cut short leads nowhere
     places.add_row("Parquet", escape(str(files.trips_path)))
     for loaded in outcome.loaded:
         note = " [dim](held this version already; nothing was loaded)[/]" if loaded.skipped else ""

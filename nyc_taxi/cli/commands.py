@@ -156,7 +156,11 @@ def sample(
 def stop() -> None:
     """Stop the embedded servers; their data stays."""
     from nyc_taxi.settings import settings
-    from nyc_taxi.standins import postgres
+    from nyc_taxi.standins import gcs, postgres
 
-    stopped = postgres.stop(settings().workspace / "postgres")
-    typer.echo("The embedded Postgres is stopped." if stopped else "No embedded server is running.")
+    servers = {"Postgres": (postgres, "postgres"), "GCS server": (gcs, "gcs")}
+    stopped = [name for name, (server, at) in servers.items() if server.stop(settings().workspace / at)]
+    for name in stopped:
+        typer.echo(f"The embedded {name} is stopped.")
+    if not stopped:
+        typer.echo("No embedded server is running.")

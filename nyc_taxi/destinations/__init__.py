@@ -5,7 +5,7 @@ from __future__ import annotations
 from nyc_taxi.destinations.base import Destination
 from nyc_taxi.errors import SettingsError
 
-NAMES = ("postgres",)
+NAMES = ("postgres", "gcs", "s3", "bigquery", "duckdb")
 
 
 def open_destination(name: str) -> Destination:
@@ -14,6 +14,22 @@ def open_destination(name: str) -> Destination:
         from nyc_taxi.destinations.postgres import Postgres
 
         return Postgres()
+    if name == "gcs":
+        from nyc_taxi.destinations.objects.gcs import Gcs
+
+        return Gcs()
+    if name == "s3":
+        from nyc_taxi.destinations.objects.s3 import S3
+
+        return S3()
+    if name == "bigquery":
+        from nyc_taxi.destinations.bigquery import BigQuery
+
+        return BigQuery()
+    if name == "duckdb":
+        from nyc_taxi.destinations.duckdb import DuckDb
+
+        return DuckDb()
     raise SettingsError(f"destination {name!r} is not known: use one of {', '.join(NAMES)}.")
 
 

@@ -7,6 +7,8 @@ read becomes an `Unreadable` row with its text, never a guess.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -60,6 +62,15 @@ class Reader(Protocol):
     def parse(self, block: Any) -> Chunk:
         """Parse one block; safe to call from several threads."""
         ...
+
+
+def as_json(row: dict[str, Any]) -> str:
+    """A row as JSON that any database takes: no NUL, and NaN and infinity as text."""
+    plain = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
+    return json.dumps(plain, default=str).replace("\\u0000", "\\\\x00")
 
 
 def open_month(source: SourceFile) -> Reader:

@@ -38,13 +38,11 @@ def convert(array: pa.Array, column: Column, file: str) -> Converted:
         return from_text(_as_text(array), target)
     if pa.types.is_string(target):
         return _as_text(array), None
-    if pa.types.is_timestamp(target) and pa.types.is_temporal(kind):
-        # a zone in the file labels New York wall time wrongly; the wall time is what was meant
-        naive = array.cast(pa.timestamp(kind.unit)) if pa.types.is_timestamp(kind) else array
-        return naive.cast(target, safe=False), None
-    if pa.types.is_floating(target) and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return array.cast(target, safe=False), None
-    if pa.types.is_integer(target) and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    if pa.types.is_timestamp(target) and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
+        return wall_time(array), None
+    if _is_number(kind) and pa.types.is_floating(target):
+        return finite(array.cast(target, safe=False))
+    if _is_number(kind) and pa.types.is_integer(target):
         return _whole_numbers(array, target)
     raise SchemaError(f"{file}: column {column.name} has type {kind}, which cannot become {target}.")
 
@@ -53,8 +51,27 @@ def first_that_holds(parts: list[Converted]) -> Converted:
     """One column out of several names for it: row by row the first that holds a value."""
     if len(parts) == 1:
         return parts[0]
-    masks = [bad for _, bad in parts if bad is not None]
-    return pc.coalesce(*(values for values, _ in parts)), np.logical_or.reduce(masks) if masks else None
+    return pc.coalesce(*(values for values, _ in parts)), _any_of(*(bad for _, bad in parts))
+
+
+def finite(values: pa.Array) -> Converted:
+    """Floats without NaN, which is how some writers spell nothing, and with infinity as a bad value."""
+    if pc.all(pc.is_finite(values)).as_py() is not False:
+        return values, None
+    return pc.if_else(pc.is_finite(values), values, None), _mask(pc.fill_null(pc.is_inf(values), False))
+
+
+def wall_time(array: pa.Array) -> pa.Array:
+    """Dates and timestamps of any unit as naive microseconds.
+
+    A zone in a file labels New York wall time; the wall time is what was meant.
+    """
+    if pa.types.is_timestamp(array.type) and array.type.tz:
+        # UTC needs no database of time zones, which not every machine has
+        array = (
+            array.cast(pa.timestamp(array.type.unit)) if array.type.tz == "UTC" else pc.local_timestamp(array)
+        )
+    return array.cast(ARROW_TYPES["timestamp"], safe=False)
 
 
 def clean_text(array: pa.Array) -> pa.Array:
@@ -75,7 +92,11 @@ def from_text(text: pa.Array, target: pa.DataType) -> Converted:
     else:
         ladder = [lambda part: part.cast(target)]
     values = pa.concat_arrays(_climb(text, ladder, target))
-    return values, _mask(pc.and_(pc.is_valid(text), pc.is_null(values)))
+    bad = _mask(pc.and_(pc.is_valid(text), pc.is_null(values)))
+    if not pa.types.is_floating(target):
+        return values, bad
+    values, infinite = finite(values)
+    return values, _any_of(bad, infinite)
 
 
 def decode(encoded: pa.DictionaryArray, column: Column) -> Converted:
@@ -115,6 +136,11 @@ def _iso_with_zone(text: pa.Array) -> pa.Array:
 
 
 def _am_pm(text: pa.Array) -> pa.Array:
+    if (
+        pc.all(pc.match_substring_regex(text, r"^\d+/\d+/\d{4} \d+:[0-5]\d:[0-5]\d [APap][Mm]$")).as_py()
+        is False
+    ):
+        raise pa.ArrowInvalid("another format")  # strptime takes years of two digits and a second 61
     values = pc.strptime(text, "%m/%d/%Y %I:%M:%S %p", "s").cast(ARROW_TYPES["timestamp"])
     days = pc.replace_substring_regex(text, r"^\d+/0?(\d+)/.*$", r"\1").cast(pa.int64())
     if pc.any(pc.not_equal(pc.day(values), days)).as_py():
@@ -127,6 +153,10 @@ def _as_text(array: pa.Array) -> pa.Array:
         return clean_text(array.cast(pa.string()))
     whole = pc.if_else(pc.equal(pc.floor(array), array), array, None)  # 1.0 stands for the code 1
     return pc.coalesce(whole.cast(pa.int64(), safe=False).cast(pa.string()), array.cast(pa.string()))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _whole_numbers(array: pa.Array, target: pa.DataType) -> Converted:
@@ -152,6 +182,11 @@ def _code(text: str | None, column: Column) -> object:
         return column.codes[cleaned.upper()]
     values, bad = from_text(pa.array([cleaned]), ARROW_TYPES[column.type])
     return values[0].as_py() if bad is None else _BAD
+
+
+def _any_of(*masks: np.ndarray | None) -> np.ndarray | None:
+    given = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(given) if given else None
 
 
 def _mask(bad: pa.Array) -> np.ndarray | None:

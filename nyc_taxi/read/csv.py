@@ -23,10 +23,18 @@ import pyarrow.csv as pacsv
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.read import Chunk, Unreadable
-from nyc_taxi.read.convert import NULL_TEXTS, Converted, clean_text, convert, decode, first_that_holds
-from nyc_taxi.read.lines import as_text, count_fields, fit, open_csv, whole_lines
+from nyc_taxi.read.convert import (
+    NULL_TEXTS,
+    Converted,
+    clean_text,
+    convert,
+    decode,
+    finite,
+    first_that_holds,
+)
+from nyc_taxi.read.lines import as_text, fit, open_csv, split_line, whole_lines
 from nyc_taxi.reference import SourceFile
-from nyc_taxi.schema import ARROW_TYPES, Column, arrow_schema, map_header, service_columns
+from nyc_taxi.schema import ARROW_TYPES, Column, arrow_schema, map_header, normalise, service_columns
 
 BLOCK_BYTES = 4 << 20
 """Of text a block: large enough to parse at full speed, small enough that a few fit anywhere."""
@@ -52,7 +60,8 @@ class CsvReader:
             service_columns(service), [pa.field(name, pa.string()) for name in self.mapping.unknown]
         )
         # fields are called f0, f1, ... while they are parsed: names in a header need not be distinct
-        widths = Counter(count_fields(line) for line in whole_lines(b"\n".join(lines[:-1])))
+        rows = (split_line(as_text(line)) for line in whole_lines(b"\n".join(lines[:-1])))
+        widths = Counter(len(row) for row in rows if row)
         self._width = max([len(header), *(width for width, _ in widths.most_common(1))])
         self._fields = [f"f{index}" for index in range(self._width)]
         self._header_fields = self._fields[: len(header)]
@@ -63,7 +72,8 @@ class CsvReader:
         """Blocks of whole lines, without the header."""
         with open_csv(self._source.path) as stream:
             rest, header_seen = b"", False
-            size = _HEAD_BYTES  # a file that does not parse at all is known by its first, small block
+            # a file that does not parse at all is known by its first, small block
+            size = min(_HEAD_BYTES, self._block_bytes)
             while data := self._read_from(stream, size):
                 size = self._block_bytes
                 end = data.rfind(b"\n") + 1
@@ -81,8 +91,13 @@ class CsvReader:
             table = self._read(block, self._fast_types)
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return self._parse_text(block)
-        # a NUL is no text for a database; a stray quote swallows the line after it
-        if b"\0" in block or (b'"' in block and len(table) != len(whole_lines(block))):
+        # a NUL is no text for a database; to Arrow a carriage return alone ends a line, to us it does
+        # not; a stray quote swallows the line after it
+        if (
+            b"\0" in block
+            or block.count(b"\r") != block.count(b"\r\n")
+            or (b'"' in block and len(table) != len(whole_lines(block)))
+        ):
             return self._parse_text(block)
         converted = {column.name: self._fast(table, column) for column in self._columns}
         if any(bad is not None for _, bad in converted.values()):
@@ -92,12 +107,12 @@ class CsvReader:
     def _header(self, line: bytes) -> list[str]:
         try:
             names = next(csv.reader([line.decode("utf-8-sig")]), [])
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, csv.Error):
             raise NotTripData(f"{self._file}: the first line is not text; this is no CSV file.") from None
         if len(names) < 2:
             start = line[:60].decode(errors="replace")
             raise NotTripData(f"{self._file}: the first line {start!r} is no header of a trip file.")
-        return names
+        return [name if normalise(name) else f"unnamed_{place}" for place, name in enumerate(names, 1)]
 
     def _read_from(self, stream: BinaryIO, size: int) -> bytes:
         try:
@@ -141,6 +156,8 @@ class CsvReader:
                 values, bad = decode(values, column)
             elif column.type == "string":
                 values = clean_text(values)
+            elif column.type == "float64":
+                values, bad = finite(values)
             parts.append((values, bad))
         return first_that_holds(parts)
 

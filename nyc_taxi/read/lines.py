@@ -6,6 +6,8 @@ import csv
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from nyc_taxi.read.convert import NULL_TEXTS
+
 
 def open_csv(path: Path) -> BinaryIO:
     """The text of a CSV or gzipped CSV file as bytes."""
@@ -23,11 +25,16 @@ def whole_lines(block: bytes) -> list[bytes]:
     return [line for raw in block.split(b"\n") if (line := raw.rstrip(b"\r"))]
 
 
-def count_fields(line: bytes) -> int:
-    """How many fields a line has."""
-    if b'"' not in line:
-        return line.count(b",") + 1
-    return len(next(csv.reader([line.decode(errors="replace")]), []))
+def split_line(text: str) -> list[str] | None:
+    """A line's fields; None when a quote is opened and never closed."""
+    if '"' not in text:
+        return text.split(",")
+    lines = csv.reader([text, ""])  # with an open quote the field goes on in the second line
+    try:
+        values = next(lines)
+    except csv.Error:  # a field longer than csv takes
+        return None
+    return values if lines.line_num == 1 else None
 
 
 def fit(line: bytes, header_width: int, width: int) -> tuple[bytes, str]:
@@ -36,17 +43,18 @@ def fit(line: bytes, header_width: int, width: int) -> tuple[bytes, str]:
         text = line.decode()
     except UnicodeDecodeError:
         return b"", "the line is not UTF-8 text"
-    if b"\0" in line:
+    if "\0" in text:
         return b"", "the line holds a NUL byte"
-    if line.count(b'"') % 2:
+    if "\r" in text:
+        return b"", "the line holds a carriage return"
+    values = split_line(text)
+    if values is None:
         return b"", "a quote is opened and never closed"
-    found = count_fields(line)
+    found = len(values)
     if found < header_width:
         return b"", f"the row has {found} fields, the header {header_width}"
-    if found > header_width:
-        values = next(csv.reader([text]))
-        if any(value.strip() for value in values[header_width:]):
-            return b"", f"the row has {found} fields with values, the header {header_width}"
+    if any(value.strip() not in NULL_TEXTS for value in values[header_width:]):
+        return b"", f"the row has {found} fields with values, the header {header_width}"
     while found > width:  # the ones behind the header's are empty
         line, found = line[: line.rindex(b",")], found - 1
     return line + b"," * (width - found), ""

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData
-from nyc_taxi.read import Chunk, Unreadable
-from nyc_taxi.read.convert import convert, first_that_holds
+from nyc_taxi.read import Chunk, Unreadable, as_json
+from nyc_taxi.read.convert import Converted, convert, first_that_holds, wall_time
 from nyc_taxi.reference import SourceFile
-from nyc_taxi.schema import Mapping, arrow_schema, map_header, service_columns
+from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
 
 BATCH_ROWS = 65_536
 _READ_BUFFER = 1 << 20
@@ -55,16 +55,16 @@ class ParquetReader:
         unreadable: dict[int, Unreadable] = {}
         for column in self._columns:
             own = self.mapping.columns[column.name]
-            values, bad = first_that_holds([convert(block[name], column, self._file) for name in own])
+            values, bad = self._convert(block, column)
             converted[column.name] = values
             if bad is None:
                 continue
             for row in np.flatnonzero(bad & ~bad_rows).tolist():
                 detail = f"{own[0]} is {block[own[0]][row].as_py()!r}, which does not fit {column.type}"
-                unreadable[row] = Unreadable(row, column.name, detail, _raw(block, row))
+                unreadable[row] = Unreadable(row, column.name, detail, as_json(_row(block, row)))
             bad_rows |= bad
         for name, own_name in self.mapping.unknown.items():
-            converted[name] = block[own_name].cast(self._unknown_types[name], safe=False)
+            converted[name] = _kept(block[own_name], self._unknown_types[name])
         arrays = [
             converted[item.name] if item.name in converted else pa.nulls(len(block), item.type)
             for item in self.schema
@@ -74,6 +74,15 @@ class ParquetReader:
         if unreadable:
             batch, rows = batch.filter(pa.array(~bad_rows)), rows[~bad_rows]
         return Chunk(batch, rows, len(block), [unreadable[row] for row in sorted(unreadable)])
+
+    def _convert(self, block: pa.RecordBatch, column: Column) -> Converted:
+        own = self.mapping.columns[column.name]
+        try:
+            return first_that_holds([convert(block[name], column, self._file) for name in own])
+        except pa.ArrowInvalid:
+            raise NotTripData(
+                f"{self._file}: column {own[0]} holds text that is not UTF-8; fetch the file again."
+            ) from None
 
     def _opened(self) -> pq.ParquetFile:
         try:
@@ -86,16 +95,28 @@ class ParquetReader:
 
 def _kept_type(kind: pa.DataType) -> pa.DataType:
     """The type under which an unknown column is kept: wide, so that later months fit too."""
-    if pa.types.is_integer(kind):
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_integer(kind) and kind != pa.uint64():
         return pa.int64()
     if pa.types.is_floating(kind):
         return pa.float64()
     return pa.timestamp("us") if pa.types.is_timestamp(kind) else pa.string()
 
 
-def _raw(block: pa.RecordBatch, row: int) -> str:
-    values: dict[str, Any] = {name: block[name][row].as_py() for name in block.schema.names}
-    return json.dumps(values, default=str).replace("\\u0000", "\\\\x00")
+def _kept(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """An unknown column's values; lists, structs and bytes as JSON."""
+    if pa.types.is_timestamp(kind):
+        return wall_time(array)
+    own = array.type
+    if pa.types.is_nested(own) or pa.types.is_binary(own) or pa.types.is_fixed_size_binary(own):
+        values = array.to_pylist()
+        return pa.array([None if item is None else json.dumps(item, default=str) for item in values], kind)
+    return array.cast(kind)
+
+
+def _row(block: pa.RecordBatch, row: int) -> dict[str, Any]:
+    return {name: block[name][row].as_py() for name in block.schema.names}
 
 
 def _first(error: Exception) -> str:

@@ -74,7 +74,7 @@ QUARANTINE = (
     Column("reasons", "strings", "Names of the rules that keep the row out of the trips."),
     Column("column_name", "string", "The column that could not be read, where that is the reason."),
     Column("detail", "string", "What was wrong, in words."),
-    Column("raw", "string", "The row: its text for CSV, otherwise its columns as JSON."),
+    Column("raw", "string", "The row: as JSON, or as its text where a line of CSV could not be read."),
 )
 
 QUALITY = (
@@ -131,6 +131,10 @@ def normalise(name: str) -> str:
     return re.sub(r"[^0-9a-z]+", "_", name.strip().lower()).strip("_")
 
 
+_RESERVED = {"service", "month", "month_start", "month_end"}
+"""Names that tables and rules give a meaning of their own."""
+
+
 @dataclass(frozen=True)
 class Mapping:
     """Which of a file's columns feeds which canonical column."""
@@ -146,10 +150,8 @@ class Mapping:
 def map_header(service: Service, header: list[str], file: str) -> Mapping:
     """Find a file's columns by name; raises SchemaError naming a missing or doubled column."""
     by_name: dict[str, str] = {}
-    for own in header:
-        key = normalise(own)
-        if not key:
-            continue
+    for place, own in enumerate(header, 1):
+        key = normalise(own) or f"unnamed_{place}"
         if key in by_name:
             raise SchemaError(f"{file}: the header has the column {own.strip()!r} twice.")
         by_name[key] = own
@@ -166,6 +168,6 @@ def map_header(service: Service, header: list[str], file: str) -> Mapping:
             )
         else:
             absent.append(column.name)
-    reserved = {column.name for column in (*ADDRESS, *VERDICT)} | {"service", "month"}
+    reserved = {column.name for column in (*ADDRESS, *VERDICT)} | _RESERVED
     unknown = {(f"{name}_in_file" if name in reserved else name): own for name, own in by_name.items()}
     return Mapping(columns, unknown, tuple(absent))

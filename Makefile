@@ -1,0 +1,63 @@
+# The commands of this project; `make help` lists them. Works with GNU make 3.81 (macOS) and newer.
+# Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run ui status stop test lint format requirements clean environment environment-dev
+
+# what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
+SERVICE := green
+MONTH := 2020-04
+SOURCE :=
+# what to test: make test TESTS=tests/mage
+TESTS := tests
+PORT := 6789
+
+PYTHON := .venv/bin/python
+COMPILE := requirements/uv.sh pip compile --quiet --no-emit-index-url --no-emit-find-links \
+	--universal --generate-hashes -p 3.11
+# compiled modules start Mage in half the time
+unexport PYTHONDONTWRITEBYTECODE
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: environment ## load one month through Mage into Postgres (SERVICE, MONTH, SOURCE)
+	@$(PYTHON) -m mage_project.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
+
+ui: environment ## start Mage's pages on this machine, behind a login (PORT)
+	@$(PYTHON) -m mage_project.ui --port "$(PORT)"
+
+status: environment ## show what is loaded and which servers run
+	@.venv/bin/taxi status
+
+stop: environment ## stop the embedded servers; their data stays
+	@.venv/bin/taxi stop
+
+test: environment-dev ## run the tests (TESTS=a folder or file)
+	@$(PYTHON) -m pytest $(TESTS)
+
+lint: environment-dev ## check style and types
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@$(PYTHON) -m mypy
+
+format: environment-dev ## put the code into shape
+	@$(PYTHON) -m ruff check --fix --quiet
+	@$(PYTHON) -m ruff format
+
+requirements: environment ## compile requirements/*.in into hashed lists (after a change of one)
+	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	@$(COMPILE) requirements/mage.in -o requirements/mage.txt
+	@$(COMPILE) requirements/dev.in -c requirements/mage.txt -o requirements/dev.txt
+
+clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
+	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop; fi
+	@rm -rf .venv .mage_data mage_project/.ssh_tunnel mage_project/.file_versions mage_project/.variables mage_project/.cache
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@requirements/install.sh mage
+
+environment-dev:
+	@requirements/install.sh dev

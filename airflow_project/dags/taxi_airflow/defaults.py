@@ -1,0 +1,42 @@
+"""Policy of all DAGs, checked by the tests: owner, tags, retries, timeouts, callbacks, limits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import Any
+
+from taxi_airflow import notices
+
+START = dt.datetime(2009, 1, 1, tzinfo=dt.UTC)
+"""The first month TLC ever published; a backfill may begin here."""
+
+VERSION = "v1"
+"""Tag of the DAGs' meaning: raised when a parameter or a task changes so that old runs cannot be re-run."""
+
+PARALLEL_MONTHS = int(os.environ.get("TAXI_PARALLEL_MONTHS") or 4)
+"""How many months are worked on at once over all workers."""
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "taxi",
+    "pool": os.environ.get("TAXI_POOL") or "default_pool",
+    "retries": 3,
+    "retry_delay": dt.timedelta(seconds=float(os.environ.get("TAXI_RETRY_SECONDS") or 60)),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": dt.timedelta(minutes=15),
+    "execution_timeout": dt.timedelta(hours=2),
+    "on_success_callback": notices.succeeded,
+    "on_retry_callback": notices.retried,
+    "on_failure_callback": notices.failed,
+}
+
+
+def common(*tags: str) -> dict[str, Any]:
+    """Arguments of `@dag` that every DAG takes."""
+    return {
+        "start_date": START,
+        "catchup": False,  # what was missed is found by its absence from the ledgers
+        "tags": ["taxi", VERSION, *tags],
+        "default_args": DEFAULT_ARGS,
+        "dagrun_timeout": dt.timedelta(days=2),
+    }

@@ -1,0 +1,35 @@
+"""Files that lie in a bucket: brought into the workspace, from where the package reads them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def local_source(source: str) -> str:
+    """`gs://bucket/folder/file` as a file of the workspace; every other source as it is.
+
+    Raises NotPublished when the bucket does not have the object. Several tasks may bring the same
+    file: each writes its own and renames it.
+    """
+    if not source.startswith("gs://"):
+        return source
+    from airflow.providers.google.cloud.hooks.gcs import GCSHook
+
+    from nyc_taxi.errors import NotPublished, SettingsError
+    from nyc_taxi.settings import settings
+
+    bucket_name, _, name = source.removeprefix("gs://").partition("/")
+    if not bucket_name or not name:
+        raise SettingsError(f"source {source!r} names no object: write gs://bucket/folder/file.")
+    blob = GCSHook().get_conn().bucket(bucket_name).get_blob(name, timeout=60)
+    if blob is None:
+        raise NotPublished(f"{source}: is not there.")
+    folder = settings().workspace / "inbox" / bucket_name / f"{name.replace('/', '_')}-{blob.generation}"
+    path = folder / Path(name).name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".part-{os.getpid()}"
+        blob.download_to_filename(str(part), timeout=60)
+        part.replace(path)
+    return str(path)

@@ -1,0 +1,125 @@
+"""What a run is asked for: a month of a service, from where, into which destinations."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Param
+
+from nyc_taxi.months import Month, Service, expected_last
+
+if TYPE_CHECKING:
+    from nyc_taxi.source import Published
+
+Asked = dict[str, Any]
+"""service, month, source, destinations (a list): plain values, as they travel between tasks."""
+
+MONTH = Param(
+    None,
+    type=["null", "string"],
+    pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
+    title="Month",
+    description="Such as 2020-04. Empty: the newest month TLC should have published at the run's date.",
+)
+SOURCE = Param(
+    None,
+    type=["null", "string"],
+    title="Source",
+    description="auto, tlc, csv, sample, a folder, a file, an http(s) URL or gs://bucket/folder. Empty: TAXI_SOURCE.",
+)
+DESTINATIONS = Param(
+    None,
+    type=["null", "string"],
+    title="Destinations",
+    description="Names separated by commas: postgres, gcs, s3, bigquery, duckdb. Empty: TAXI_DESTINATIONS.",
+)
+
+SERVICES = Param(
+    "yellow,green",
+    type="string",
+    title="Services",
+    description="Names separated by commas: yellow, green, fhv, fhvhv.",
+)
+SINCE = Param(
+    None,
+    type=["null", "string"],
+    pattern=MONTH.schema["pattern"],
+    title="Since",
+    description="The first month to ask for, such as 2020-01. Empty: half a year back.",
+)
+
+LOOK_BACK = 6
+"""Months that are asked for when a run does not say since when."""
+
+
+def asked(service: Service, month: Month, params: Mapping[str, Any]) -> Asked:
+    """The request for a month; raises SettingsError that names what makes no sense."""
+    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.settings import settings
+
+    config = settings()
+    return {
+        "service": str(service),
+        "month": str(month),
+        "source": params.get("source") or config.source,
+        "destinations": parse_names(params.get("destinations") or config.destinations),
+    }
+
+
+def named(month: str, params: Mapping[str, Any]) -> list[Asked]:
+    """The request for one month of all services asked for."""
+    return [asked(service, Month.parse(month), params) for service in _services(params)]
+
+
+def due(params: Mapping[str, Any], day: dt.date) -> list[dict[str, Any]]:
+    """Runs of taxi_ingest (`trigger_run_id` and `conf`) for the months that are due on a day."""
+    from nyc_taxi.due import due_months
+    from taxi_airflow import notices
+
+    last = expected_last(day) + 1  # TLC may be early
+    first = Month.parse(params["since"]) if params["since"] else last - LOOK_BACK
+    runs = []
+    for service in _services(params):
+        plain = asked(service, first, params)
+        for found in due_months([service], first, last, plain["source"], plain["destinations"]):
+            notices.tell("due", service=found.service, month=found.month, why=found.why)
+            conf = {**plain, "month": str(found.month)}
+            runs.append({"trigger_run_id": run_id(service, found.month, found.published), "conf": conf})
+    return runs
+
+
+def day_of(context: Mapping[str, Any]) -> dt.date:
+    """The run's date: of its logical date, or of the moment it was due when it has none (Airflow 3)."""
+    run = context["dag_run"]
+    moment: dt.datetime = run.logical_date or run.run_after
+    return moment.date()
+
+
+def backfilled(context: Mapping[str, Any]) -> str | None:
+    """The month of a backfill's run: that of its logical date; None in other runs."""
+    run = context["dag_run"]
+    is_backfill = str(getattr(run.run_type, "value", run.run_type)) == "backfill"
+    return str(Month.of(run.logical_date)) if is_backfill else None
+
+
+def run_id(service: Service, month: Month, published: Published) -> str:
+    """The run that loads one version of a month: the same id from whoever asks, so it runs once."""
+    version = "|".join(str(part) for part in (published.url, published.etag, published.last_modified))
+    return f"taxi__{service}__{month}__{hashlib.sha256(version.encode()).hexdigest()[:10]}"
+
+
+def has_failed(context: Mapping[str, Any], dag_id: str, run_id: str) -> bool:
+    """Whether a run with this id exists and has failed."""
+    count = getattr(context["ti"], "get_dr_count", None)
+    if count is not None:
+        return bool(count(dag_id=dag_id, run_ids=[run_id], states=["failed"]))
+    from airflow.models import DagRun  # Airflow 2, whose tasks may read the database
+
+    return bool(DagRun.find(dag_id=dag_id, run_id=run_id, state="failed"))
+
+
+def _services(params: Mapping[str, Any]) -> list[Service]:
+    return [Service.parse(name) for name in params["services"].split(",") if name.strip()]

@@ -1,0 +1,59 @@
+"""Every day: ask the source for months that came late or changed, and start a run for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import dag, get_current_context, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from taxi_airflow import requests
+from taxi_airflow.defaults import common
+from taxi_airflow.month import step
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 8 * * *", timezone="UTC"),
+    description="Each day start taxi_ingest for every month that was published or republished",
+    doc_md="""
+### Late and changed months
+
+Asks the source, one HEAD request a month, which versions there are, and the ledgers, which versions are
+held. For each month that is due `taxi_ingest` is started with a run id made from service, month and
+published version, such as `taxi__green__2020-04__1f0c9e22ab`: whoever finds the same version again (the
+next poll, the Cloud Function) asks for the same run, and is told that it exists. A run that has failed is
+asked for once more on each following day, as `...__again-2020-07-01`.
+
+A sensor would sit on a worker for weeks, and hold up every other run; a poll costs seconds.
+""",
+    params={
+        "services": requests.SERVICES,
+        "since": requests.SINCE,
+        "source": requests.SOURCE,
+        "destinations": requests.DESTINATIONS,
+    },
+    max_active_runs=1,
+    **common("schedule"),
+)
+def taxi_late_data() -> None:
+    @task
+    @step
+    def poll(params: dict[str, Any]) -> list[dict[str, Any]]:
+        """A run of taxi_ingest for each month that is due."""
+        context = get_current_context()
+        day = requests.day_of(context)
+        runs = requests.due(params, day)
+        for run in runs:
+            if requests.has_failed(context, "taxi_ingest", run["trigger_run_id"]):
+                run["trigger_run_id"] += f"__again-{day}"
+        return runs
+
+    TriggerDagRunOperator.partial(
+        task_id="start",
+        trigger_dag_id="taxi_ingest",
+        skip_when_already_exists=True,
+    ).expand_kwargs(poll())
+
+
+taxi_late_data()

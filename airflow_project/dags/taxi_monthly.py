@@ -1,0 +1,56 @@
+"""Every month: load whatever is published and not yet held, one mapped group of tasks a month."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import dag, get_current_context, task
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from taxi_airflow import requests
+from taxi_airflow.defaults import common
+from taxi_airflow.month import month, step
+
+
+@dag(
+    # said in full: a bare cron string means other data intervals on Airflow 2 than on 3
+    schedule=CronTriggerTimetable("0 7 2 * *", timezone="UTC"),
+    description="On the 2nd of each month load every month that is published and not yet held",
+    doc_md="""
+### The monthly load
+
+TLC publishes about two months late and republishes at times. So this run does not load "last month": it asks
+which months since `since` are published but not held by every destination, or held in another version than is
+published now, and loads those side by side, a mapped group of tasks each.
+
+A run that was missed needs no catching up: what it would have loaded is found by the next.
+
+- One month by hand: give `month`.
+- A range: `airflow backfill create --dag-id taxi_monthly --from-date 2020-03-01 --to-date 2020-08-31`;
+  each run of a backfill loads the month of its own date.
+""",
+    params={
+        "services": requests.SERVICES,
+        "month": requests.MONTH,
+        "since": requests.SINCE,
+        "source": requests.SOURCE,
+        "destinations": requests.DESTINATIONS,
+    },
+    max_active_runs=4,
+    **common("schedule"),
+)
+def taxi_monthly() -> None:
+    @task
+    @step
+    def months(params: dict[str, Any]) -> list[requests.Asked]:
+        """The months to load: the one asked for, the backfill's, or all that are due."""
+        context = get_current_context()
+        named = params["month"] or requests.backfilled(context)
+        if named:
+            return requests.named(named, params)
+        return [due["conf"] for due in requests.due(params, requests.day_of(context))]
+
+    month.expand(asked=months())  # type: ignore[call-arg]
+
+
+taxi_monthly()

@@ -1,0 +1,41 @@
+from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.steps import step
+from nyc_taxi import flow, preview
+from nyc_taxi.reference import CleanMonth, SourceFile
+from nyc_taxi.schema import service_columns
+
+if "transformer" not in globals():
+    from mage_ai.data_preparation.decorators import transformer
+if "test" not in globals():
+    from mage_ai.data_preparation.decorators import test
+
+
+@transformer
+def clean_trips(data, *args, **variables):
+    """Every row of the file by column name, in the canonical types, with its verdict: trip or quarantine.
+
+    The rules are in mage_project/rules.yaml; edit them there and run this block again.
+
+    Outputs: the first rows with verdicts; a reference to the judged month (CleanMonth).
+    """
+    source = SourceFile.from_dict(data[1])
+    with step("clean_trips") as current:
+        clean = flow.clean(source, progress=current.progress)
+        return current.outputs(preview.clean(clean), clean)
+
+
+@test
+def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
+    clean = CleanMonth.from_dict(reference)
+    missing = clean.rows_in - clean.trips - clean.rows_quarantined
+    assert missing == 0, (
+        f"{clean.rows_in} rows came in, {clean.trips} trips and {clean.rows_quarantined} quarantined rows "
+        f"went out: {missing} rows are unaccounted for."
+    )
+
+
+@test
+def test_preview_has_the_canonical_columns(rows, reference, **variables):
+    missing = {column.name for column in service_columns(CleanMonth.from_dict(reference).service)} - set(rows)
+    assert not missing, f"the judged rows lack {', '.join(sorted(missing))}."
+    assert_safe_preview(rows)

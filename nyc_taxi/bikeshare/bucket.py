@@ -1,0 +1,104 @@
+"""The flow's folder in the bucket, where every day's data lies before it is loaded.
+
+raw/stations/date=2018-01-01/stations.parquet   landed by the flow (or stations.csv, by Cloud SQL's export)
+raw/regions/date=2018-01-01/regions.parquet     landed by the flow, a snapshot of regions.csv
+raw/trips/date=2018-01-01/trips.json.gz         put there by whoever has the trips, under any name
+regions.csv                                     the regions as they are now
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import stamina
+
+from nyc_taxi.bikeshare.place import Place
+from nyc_taxi.bikeshare.tables import RawTable
+from nyc_taxi.destinations.objects.store import Again, Content, Store
+from nyc_taxi.errors import NotPublished
+from nyc_taxi.settings import settings
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPES = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv",
+    ".json": "application/x-ndjson",
+    ".gz": "application/gzip",
+}
+
+
+@dataclass(frozen=True)
+class Landed:
+    """An object of the folder."""
+
+    key: str
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Of its bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def day_folder(table: RawTable, day: dt.date) -> str:
+    """Where a table's objects of a day lie; ends with a slash."""
+    return f"raw/{table.name}/date={day}/"
+
+
+def put(store: Store, key: str, data: Path | bytes) -> bool:
+    """Have the bytes under the key; False when they are there already."""
+    content = Content.of(data, MEDIA_TYPES.get(Path(key).suffix, "application/octet-stream"))
+    for attempt in stamina.retry_context(on=Again, attempts=settings().retries, timeout=None):
+        with attempt:
+            there = store.head(key)
+            if there and there.metadata.get("sha256") == content.sha256:
+                return False
+            store.put(key, content, {"sha256": content.sha256}, there.tag if there else None, lambda _: None)
+    return True
+
+
+def fetch(place: Place, store: Store, table: RawTable, day: dt.date) -> list[Landed]:
+    """A table's objects of a day by name; raises NotPublished where there is none."""
+    found = [Landed(key, _read(store, key)) for key in sorted(store.keys(day_folder(table, day)))]
+    found = [landed for landed in found if landed.data]  # a folder made by hand is an empty object
+    if not found:
+        where = place.uri(day_folder(table, day))
+        raise NotPublished(f"{where}: holds nothing yet; run the day again when its {table.name} are there.")
+    return found
+
+
+def wait(place: Place, store: Store, table: RawTable, day: dt.date, timeout: float, poll: float) -> list[str]:
+    """The keys of a table's objects of a day, as soon as there are any; looks every `poll` seconds.
+
+    Raises NotPublished when there are none after `timeout` seconds; with a timeout of 0 it looks once.
+    """
+    deadline = time.monotonic() + timeout
+    while not (keys := sorted(store.keys(day_folder(table, day)))):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise NotPublished(
+                f"{place.uri(day_folder(table, day))}: the {table.name} of {day} have not come within"
+                f" {timeout:.0f} s; ask for them, and run the day again when they are there."
+            )
+        log.info("The %s of %s are not there yet: looking again for %.0f s.", table.name, day, left)
+        time.sleep(min(poll, left))
+    return keys
+
+
+def read(place: Place, store: Store, key: str) -> Landed:
+    """One object; raises NotPublished that names it when it is not there."""
+    data = _read(store, key)
+    if not data:
+        raise NotPublished(f"{place.uri(key)}: is not in the bucket; put it there (taxi bikeshare seed).")
+    return Landed(key, data)
+
+
+def _read(store: Store, key: str) -> bytes:
+    found = store.read(key)
+    return found[0] if found else b""

@@ -1,0 +1,64 @@
+"""DuckDB, the embedded warehouse: the same tables as BigQuery's in one file on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.duckdb import ledger
+from nyc_taxi.destinations.duckdb.file import PATIENCE, opened
+from nyc_taxi.destinations.duckdb.replace import replace_month
+from nyc_taxi.destinations.duckdb.tables import SCHEMA
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.months import Month, Service
+from nyc_taxi.reference import MonthFiles
+from nyc_taxi.settings import PROJECT, profile, settings
+
+
+class DuckDb:
+    """A Destination: the file that io_config.yaml names, by default warehouse.duckdb in the workspace."""
+
+    name = "duckdb"
+
+    def __init__(self, file: Path | None = None, patience: float = PATIENCE) -> None:
+        """`file`: another than the configured one; `patience`: seconds to wait while others have it open."""
+        self.file = file or _configured()
+        self._patience = patience
+
+    def describe(self) -> str:
+        """The file and the schema."""
+        return f"DuckDB file {self.file}, schema {SCHEMA}"
+
+    def recorded_version(self, service: Service, month: Month) -> Recorded | None:
+        """What the ledger says is there; None when the month was never loaded."""
+        if not self.file.exists():
+            return None
+        with opened(self.file, read_only=True, patience=self._patience) as connection:
+            return ledger.current(connection, service, month)
+
+    def recorded(self) -> list[Recorded]:
+        """The load in force of every service and month."""
+        if not self.file.exists():
+            return []
+        with opened(self.file, read_only=True, patience=self._patience) as connection:
+            return ledger.current_all(connection)
+
+    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> Recorded:
+        """Make the month equal to `files`, all or nothing; see `nyc_taxi.destinations.duckdb.replace`.
+
+        Where the ledger names the version already, nothing is loaded. Other runs of this project that
+        load at the same time are waited for.
+        """
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DestinationError(
+                f"{self.file.parent} cannot be made ({error.strerror}): set DUCKDB_DATABASE."
+            ) from None
+        with opened(self.file, read_only=False, patience=self._patience) as connection:
+            return replace_month(connection, files, run, progress)
+
+
+def _configured() -> Path:
+    named = profile().get("DUCKDB_DATABASE")
+    return PROJECT / Path(str(named)).expanduser() if named else settings().workspace / "warehouse.duckdb"

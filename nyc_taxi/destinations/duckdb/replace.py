@@ -1,0 +1,74 @@
+"""One month in place of another, in one transaction.
+
+Each service has one table. A month's rows lie together in row groups of their own, so deleting them
+touches no other month, and the space is used again by what is loaded next: eighteen replacements of
+a month of 600,000 trips, among six, left a file of 105 MB at 117 MB.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.duckdb import ledger, tables
+from nyc_taxi.destinations.warehouse.record import record
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.reference import MonthFiles
+from nyc_taxi.schema.sql import quoted
+from nyc_taxi.schema.warehouse import DUCKDB_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
+
+
+def replace_month(
+    connection: duckdb.DuckDBPyConnection, files: MonthFiles, run: Run, progress: Progress | None
+) -> Recorded:
+    """Load the month and record it, or find that it is recorded already.
+
+    Raises DestinationError when the rows are not as many as the month says, SchemaError for a column
+    whose type is not the table's; the caller then closes the connection, which undoes everything.
+    """
+    started = dt.datetime.now(dt.UTC)
+    connection.begin()
+    tables.create(connection)
+    recorded = ledger.current(connection, files.service, files.month)
+    if recorded is not None and recorded.version == files.version:
+        return recorded
+    trip_rows = _replace(connection, trips(files.service), files, files.trips_path)
+    if progress:
+        progress(trip_rows, files.rows_in)
+    quarantined = _replace(connection, quarantine(files.service), files, files.quarantine_path)
+    _replace(connection, QUALITY_TABLE, files, files.quality_path)
+    if (trip_rows, quarantined) != (files.trips, files.rows_quarantined):
+        raise DestinationError(
+            f"{files.folder}: holds {trip_rows:,} trips and {quarantined:,} quarantined rows instead of"
+            f" {files.trips:,} and {files.rows_quarantined:,}: make the month again."
+        )
+    recorded = record(files, run, started)
+    ledger.add(connection, recorded)
+    connection.commit()
+    connection.execute("CHECKPOINT")  # frees the deleted rows' space, for the next month to use
+    if progress:
+        progress(files.rows_in, files.rows_in)
+    return recorded
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, table: Table, files: MonthFiles, path: Path) -> int:
+    """Delete the month from a table and insert the file's rows; returns how many."""
+    of_file = file_types(pq.read_schema(path), DUCKDB_TYPES, f"{path.name} of {files.service} {files.month}")
+    tables.add_missing(connection, table, of_file)
+    values = {"service": str(files.service), "month": files.month.first_day}
+    keys = {key.name: values[key.name] for key in table.keys}
+    where = " AND ".join(f"{name} = ${name}" for name in keys)
+    connection.execute(f"DELETE FROM {tables.qualified(table.name)} WHERE {where}", keys)
+    own = ", ".join(quoted(name) for name in of_file)
+    inserted = connection.execute(
+        f"INSERT INTO {tables.qualified(table.name)} ({', '.join(keys)}, {own})"
+        f" SELECT {', '.join(f'${name}' for name in keys)}, {own}"
+        # the path has service=... and month=... in it, which are no columns here
+        " FROM read_parquet($file, hive_partitioning = false)",
+        {**keys, "file": str(path)},
+    ).fetchone()
+    return int(inserted[0]) if inserted else 0

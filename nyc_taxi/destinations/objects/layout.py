@@ -1,0 +1,50 @@
+"""Which object of a month lies where: each kind below a root of its own, which is a data set by itself.
+
+    trips/service=green/month=2020-04/trips.parquet
+    quarantine/service=green/month=2020-04/quarantine.parquet
+    quality/service=green/month=2020-04/quality.parquet
+    manifests/service=green/month=2020-04/manifest.json
+    ledger/service=green/month=2020-04/20201120T112340123456Z-<run id>.json
+
+The folders are hive partitions: engines read `trips/*/*/trips.parquet` as one table that has the
+columns `service` and `month`, which the files do not have.
+"""
+
+from __future__ import annotations
+
+import re
+
+from nyc_taxi.destinations.base import Recorded
+from nyc_taxi.months import Month, Service
+
+KINDS = ("quality", "quarantine", "trips")
+"""The kinds of Parquet in the order they are written: trips, which most readers read, come last."""
+
+MANIFESTS = "manifests/"
+
+
+def data_key(kind: str, service: Service, month: Month) -> str:
+    """Where one kind of a month's rows lies."""
+    return f"{kind}/{_partition(service, month)}/{kind}.parquet"
+
+
+def manifest_key(service: Service, month: Month) -> str:
+    """Where the current ledger row of a month lies."""
+    return f"{MANIFESTS}{_partition(service, month)}/manifest.json"
+
+
+def history_key(recorded: Recorded) -> str:
+    """Where one load is kept for good; loads of a month sort by when they ended."""
+    run = re.sub(r"[^A-Za-z0-9._-]+", "_", recorded.run_id)  # orchestrators put colons and more into theirs
+    partition = _partition(recorded.service, recorded.month)
+    return f"ledger/{partition}/{recorded.finished_at:%Y%m%dT%H%M%S%fZ}-{run}.json"
+
+
+def month_of(key: str) -> tuple[Service, Month] | None:
+    """The month a manifest belongs to; None for any other key."""
+    found = re.fullmatch(rf"{MANIFESTS}service=(\w+)/month=(\d{{4}}-\d\d)/manifest\.json", key)
+    return (Service.parse(found[1]), Month.parse(found[2])) if found else None
+
+
+def _partition(service: Service, month: Month) -> str:
+    return f"service={service}/month={month}"

@@ -1,0 +1,108 @@
+"""The manifest of a month: its current ledger row, and the objects that row speaks of."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from nyc_taxi import __version__
+from nyc_taxi.destinations.base import Recorded, Run
+from nyc_taxi.destinations.objects.layout import data_key
+from nyc_taxi.destinations.objects.store import Content, Stored
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.months import Month, Service
+from nyc_taxi.reference import MonthFiles
+from nyc_taxi.schema import SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Named:
+    """An object as a manifest names it."""
+
+    key: str
+    """Below the prefix."""
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a load left: JSON with the fields of `Recorded`, and `objects` by kind."""
+
+    recorded: Recorded
+    objects: dict[str, Named]
+
+    @classmethod
+    def make(
+        cls, files: MonthFiles, run: Run, started: dt.datetime, contents: dict[str, Content]
+    ) -> Manifest:
+        """The manifest of a load that has just put everything else in place."""
+        recorded = Recorded(
+            service=files.service,
+            month=files.month,
+            version=files.version,
+            source_url=files.source.url,
+            source_etag=files.source.etag,
+            source_sha256=files.source.sha256,
+            rows_in=files.rows_in,
+            rows_loaded=files.trips,
+            rows_quarantined=files.rows_quarantined,
+            schema_version=SCHEMA_VERSION,
+            package_version=__version__,
+            started_at=started,
+            finished_at=dt.datetime.now(dt.UTC),
+            run_id=run.run_id,
+            orchestrator=run.orchestrator,
+        )
+        objects = {
+            kind: Named(data_key(kind, files.service, files.month), content.sha256, content.size)
+            for kind, content in contents.items()
+        }
+        return cls(recorded, objects)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest | None:
+        """Read a manifest back; None when it is none that this version of the package understands."""
+        try:
+            plain = json.loads(data)
+            values = {field.name: plain[field.name] for field in dataclasses.fields(Recorded)}
+            values["service"] = Service.parse(values["service"])
+            values["month"] = Month.parse(values["month"])
+            for name in ("started_at", "finished_at"):
+                values[name] = dt.datetime.fromisoformat(values[name])
+            objects = {
+                kind: Named(named["key"], named["sha256"], named["size"])
+                for kind, named in plain["objects"].items()
+            }
+            return cls(Recorded(**values), objects)
+        except (ValueError, KeyError, TypeError, AttributeError, TaxiError):
+            return None
+
+    def content(self) -> Content:
+        """The manifest as the bytes of an object."""
+        plain: dict[str, Any] = {
+            name: value.isoformat() if isinstance(value, dt.datetime) else value
+            for name, value in vars(self.recorded).items()
+        }
+        objects = {kind: vars(named) for kind, named in self.objects.items()}
+        plain |= {"month": str(self.recorded.month), "objects": objects}
+        return Content.of(json.dumps(plain, indent=2).encode() + b"\n", "application/json")
+
+    def describes(self, kind: str, stored: Stored | None) -> bool:
+        """Whether an object is the one that the manifest speaks of."""
+        named = self.objects.get(kind)
+        return (
+            named is not None
+            and stored is not None
+            and stored.size == named.size
+            and marks(self.recorded.version, named.sha256).items() <= stored.metadata.items()
+        )
+
+
+def marks(version: str, sha256: str) -> dict[str, str]:
+    """The custom metadata of an object: what it is, without reading it."""
+    return {"version": version, "sha256": sha256}

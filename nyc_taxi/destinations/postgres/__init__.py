@@ -1,0 +1,77 @@
+"""Postgres: one table a service, partitioned by month, and a ledger of what each partition holds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import stamina
+from sqlalchemy import Connection
+
+from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.postgres import ledger
+from nyc_taxi.destinations.postgres.connection import transaction
+from nyc_taxi.destinations.postgres.failures import Busy
+from nyc_taxi.destinations.postgres.replace import replace_month
+from nyc_taxi.destinations.postgres.tables import create_missing
+from nyc_taxi.destinations.postgres.target import Target, configured
+from nyc_taxi.errors import DestinationUnreachable
+from nyc_taxi.months import Month, Service
+from nyc_taxi.reference import MonthFiles
+from nyc_taxi.settings import settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Postgres:
+    """A Destination: the database that io_config.yaml names, or the embedded server where it names none."""
+
+    name = "postgres"
+
+    def __init__(self, target: Target | None = None) -> None:
+        """`target`: another database than the configured one."""
+        self._target = target or configured()
+        if not self._target.host:
+            log.info("Using the %s.", self._target.describe())
+
+    def describe(self) -> str:
+        """Where it is; says so when it is a stand-in."""
+        return self._target.describe()
+
+    def recorded_version(self, service: Service, month: Month) -> Recorded | None:
+        """What the ledger says is there; None when the month was never loaded."""
+        return self._transact(lambda connection: ledger.current(connection, service, month))
+
+    def recorded(self) -> list[Recorded]:
+        """The load in force of every service and month."""
+        return self._transact(ledger.current_all)
+
+    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> Recorded:
+        """Make the month equal to `files`, all or nothing; see `nyc_taxi.destinations.postgres.replace`.
+
+        Where the ledger names the version already, nothing is loaded. After a broken connection it
+        begins anew. Raises SchemaError for a column whose type is not the table's.
+        """
+        schema = self._target.schema
+        self._transact(lambda connection: create_missing(connection, schema, files.service))
+        return self._transact(lambda connection: replace_month(connection, schema, files, run, progress))
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in a transaction; from its beginning again when the connection fails."""
+
+        def once() -> T:
+            with transaction(self._target.reachable()) as connection:
+                return work(connection)
+
+        retrying = stamina.RetryingCaller(
+            attempts=settings().retries, timeout=None, wait_initial=0.2, wait_max=5
+        )
+        return retrying(_may_succeed_now, once)
+
+
+def _may_succeed_now(error: Exception) -> bool:
+    """Whether to try again at once; for a lock that others keep we have waited long enough."""
+    return isinstance(error, DestinationUnreachable) and not isinstance(error, Busy)

@@ -1,0 +1,61 @@
+"""Loaded tables become the partitions that readers see."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from nyc_taxi.destinations.postgres.connection import execute
+from nyc_taxi.destinations.postgres.staging import Staged
+from nyc_taxi.destinations.postgres.tables import columns_of, exists
+from nyc_taxi.errors import SchemaError
+from nyc_taxi.schema.sql import postgres_comment, quoted
+
+
+def swap(connection: Connection, staged: Staged) -> None:
+    """Put the loaded table in the place of the month's partition.
+
+    Takes the parent's strongest lock at once, never a weaker one first (two sessions that both want
+    more than they have would wait for each other). A first month only adds, and readers go on.
+    """
+    parent, partition, loaded = quoted(staged.parent), quoted(staged.partition), quoted(staged.name)
+    replaces = exists(connection, staged.partition)
+    adds_columns = not staged.columns.keys() <= columns_of(connection, staged.parent).keys()
+    mode = "ACCESS EXCLUSIVE" if replaces or adds_columns else "SHARE UPDATE EXCLUSIVE"
+    execute(connection, f"LOCK TABLE ONLY {parent} IN {mode} MODE")
+    if replaces:
+        execute(connection, f"DROP TABLE {partition}")
+    _same_columns(connection, staged)
+    value = f"DATE '{staged.month.first_day}'"
+    execute(connection, f"ALTER TABLE {parent} ATTACH PARTITION {loaded} FOR VALUES IN ({value})")
+    execute(connection, f"ALTER TABLE {loaded} DROP CONSTRAINT month")  # the bound says the same now
+    _rename(connection, staged)
+
+
+def _same_columns(connection: Connection, staged: Staged) -> None:
+    """Give the parent the file's new columns, and the loaded table those that other months added."""
+    there = columns_of(connection, staged.parent)
+    for name, kind in staged.columns.items():
+        if name not in there:
+            execute(connection, f"ALTER TABLE {quoted(staged.parent)} ADD COLUMN {quoted(name)} {kind}")
+            note = f"Unknown to the schema; first loaded with {staged.month}."
+            execute(connection, postgres_comment(staged.parent, name, note))
+        elif there[name] != kind:
+            raise SchemaError(
+                f"{staged.partition}: the column {name} was loaded as {kind}, but has meanwhile come into "
+                f"the table {staged.parent} as {there[name]}: run the month again."
+            )
+    for name in there.keys() - staged.columns.keys():
+        execute(connection, f"ALTER TABLE {quoted(staged.name)} ADD COLUMN {quoted(name)} {there[name]}")
+
+
+def _rename(connection: Connection, staged: Staged) -> None:
+    """The loaded table and its indexes take the partition's name."""
+    query = (
+        "SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid"
+        " WHERE indrelid = to_regclass(:table)"
+    )
+    for index in connection.scalars(text(query), {"table": quoted(staged.name)}).all():
+        new = index.replace(staged.name, staged.partition)
+        if new != index:
+            execute(connection, f"ALTER INDEX {quoted(index)} RENAME TO {quoted(new)}")
+    execute(connection, f"ALTER TABLE {quoted(staged.name)} RENAME TO {quoted(staged.partition)}")

@@ -1,0 +1,10 @@
+"""Downloads: a month's file comes into the workspace whole, verified and once, or not at all.
+
+file = fetch(Service.GREEN, Month.parse("2020-04"), resolve("auto"), settings().workspace)
+"""
+
+from nyc_taxi.download.fetch import fetch
+from nyc_taxi.download.formats import Format, detect_format
+from nyc_taxi.download.transfer import Progress
+
+__all__ = ["Format", "Progress", "detect_format", "fetch"]

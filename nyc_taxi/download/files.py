@@ -1,0 +1,68 @@
+"""Small things done to files: locked, hashed, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1 << 20
+"""Bytes read at a time."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder alone among all processes of this machine; made if need be, waited for if held.
+
+    The lock goes with its process, however that ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("%s: another process fetches this month; waiting for it.", folder)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """A file's checksum in hex: `crc32c` or any that hashlib knows."""
+    if algorithm == "crc32c":
+        import google_crc32c
+
+        crc = 0
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                crc = google_crc32c.extend(crc, chunk)
+        return f"{crc:08x}"
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def replace(temporary: Path, target: Path) -> None:
+    """Put `temporary` in `target`'s place; durable when this returns."""
+    _sync(temporary)
+    temporary.replace(target)
+    _sync(target.parent)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a whole small file or nothing."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    replace(temporary, path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+#!/bin/sh
+# Make or update an environment:  requirements/install.sh NAME
+#
+#   mage, dev             .venv           Mage; with what tests and checks need
+#   airflow, airflow-dev  .venv-airflow   Airflow 3; with what its tests need
+#   airflow2              .venv-airflow2  Airflow 2, on which the DAGs are tested too
+#
+# It does nothing when the environment already holds what the requirement file says, so every make target
+# can call it. uv installs (seconds); pip, which takes minutes, stands in when uv cannot.
+set -eu
+cd "$(dirname "$0")/.."
+name=$1
+case $name in
+airflow2) venv=.venv-airflow2 ;;
+airflow*) venv=.venv-airflow ;;
+*) venv=.venv ;;
+esac
+file=requirements/$name.txt
+
+# What is installed stands in a stamp: the files' checksum, and the folder, as an environment does
+# not survive being moved.
+wanted() { echo "$(pwd) $(cat "requirements/$1.txt" pyproject.toml | cksum)"; }
+stamp=$venv/.installed-$name
+[ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$(wanted "$name")" ] || exit 0
+
+say() { printf 'environment: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# ---- a Python that Mage and Airflow run on
+find_python() {
+    for candidate in python3.11 python3.12 python3; do
+        # run it: a version manager's launcher may stand on the path without the version behind it
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 or 3.12 is needed and neither python3.11, python3.12 nor python3 is one: install one of them."
+}
+
+python=$venv/bin/python
+if ! "$python" -m pip --version >/dev/null 2>&1; then
+    base=$(find_python)
+    say "making $venv with $("$base" --version)"
+    "$base" -m venv --clear "$venv" >/dev/null ||
+        fail "$base cannot make an environment: install its venv module (on Debian and Ubuntu the package $base-venv)."
+fi
+
+# ---- install
+if [ -f "$stamp" ]; then
+    say "bringing $venv up to date with $file"
+else
+    say "installing $(grep -c '^[a-z]' "$file") packages of $file (1 GB, about half a minute on a fast line)"
+fi
+pip() { "$python" -m pip install -qq --disable-pip-version-check "$@"; }
+with_uv() { VENV=$venv requirements/uv.sh pip install --quiet --python "$python" --require-hashes -r "$file"; }
+with_pip() { pip --require-hashes -r "$file"; }
+with_uv || { say "uv did not manage, trying pip (several minutes)"; with_pip; } ||
+    fail "the packages could not be installed, see above: check the network (or pip's settings of your mirror) and try again."
+pip --no-deps --no-build-isolation --no-index --editable . ||
+    fail "the package nyc_taxi could not be installed into $venv, see above."
+
+wanted "$name" >"$stamp"
+case $name in # what tests need comes on top of the environment itself
+dev) wanted mage >"$venv/.installed-mage" ;;
+airflow-dev) wanted airflow >"$venv/.installed-airflow" ;;
+esac
+say "ready: $venv"

@@ -1,0 +1,77 @@
+"""Servers and databases that tests of any folder may use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import psycopg2
+import pytest
+
+from nyc_taxi.destinations.postgres.target import Target
+from nyc_taxi.settings import settings
+from nyc_taxi.standins import postgres as embedded
+
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=60, database=None)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, database=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """TLC's real files; a test that asks for them has the marker `real`."""
+    if "TAXI_REAL_DATA" not in os.environ:
+        pytest.skip("TAXI_REAL_DATA is not set")
+    return Path(os.environ["TAXI_REAL_DATA"])
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty workspace of the test's own, which the settings name; the rules are the project's."""
+    monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
+    monkeypatch.setenv("TAXI_RULES", "mage_project/rules.yaml")
+    settings.cache_clear()
+    yield tmp_path / "workspace"
+    settings.cache_clear()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account may enter, which pytest's own are not: for servers that are not root."""
+    folder = Path(tempfile.mkdtemp(prefix="nyc-taxi-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[embedded.Server]:
+    """One embedded server for all tests."""
+    folder = Path(tempfile.mkdtemp(prefix="nyc-taxi-"))
+    folder.chmod(0o711)
+    try:
+        yield embedded.ensure(folder / "postgres")
+    finally:
+        embedded.stop(folder / "postgres")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    """An empty database of the test's own; the environment's POSTGRES_* lead to it."""
+    server = postgres_server
+    dbname = f"test_{uuid.uuid4().hex[:12]}"
+    with contextlib.closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(f"CREATE DATABASE {dbname}")
+        for name, value in {**server.environment(), "POSTGRES_DBNAME": dbname}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.delenv("POSTGRES_SCHEMA", raising=False)
+        yield Target(server.host, server.port, dbname, server.user, server.password)
+        cursor.execute(f"DROP DATABASE {dbname} WITH (FORCE)")

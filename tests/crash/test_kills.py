@@ -1,0 +1,130 @@
+"""The promise under SIGKILL: whatever dies wherever, each month is there once, whole, and named.
+
+Victims are killed at places spread over all that a load passes (every call and return of the package
+on the way) and at random moments, alone and side by side, while the source changes from one version
+to the other. After each kill the destination must hold a whole version of each month, and where the
+ledger names one, that one; after a last run without a kill, the one the source has.
+
+`make test-crash` runs it with 50 kills a destination and prints the figures; CRASH_KILLS sets another
+number.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.destinations import open_destination
+from nyc_taxi.months import Month, Service
+from nyc_taxi.workspace import version_folder
+from tests.crash.conftest import MONTHS, Source, start
+from tests.crash.places import READERS, Rows, rows_of
+
+KILLS = int(os.environ.get("CRASH_KILLS", "6"))
+
+
+@pytest.fixture
+def destination(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty destination of the kind that the test names, configured in the environment."""
+    name: str = request.param
+    if name == "duckdb":
+        monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "warehouse.duckdb"))
+    else:
+        request.getfixturevalue({"postgres": "postgres", "gcs": "gcs_bucket", "s3": "s3_bucket"}[name])
+    return name
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("destination", list(READERS), indirect=True)
+def test_every_month_survives(
+    destination: str, source: Source, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(20200401)
+    places, seconds = _dry_run(destination, source, tmp_path)
+    whole = _every_version(source, destination)
+    killed = survived = 0
+    at_places = _spread(places, KILLS - KILLS // 3)
+    while killed < KILLS:
+        month = MONTHS[(killed + survived) % len(MONTHS)]
+        source.turn(month)
+        if at_places:
+            victims = [start(month, source, destination, "--kill", at_places.pop())]
+        else:
+            beside = MONTHS[chance.randrange(len(MONTHS))]  # often another month, sometimes the same
+            victims = [start(name, source, destination) for name in (month, beside)]
+            time.sleep(chance.uniform(0.1, seconds * 1.5))
+            for victim in victims:
+                victim.kill()
+        codes = [victim.wait() for victim in victims]
+        killed += codes.count(-9)
+        survived += codes.count(0)
+        assert set(codes) <= {-9, 0}, [victim.stderr.read() for victim in victims]
+        for each in MONTHS:
+            _check(destination, each, whole)
+        assert survived < 3 * KILLS + 20, "victims no longer die"
+    for month in MONTHS:
+        last = start(month, source, destination)
+        assert last.wait() == 0, last.stderr.read()
+        expected = whole[month][source.turns[month]]
+        assert READERS[destination](month) == expected[1]
+        recorded = open_destination(destination).recorded_version(Service.GREEN, Month.parse(month))
+        assert recorded is not None
+        assert recorded.version == expected[0]
+        assert recorded.rows_loaded == len(expected[1])
+        assert recorded.rows_in == recorded.rows_loaded + recorded.rows_quarantined
+    leftovers = [path for path in workspace.rglob("*.part*") if path.is_file()]
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\n{destination}: {killed} kills ({KILLS - KILLS // 3} of them aimed at {len(places)} places,"
+            f" the others at random moments), {survived} survived; {len(MONTHS)} months whole after each;"
+            f" {len(leftovers)} unfinished files wait to be resumed or pruned"
+        )
+
+
+def _dry_run(destination: str, source: Source, folder: Path) -> tuple[list[str], float]:
+    """All places that a load passes, and how long it takes; every month is loaded once."""
+    sites = folder / "places"
+    places: dict[str, None] = {}
+    for month in MONTHS:
+        started = time.monotonic()
+        victim = start(month, source, destination, "--sites", str(sites))
+        assert victim.wait() == 0, victim.stderr.read()
+        seconds = time.monotonic() - started
+        places |= dict.fromkeys(sites.read_text().splitlines())
+    return list(places), seconds
+
+
+def _every_version(source: Source, destination: str) -> dict[str, dict[int, tuple[str, Rows]]]:
+    """By month and turn: the version's name and its trips, as the Parquet in the workspace has them."""
+    whole: dict[str, dict[int, tuple[str, Rows]]] = {month: {} for month in MONTHS}
+    for month in MONTHS:
+        for _ in range(2):
+            source.turn(month)
+            victim = start(month, source, destination)
+            assert victim.wait() == 0, victim.stderr.read()
+            recorded = open_destination(destination).recorded_version(Service.GREEN, Month.parse(month))
+            assert recorded is not None
+            folder = version_folder(Service.GREEN, Month.parse(month), recorded.version)
+            whole[month][source.turns[month]] = (recorded.version, rows_of(folder / "trips.parquet"))
+        assert whole[month][0] != whole[month][1]
+    return whole
+
+
+def _check(destination: str, month: str, whole: dict[str, dict[int, tuple[str, Rows]]]) -> None:
+    """The month is there as one whole version, which is the ledger's if the ledger names one."""
+    rows = READERS[destination](month)
+    versions = [version for version, expected in whole[month].values() if rows == expected]
+    assert len(versions) == 1, f"{destination} holds {len(rows)} rows of {month}, which is no version of it"
+    recorded = open_destination(destination).recorded_version(Service.GREEN, Month.parse(month))
+    assert recorded is None or recorded.version == versions[0]
+
+
+def _spread(places: list[str], count: int) -> list[str]:
+    """So many of them, from the first to the last, in an order that mixes early and late ones."""
+    chosen = [places[round(index * (len(places) - 1) / max(count - 1, 1))] for index in range(count)]
+    random.Random(1).shuffle(chosen)
+    return chosen

@@ -1,0 +1,51 @@
+"""One Mage in this process, one workspace and one embedded PostgreSQL for all tests of this folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.standins import postgres
+
+# Mage reads these when it is imported, which tests do inside: its start takes seconds.
+MAGE_PROJECT = PROJECT / "mage_project"
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where everything that these tests make lies."""
+    return tmp_path_factory.mktemp("mage")
+
+
+@pytest.fixture(scope="session")
+def server(place: Path) -> Iterator[postgres.Server]:
+    yield postgres.ensure(place / "postgres")
+    postgres.stop(place / "postgres")
+
+
+@pytest.fixture(scope="session")
+def environment(place: Path, server: postgres.Server) -> dict[str, str]:
+    """For a run of its own: workspace, Mage's data and the server are the tests'."""
+    return {
+        "TAXI_WORKSPACE": str(place / "workspace"),
+        "MAGE_DATA_DIR": str(place / "mage_data"),
+        "MAGE_REPO_PATH": str(MAGE_PROJECT),
+        **server.environment(),
+    }
+
+
+@pytest.fixture
+def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same for code that runs in this process."""
+    for name in [name for name in os.environ if name.startswith(("TAXI_", "POSTGRES_"))]:
+        if name != "TAXI_REAL_DATA":
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()

@@ -1,0 +1,139 @@
+"""Applications served on the loopback, and what goes wrong on the way to them.
+
+    with serve(Faulty(application)) as url:
+        ...
+        faulty.next(answers(503), path="trips", times=2)
+
+A fault is called in place of the application, with the request and the application.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+Application = Callable[[Request], Response]
+Fault = Callable[[Request, Application], Response]
+
+
+@dataclass
+class _Planned:
+    fault: Fault
+    method: str
+    path: str
+    skip: int
+    times: int
+
+
+class Faulty:
+    """An application with faults before it; well-behaved until told otherwise."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._planned: list[_Planned] = []
+        self._lock = threading.Lock()
+        self.requests: list[tuple[str, str, int]] = []
+        """Method, path and length of the body of all requests so far."""
+
+    def next(self, fault: Fault, method: str = "", path: str = "", skip: int = 0, times: int = 1) -> None:
+        """Plan a fault for the next `times` requests of a method whose path or query has `path` in it.
+
+        `skip` of them pass before.
+        """
+        self._planned.append(_Planned(fault, method, path, skip, times))
+
+    def count(self, method: str, path: str = "") -> int:
+        """How many such requests there were."""
+        return sum(method == seen[0] and path in seen[1] for seen in self.requests)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        request = Request(environ)
+        body = request.get_data(cache=True)
+        path = f"{request.path}?{request.query_string.decode()}"
+        with self._lock:
+            self.requests.append((request.method, path, len(body)))
+            fault = self._due(request.method, path)
+        response = fault(request, self._application) if fault else self._application(request)
+        return response(environ, start_response)
+
+    def _due(self, method: str, path: str) -> Fault | None:
+        for planned in self._planned:
+            if planned.times and planned.method in ("", method) and planned.path in path:
+                if planned.skip:
+                    planned.skip -= 1
+                    continue
+                planned.times -= 1
+                return planned.fault
+        return None
+
+
+def answers(status: int, body: str = "", **headers: str) -> Fault:
+    """Answer without asking the application."""
+    return lambda request, application: Response(
+        body, status, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
+
+
+def cut(request: Request, application: Application) -> Response:
+    """Close the connection: neither is the request served nor answered."""
+    request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return Response()
+
+
+def lose_answer(request: Request, application: Application) -> Response:
+    """Serve the request, then close the connection before the answer."""
+    application(request)
+    return cut(request, application)
+
+
+def damage(request: Request, application: Application) -> Response:
+    """Change a bit in the middle of the request's last 100 bytes, all of which are content."""
+    body = bytearray(request.get_data())
+    body[-50] ^= 1
+    return application(with_body(request, bytes(body)))
+
+
+class Pause:
+    """Hold a request back: `reached` is set when it is there, and it goes on when `go_on` is set."""
+
+    def __init__(self) -> None:
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, request: Request, application: Application) -> Response:
+        self.reached.set()
+        assert self.go_on.wait(30)
+        return application(request)
+
+
+def with_body(request: Request, body: bytes, **headers: str) -> Request:
+    """The same request with another body, and other headers by their WSGI names."""
+    environ = {**request.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), **headers}
+    return Request({key: value for key, value in environ.items() if key != "werkzeug.request"})
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's name)
+        pass
+
+
+@contextmanager
+def serve(application: Any) -> Iterator[str]:
+    """Serve a WSGI application on a free port; its URL."""
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
