@@ -13,9 +13,10 @@ TESTS := tests
 PORT := 6789
 
 PYTHON := .venv/bin/python
-COMPILE := requirements/uv.sh pip compile --quiet --no-emit-index-url --no-emit-find-links \
-	--universal --generate-hashes -p 3.11
-# compiled modules start Mage in half the time
+# in the order in which they build on each other; each list's second line says how it is compiled
+LISTS := uv mage dev airflow airflow-dev airflow2 bigquery-standin
+UPGRADE :=
+# Mage imports thousands of modules: keep them compiled, whatever the caller's habit
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
@@ -27,7 +28,7 @@ run: environment ## load one month through Mage into Postgres (SERVICE, MONTH, S
 ui: environment ## start Mage's pages on this machine, behind a login (PORT)
 	@$(PYTHON) -m mage_project.ui --port "$(PORT)"
 
-status: environment ## show what is loaded and which servers run
+status: environment ## show which months are loaded where
 	@.venv/bin/taxi status
 
 stop: environment ## stop the embedded servers; their data stays
@@ -45,14 +46,15 @@ format: environment-dev ## put the code into shape
 	@$(PYTHON) -m ruff check --fix --quiet
 	@$(PYTHON) -m ruff format
 
-requirements: environment ## compile requirements/*.in into hashed lists (after a change of one)
-	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
-	@$(COMPILE) requirements/mage.in -o requirements/mage.txt
-	@$(COMPILE) requirements/dev.in -c requirements/mage.txt -o requirements/dev.txt
+requirements: environment ## compile requirements/*.in into hashed lists (UPGRADE=--upgrade: to newer versions)
+	@for list in $(LISTS); do \
+		echo "requirements/$$list.txt"; \
+		requirements/uv.sh $$(sed -n '2s/^# *uv //p' requirements/$$list.txt) --quiet $(UPGRADE) || exit 1; \
+	done
 
 clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
-	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop; fi
-	@rm -rf .venv .mage_data mage_project/.ssh_tunnel mage_project/.file_versions mage_project/.variables mage_project/.cache
+	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop || true; fi
+	@rm -rf .venv .mage_data mage_project/.[a-z]*
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

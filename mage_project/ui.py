@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import dotenv
@@ -40,12 +39,17 @@ def ensure_login() -> None:
         "DEFAULT_OWNER_PASSWORD": secrets.token_urlsafe(15),
         "JWT_SECRET": secrets.token_urlsafe(32),
     }
-    for name, value in wanted.items():
-        if not os.environ.get(name):
+    missing = {name: value for name, value in wanted.items() if not os.environ.get(name)}
+    try:
+        for name, value in missing.items():
             ENV_FILE.touch(mode=0o600)
             dotenv.set_key(ENV_FILE, name, value, quote_mode="never")
             ENV_FILE.chmod(0o600)
-            os.environ[name] = value
+    except OSError as error:
+        raise SettingsError(
+            f"{ENV_FILE}: cannot be written ({error.strerror}); set {', '.join(missing)} in the environment."
+        ) from error
+    os.environ.update(missing)
 
 
 def require_free(port: int) -> None:
@@ -106,10 +110,10 @@ def main() -> int:
     try:
         require_free(port)
         ensure_login()
-        postgres = ensure_postgres(partial(console.print, soft_wrap=True))
+        postgres = ensure_postgres(console.print)
         return serve(port, postgres, console)
     except TaxiError as error:
-        console.print(f"[red]{escape(str(error))}[/red]")
+        console.print(f"[red]{escape(str(error))}[/]")
         return 1
     except Stopped:
         console.print("Mage has stopped.")

@@ -7,6 +7,7 @@ rows is two columns of integers. Row rules are conditions in DuckDB's SQL; month
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -129,7 +130,15 @@ class Rules:
 
 def load_rules(path: Path, service: Service) -> Rules:
     """Read the table and check every rule of the service; raises RuleError naming file and rule."""
-    rules = [_rule(path, entry) for entry in _entries(path)]
+    try:
+        return _checked(path, path.read_bytes(), service)
+    except OSError as error:
+        raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
+
+
+@functools.lru_cache(maxsize=16)  # every step of a run asks for them
+def _checked(path: Path, content: bytes, service: Service) -> Rules:
+    rules = [_rule(path, entry) for entry in _entries(path, content)]
     names = [rule.name for rule in rules]
     for name in names:
         if names.count(name) > 1:
@@ -143,20 +152,20 @@ def load_rules(path: Path, service: Service) -> Rules:
         raise RuleError(
             f"{path}: {len(chosen.rules)} rules are enabled for {service}; at most {MAX_RULES} can be."
         )
+    empty = arrow_schema(service_columns(service)).empty_table()
     with duckdb.connect() as connection:
+        connection.register("batch", empty)
         for rule in chosen.rules:
             _check(path, rule, chosen, connection)
     return chosen
 
 
-def _entries(path: Path) -> list[Any]:
+def _entries(path: Path, content: bytes) -> list[Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        table = yaml.safe_load(content)
+    except yaml.YAMLError as error:
         raise RuleError(f"{path}: is not YAML: {' '.join(str(error).split())}.") from None
-    entries = content.get("rules") if isinstance(content, dict) else None
+    entries = table.get("rules") if isinstance(table, dict) else None
     if not isinstance(entries, list):
         raise RuleError(f"{path}: has no list called rules; for no rules at all write `rules: []`.")
     return entries
@@ -176,13 +185,12 @@ def _rule(path: Path, entry: Any) -> Rule:
 
 def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
     """Compile the rule on an empty month; see that it names a column and, if a condition, is one."""
-    batch = arrow_schema(service_columns(rules.service)).empty_table()
-    connection.register("batch", batch)
     if rule.when is not None:
         _look_at_one_row(path, rule, connection)
     named = [*(rule.repeats or ()), *((rule.reverses.same + rule.reverses.negated) if rule.reverses else ())]
+    known = [column.name for column in service_columns(rules.service)]
     for name in named:
-        if name not in batch.column_names and named != ["all"]:
+        if name not in known and named != ["all"]:
             raise RuleError(
                 f"{path}: rule {rule.name!r} names the column {name!r}, which {rules.service} does not have; "
                 "see docs/data-dictionary.md, or give the rule its services."

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """TLC's Parquet files."""
     csv_url: str = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
     """A mirror of TLC's CSV files of 2019-2021."""
+    zones_url: str = "https://d37ci6vzurychx.cloudfront.net/misc/taxi_zone_lookup.csv"
+    """TLC's list of taxi zones: a URL or a file."""
     destinations: str = "postgres"
     """Comma-separated destinations when a run does not say."""
     retries: int = pydantic.Field(default=5, ge=1, le=20)

@@ -47,7 +47,7 @@ class Fault:
     """Ignore Range and every condition."""
     heedless: bool = False
     """Answer a Range whatever If-Range says, as aiohttp's own file answers do."""
-    change_to: bytes | None = None
+    change_to: bytes | None = field(default=None, repr=False)
     """After this request the file is this, under another ETag but the same date."""
 
 
@@ -80,6 +80,8 @@ class FaultyServer:
 
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
+        self.versions: list[Served] = []
+        """All that was ever served."""
         self.plan: list[Fault] = []
         self.requests: list[Request] = []
         self.sent = 0
@@ -97,6 +99,7 @@ class FaultyServer:
     ) -> str:
         """Serve a file; returns its URL."""
         self.files[path] = Served(data, etag, last_modified, checksums or {})
+        self.versions.append(self.files[path])
         return self.url + path
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

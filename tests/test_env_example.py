@@ -40,4 +40,4 @@ def test_every_variable_has_a_comment_above_it_or_above_its_group():
 
 
 def test_no_secret_is_in_it():
-    assert not any(EXAMPLE[name] for name in EXAMPLE if re.search("PASSWORD|SECRET|KEY", name))
+    assert not any(EXAMPLE[name] for name in EXAMPLE if re.search("PASSWORD|SECRET|KEY|TOKEN", name))

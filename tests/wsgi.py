@@ -2,7 +2,7 @@
 
     with serve(Faulty(application)) as url:
         ...
-        faulty.next(answers(503), path="trips", times=2)
+        faulty.next(answers(503), "PUT", "/trips", times=2)
 
 A fault is called in place of the application, with the request and the application.
 """
@@ -28,7 +28,7 @@ Fault = Callable[[Request, Application], Response]
 class _Planned:
     fault: Fault
     method: str
-    path: str
+    target: str
     skip: int
     times: int
 
@@ -41,32 +41,35 @@ class Faulty:
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
         self.requests: list[tuple[str, str, int]] = []
-        """Method, path and length of the body of all requests so far."""
+        """Method, target and length of the body of all requests so far.
 
-    def next(self, fault: Fault, method: str = "", path: str = "", skip: int = 0, times: int = 1) -> None:
-        """Plan a fault for the next `times` requests of a method whose path or query has `path` in it.
+        The target is path, query and the beginning of the body, where GCS has an object's name.
+        """
+
+    def next(self, fault: Fault, method: str = "", target: str = "", skip: int = 0, times: int = 1) -> None:
+        """Plan a fault for the next `times` requests of a method whose target has `target` in it.
 
         `skip` of them pass before.
         """
-        self._planned.append(_Planned(fault, method, path, skip, times))
+        self._planned.append(_Planned(fault, method, target, skip, times))
 
-    def count(self, method: str, path: str = "") -> int:
+    def count(self, method: str, target: str = "") -> int:
         """How many such requests there were."""
-        return sum(method == seen[0] and path in seen[1] for seen in self.requests)
+        return sum(method == seen[0] and target in seen[1] for seen in self.requests)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         request = Request(environ)
         body = request.get_data(cache=True)
-        path = f"{request.path}?{request.query_string.decode()}"
+        target = f"{request.path}?{request.query_string.decode()} {body[:250].decode('latin-1')}"
         with self._lock:
-            self.requests.append((request.method, path, len(body)))
-            fault = self._due(request.method, path)
+            self.requests.append((request.method, target, len(body)))
+            fault = self._due(request.method, target)
         response = fault(request, self._application) if fault else self._application(request)
         return response(environ, start_response)
 
-    def _due(self, method: str, path: str) -> Fault | None:
+    def _due(self, method: str, target: str) -> Fault | None:
         for planned in self._planned:
-            if planned.times and planned.method in ("", method) and planned.path in path:
+            if planned.times and planned.method in ("", method) and planned.target in target:
                 if planned.skip:
                     planned.skip -= 1
                     continue
@@ -95,9 +98,9 @@ def lose_answer(request: Request, application: Application) -> Response:
 
 
 def damage(request: Request, application: Application) -> Response:
-    """Change a bit in the middle of the request's last 100 bytes, all of which are content."""
+    """Change a bit in the middle of the body."""
     body = bytearray(request.get_data())
-    body[-50] ^= 1
+    body[len(body) // 2] ^= 1
     return application(with_body(request, bytes(body)))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, dag, get_current_context, task
+from airflow.providers.common.compat.sdk import Param, dag, get_current_context
 
 from nyc_taxi.months import Month, Service, expected_last
-from taxi_airflow import requests
+from taxi_airflow import asked
 from taxi_airflow.defaults import PARALLEL_MONTHS, common
-from taxi_airflow.month import month, step
+from taxi_airflow.month import month
+from taxi_airflow.step import step
 
 
 @dag(
@@ -26,7 +27,7 @@ the same version is not done again, so a run may be repeated at any time.
 |---|---|
 | `service` | yellow, green, fhv or fhvhv |
 | `month` | such as 2020-04; empty: the newest there should be at the run's date |
-| `source` | auto, tlc, csv, sample, a folder, a file, an http(s) URL, gs://bucket/file; empty: `TAXI_SOURCE` |
+| `source` | auto, tlc, csv, sample, a folder, a file, a URL, gs://bucket/file; empty: `TAXI_SOURCE` |
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
 
 Destinations that are not asked for are skipped. `check` compares every ledger with the Parquet. A red task
@@ -34,23 +35,22 @@ says in its last log line what to do; clear it to go on from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),
-        "month": requests.MONTH,
-        "source": requests.SOURCE,
-        "destinations": requests.DESTINATIONS,
+        "month": asked.MONTH,
+        "source": asked.SOURCE,
+        "destinations": asked.DESTINATIONS,
     },
     max_active_runs=PARALLEL_MONTHS,
     **common("ingest"),
 )
 def taxi_ingest() -> None:
-    @task
-    @step
-    def request(params: dict[str, Any]) -> requests.Asked:
+    @step()
+    def request(params: dict[str, Any]) -> asked.Asked:
         """The params with their defaults filled in."""
-        newest = expected_last(requests.day_of(get_current_context()))
+        newest = expected_last(asked.day_of(get_current_context()))
         month_asked = Month.parse(params["month"]) if params["month"] else newest
-        return requests.asked(Service.parse(params["service"]), month_asked, params)
+        return asked.for_month(Service.parse(params["service"]), month_asked, params)
 
-    month(request())  # type: ignore[call-arg]
+    month(request())
 
 
 taxi_ingest()

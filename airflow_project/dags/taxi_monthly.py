@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import dag, get_current_context, task
+from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import requests
+from taxi_airflow import asked
 from taxi_airflow.defaults import common
-from taxi_airflow.month import month, step
+from taxi_airflow.month import month
+from taxi_airflow.step import step
 
 
 @dag(
@@ -30,27 +31,26 @@ A run that was missed needs no catching up: what it would have loaded is found b
   each run of a backfill loads the month of its own date.
 """,
     params={
-        "services": requests.SERVICES,
-        "month": requests.MONTH,
-        "since": requests.SINCE,
-        "source": requests.SOURCE,
-        "destinations": requests.DESTINATIONS,
+        "services": asked.SERVICES,
+        "month": asked.MONTH,
+        "since": asked.SINCE,
+        "source": asked.SOURCE,
+        "destinations": asked.DESTINATIONS,
     },
     max_active_runs=4,
     **common("schedule"),
 )
 def taxi_monthly() -> None:
-    @task
-    @step
-    def months(params: dict[str, Any]) -> list[requests.Asked]:
+    @step()
+    def months(params: dict[str, Any]) -> list[asked.Asked]:
         """The months to load: the one asked for, the backfill's, or all that are due."""
         context = get_current_context()
-        named = params["month"] or requests.backfilled(context)
+        named = params["month"] or asked.backfilled(context)
         if named:
-            return requests.named(named, params)
-        return [due["conf"] for due in requests.due(params, requests.day_of(context))]
+            return asked.for_services(named, params)
+        return [due["conf"] for due in asked.due(params, asked.day_of(context))]
 
-    month.expand(asked=months())  # type: ignore[call-arg]
+    month.expand(asked=months())
 
 
 taxi_monthly()

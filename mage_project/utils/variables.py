@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nyc_taxi.destinations.base import Run
+from nyc_taxi.errors import SettingsError
 from nyc_taxi.months import Month, Service, expected_last
 from nyc_taxi.settings import settings
 
@@ -38,7 +39,10 @@ class Asked:
 def _execution_day(variables: Mapping[str, Any]) -> dt.date:
     moment = variables.get("execution_date")
     if isinstance(moment, str):  # given by hand as a runtime variable
-        moment = dt.datetime.fromisoformat(moment)
+        try:
+            moment = dt.datetime.fromisoformat(moment)
+        except ValueError:
+            raise SettingsError(f"execution_date {moment!r} is not a date: write it as 2024-03-02.") from None
     return moment.date() if moment else dt.datetime.now(dt.UTC).date()
 
 

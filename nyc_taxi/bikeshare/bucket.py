@@ -19,7 +19,7 @@ import stamina
 
 from nyc_taxi.bikeshare.place import Place
 from nyc_taxi.bikeshare.tables import RawTable
-from nyc_taxi.destinations.objects.store import Again, Content, Store
+from nyc_taxi.destinations.objects.store import Again, Content
 from nyc_taxi.errors import NotPublished
 from nyc_taxi.settings import settings
 
@@ -51,35 +51,52 @@ def day_folder(table: RawTable, day: dt.date) -> str:
     return f"raw/{table.name}/date={day}/"
 
 
-def put(store: Store, key: str, data: Path | bytes) -> bool:
+def put(place: Place, key: str, data: Path | bytes) -> bool:
     """Have the bytes under the key; False when they are there already."""
     content = Content.of(data, MEDIA_TYPES.get(Path(key).suffix, "application/octet-stream"))
     for attempt in stamina.retry_context(on=Again, attempts=settings().retries, timeout=None):
         with attempt:
-            there = store.head(key)
+            there = place.bucket.head(key)
             if there and there.metadata.get("sha256") == content.sha256:
                 return False
-            store.put(key, content, {"sha256": content.sha256}, there.tag if there else None, lambda _: None)
+            place.bucket.put(
+                key, content, {"sha256": content.sha256}, there.tag if there else None, lambda _: None
+            )
     return True
 
 
-def fetch(place: Place, store: Store, table: RawTable, day: dt.date) -> list[Landed]:
-    """A table's objects of a day by name; raises NotPublished where there is none."""
-    found = [Landed(key, _read(store, key)) for key in sorted(store.keys(day_folder(table, day)))]
-    found = [landed for landed in found if landed.data]  # a folder made by hand is an empty object
-    if not found:
+def snapshot_key(table: RawTable, day: dt.date) -> str:
+    """Where the flow lands a day's snapshot of a table."""
+    return f"{day_folder(table, day)}{table.name}.parquet"
+
+
+def keys_of(place: Place, table: RawTable, day: dt.date) -> list[str]:
+    """The objects that are a table's rows of a day, by name; none where they have not come."""
+    keys = sorted(place.bucket.keys(day_folder(table, day)))
+    if table.origin == "daily":
+        return [key for key in keys if not key.endswith("/")]  # a folder made by hand is an object
+    if table.origin == "mysql" and settings().bikeshare_extract == "export":
+        exported = day_folder(table, day) + f"{table.name}.csv"
+        return [key for key in keys if key in (exported, f"{exported}.gz")]
+    return [key for key in keys if key == snapshot_key(table, day)]
+
+
+def fetch(place: Place, table: RawTable, day: dt.date) -> list[Landed]:
+    """A table's objects of a day; raises NotPublished where there are none."""
+    keys = keys_of(place, table, day)
+    if not keys:
         where = place.uri(day_folder(table, day))
-        raise NotPublished(f"{where}: holds nothing yet; run the day again when its {table.name} are there.")
-    return found
+        raise NotPublished(f"{where}: the {table.name} are not there yet; run the day again when they are.")
+    return [read(place, key) for key in keys]
 
 
-def wait(place: Place, store: Store, table: RawTable, day: dt.date, timeout: float, poll: float) -> list[str]:
+def wait(place: Place, table: RawTable, day: dt.date, timeout: float, poll: float) -> list[str]:
     """The keys of a table's objects of a day, as soon as there are any; looks every `poll` seconds.
 
     Raises NotPublished when there are none after `timeout` seconds; with a timeout of 0 it looks once.
     """
     deadline = time.monotonic() + timeout
-    while not (keys := sorted(store.keys(day_folder(table, day)))):
+    while not (keys := keys_of(place, table, day)):
         left = deadline - time.monotonic()
         if left <= 0:
             raise NotPublished(
@@ -91,14 +108,9 @@ def wait(place: Place, store: Store, table: RawTable, day: dt.date, timeout: flo
     return keys
 
 
-def read(place: Place, store: Store, key: str) -> Landed:
+def read(place: Place, key: str) -> Landed:
     """One object; raises NotPublished that names it when it is not there."""
-    data = _read(store, key)
-    if not data:
-        raise NotPublished(f"{place.uri(key)}: is not in the bucket; put it there (taxi bikeshare seed).")
-    return Landed(key, data)
-
-
-def _read(store: Store, key: str) -> bytes:
-    found = store.read(key)
-    return found[0] if found else b""
+    found = place.bucket.read(key)
+    if found is None:
+        raise NotPublished(f"{place.uri(key)}: is not in the bucket; put it there and run the day again.")
+    return Landed(key, found[0])

@@ -47,12 +47,12 @@ def check_day(day: dt.date, files: Mapping[RawTable, Path]) -> dict[str, dict[st
             connection.execute(f"CREATE VIEW {table.name} AS FROM read_parquet({literal(str(path))})")
             _check_key(connection, table, day)
         for check in checks():
-            values = {"day": day} if "$day" in check.sql else {}
+            values: dict[str, object] = {"day": day} if "$day" in check.sql else {}
             found = _count(connection, check.sql, values)
             if found and check.refuse:
                 raise SourceError(
-                    f"{check.table} of {day}: {found:,} {check.name.replace('_', ' ')}. {check.why} Nothing was"
-                    " loaded: put the right rows into the bucket and run the day again."
+                    f"{check.table} of {day}: {found:,} {check.name.replace('_', ' ')}. {check.why}"
+                    " Nothing was loaded: put the right rows there and run the day again."
                 )
             counts[check.table][check.name] = found
     return counts
@@ -63,14 +63,14 @@ def _check_key(connection: duckdb.DuckDBPyConnection, table: RawTable, day: dt.d
     if not rows:
         raise SourceError(f"{table.name} of {day}: there are no rows at all, so nothing was loaded.")
     repeated = connection.execute(
-        f"SELECT {table.key}, COUNT(*) FROM {table.name} GROUP BY {table.key}"
-        f" HAVING COUNT(*) > 1 OR {table.key} IS NULL ORDER BY {table.key} LIMIT 1"
+        f"SELECT {table.key} FROM {table.name} GROUP BY {table.key} HAVING COUNT(*) > 1"
+        f" ORDER BY {table.key} LIMIT 1"
     ).fetchone()
     if repeated:
         extra = rows - _count(connection, f"SELECT COUNT(DISTINCT {table.key}) FROM {table.name}", {})
         raise SourceError(
-            f"{table.name} of {day}: {extra:,} rows repeat the {table.key} of another, such as {repeated[0]!r}"
-            f" ({repeated[1]} times). Nothing was loaded: put the right rows there and run the day again."
+            f"{table.name} of {day}: {extra:,} rows repeat the {table.key} of another, such as {repeated[0]!r}."
+            " Nothing was loaded: put the right rows there and run the day again."
         )
 
 

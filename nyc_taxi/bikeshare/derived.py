@@ -81,7 +81,8 @@ DERIVED = (
             Column("as_of", "date", "The day whose stations these are."),
         ),
         inputs=("stations", "regions"),
-        test="(SELECT COUNT(*) FROM {dim_stations}) = (SELECT COUNT(*) FROM {raw_stations} WHERE date = @day)",
+        test="(SELECT COUNT(*) FROM {dim_stations})"
+        " = (SELECT COUNT(*) FROM {raw_stations} WHERE date = @day)",
         says="dim_stations has not as many stations as raw_stations: is a region there twice?",
     ),
     Derived(

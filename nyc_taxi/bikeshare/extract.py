@@ -68,6 +68,7 @@ def _rows(mysql: Mysql, table: RawTable) -> Iterator[tuple[object, ...]]:
     ):
         cursor.execute(f"SELECT * FROM {quoted(table.name)} LIMIT 0")
         there = [column[0] for column in cursor.description]
+        cursor.fetchall()  # none, but the driver wants to hear the end
         lacking = [column.name for column in table.columns if column.name not in there]
         if lacking:
             raise SchemaError(

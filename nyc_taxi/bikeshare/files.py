@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.bikeshare.tables import RawTable
-from nyc_taxi.bikeshare.values import parse
+from nyc_taxi.bikeshare.values import parse_row
 from nyc_taxi.errors import NotTripData, SchemaError
 
 BATCH = 10_000
@@ -46,16 +46,11 @@ def write_parquet(table: RawTable, rows: Iterable[Sequence[object]], path: Path,
 
 
 def _arrow(table: RawTable, rows: list[Sequence[object]], before: int, what: str) -> pa.Table:
-    parsed: list[list[Any]] = [[] for _ in table.columns]
-    for number, row in enumerate(rows, before + 1):
-        if len(row) != len(table.columns):
-            raise SchemaError(f"{what}: row {number} has {len(row)} values, not {len(table.columns)}.")
-        for column, values, value in zip(table.columns, parsed, row, strict=True):
-            try:
-                values.append(parse(column, value))
-            except ValueError as error:
-                raise SchemaError(f"{what}: row {number}, column {column.name}: {error}.") from None
-    return pa.table([pa.array(*pair) for pair in zip(parsed, table.schema.types, strict=True)], table.schema)
+    parsed = [
+        parse_row(table.columns, row, f"{what}: row {number}") for number, row in enumerate(rows, before + 1)
+    ]
+    columns = zip(zip(*parsed, strict=True), table.schema.types, strict=True)
+    return pa.table([pa.array(values, kind) for values, kind in columns], table.schema)
 
 
 def csv_rows(data: bytes, what: str) -> Iterator[list[str | None]]:
@@ -69,9 +64,9 @@ def csv_rows(data: bytes, what: str) -> Iterator[list[str | None]]:
 
 
 def json_rows(data: bytes, table: RawTable, what: str) -> Iterator[list[object]]:
-    """Rows of JSON lines, by the names of their fields; gzipped or not, whatever the file is called."""
+    """Rows of JSON lines, by the names of their fields."""
     names = [column.name for column in table.columns]
-    for number, line in enumerate(_text(_unpacked(data, what), what).split("\n"), 1):
+    for number, line in enumerate(_text(data, what).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -98,7 +93,8 @@ def _with_others(row: list[object], names: list[str], fields: dict[str, Any], wh
     return row
 
 
-def _unpacked(data: bytes, what: str) -> bytes:
+def unpacked(data: bytes, what: str) -> bytes:
+    """The bytes, unzipped where they are gzip, whatever the file is called."""
     if not data.startswith(b"\x1f\x8b"):
         return data
     with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):

@@ -6,13 +6,16 @@ import contextlib
 import datetime as dt
 import hashlib
 import io
+import itertools
 import json
 import logging
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.bikeshare import bucket, ledger
@@ -20,7 +23,7 @@ from nyc_taxi.bikeshare.bucket import Landed
 from nyc_taxi.bikeshare.checks import check_day
 from nyc_taxi.bikeshare.derived import DATE, LEDGER
 from nyc_taxi.bikeshare.export_csv import export_rows
-from nyc_taxi.bikeshare.files import csv_rows, json_rows, write_parquet
+from nyc_taxi.bikeshare.files import json_rows, unpacked, write_parquet
 from nyc_taxi.bikeshare.place import Place
 from nyc_taxi.bikeshare.tables import RawTable, raw_tables
 from nyc_taxi.bikeshare.warehouse.base import Entry, Test, Warehouse
@@ -56,8 +59,7 @@ def load_day(place: Place, warehouse: Warehouse, day: dt.date, run: Run) -> list
     SourceError when a check refuses them; nothing was changed then.
     """
     started = dt.datetime.now(dt.UTC)
-    store = place.bucket()
-    found = {table: bucket.fetch(place, store, table, day) for table in raw_tables()}
+    found = {table: bucket.fetch(place, table, day) for table in raw_tables()}
     versions = {table.raw_name: _version(table, objects) for table, objects in found.items()}
     there = ledger.of_day(warehouse, day)
     if all(name in there and there[name].version == version for name, version in versions.items()):
@@ -85,10 +87,67 @@ def _version(table: RawTable, objects: list[Landed]) -> str:
 def _part(place: Place, table: RawTable, objects: list[Landed], folder: Path, version: str) -> _Part:
     path = folder / f"{table.name}.parquet"
     sources = [place.uri(landed.key) for landed in objects]
-
-    def rows() -> Iterator[object]:
-        for landed, uri in zip(objects, sources, strict=True):
-            yield from _rows(table, landed, uri)
-
-    count = write_parquet(table, rows(), path, f"{table.name} of {place.uri(bucket.day_folder(table, day=...))}")
+    if table.origin != "daily" and objects[0].key.endswith(".parquet"):
+        count = _copy(table, objects[0].data, path, sources[0])
+    else:
+        rows = itertools.chain.from_iterable(map(_rows, itertools.repeat(table), objects, sources))
+        count = write_parquet(table, rows, path, " and ".join(sources))
     return _Part(table, path, count, ", ".join(sources), version)
+
+
+def _copy(table: RawTable, data: bytes, path: Path, what: str) -> int:
+    """A snapshot that the flow has landed, as a file."""
+    try:
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+    except pa.ArrowException as error:
+        raise NotTripData(
+            f"{what}: is not Parquet ({error}); run the day again, which lands it anew."
+        ) from None
+    if not schema.equals(table.schema):
+        raise SchemaError(f"{what}: was landed with other columns; run the day again, which lands it anew.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return int(count)
+
+
+def _rows(table: RawTable, landed: Landed, what: str) -> Iterator[list[Any]]:
+    data = unpacked(landed.data, what)
+    if table.origin == "daily":
+        return json_rows(data, table, what)
+    return export_rows(io.BytesIO(data), table, settings().bikeshare_escape, what)
+
+
+def _entry(part: _Part, day: dt.date, counts: dict[str, int], started: dt.datetime, run: Run) -> Entry:
+    return Entry(
+        table_name=part.table.raw_name,
+        date=day,
+        version=part.version,
+        source=part.source,
+        row_count=part.rows,
+        counts=json.dumps(counts),
+        started_at=started,
+        finished_at=dt.datetime.now(dt.UTC),
+        run_id=run.run_id,
+        orchestrator=run.orchestrator,
+    )
+
+
+def _replace(warehouse: Warehouse, day: dt.date, parts: list[_Part], entries: list[Entry], run: Run) -> None:
+    warehouse.create([*(warehouse_table(part.table) for part in parts), LEDGER])
+    statements: list[str | Test] = []
+    with contextlib.ExitStack() as stack:
+        for part in parts:
+            table = warehouse_table(part.table)
+            name, names = warehouse.qualified(table.name), ", ".join(column.name for column in table.columns)
+            staged = stack.enter_context(warehouse.staged(table, part.path))
+            statements += [
+                f"DELETE FROM {name} WHERE date = @day",
+                f"INSERT INTO {name} (date, {names}) SELECT @day, {names} FROM {staged}",
+                Test(
+                    f"(SELECT COUNT(*) FROM {name} WHERE date = @day) = {part.rows}",
+                    f"{table.name} has not the {part.rows} rows of {day} that were to be loaded",
+                ),
+            ]
+        recorded, values = ledger.replace(warehouse, entries)
+        warehouse.transact([*statements, *recorded], {"day": day, **values}, run)

@@ -7,6 +7,7 @@ its own, which are used when nothing is configured and nothing was seeded.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,15 +57,16 @@ class Place:
         """The database; starts the stand-in when it is the one. Raises SettingsError or SourceError."""
         return _configured_mysql() or _standin_mysql(self.name)
 
+    @functools.cached_property
     def bucket(self) -> Store:
         """The flow's folder in the bucket; starts the stand-in when it is the one."""
-        return GcsStore(self._folder())
+        return GcsStore(self._folder)
 
     def uri(self, key: str) -> str:
         """An object of the folder, as Google's tools name it."""
-        folder = self._folder()
-        return f"gs://{folder.bucket}/{folder.prefix}/{key}"
+        return f"gs://{self._folder.bucket}/{self._folder.prefix}/{key}"
 
+    @functools.cached_property
     def _folder(self) -> Target:
         target = configured() or embedded()
         return dataclasses.replace(target, prefix=root(target.prefix) + self.name)

@@ -109,8 +109,8 @@ def _table(file: Path, name: str, entry: dict[str, Any]) -> RawTable:
         raise SettingsError(f"{where}: from {table.origin!r} is none of {', '.join(ORIGINS)}.")
     if table.origin == "bucket" and not table.object:
         raise SettingsError(f"{where}: a table from the bucket needs `object`, the name of its object there.")
-    if table.key not in {column.name for column in columns}:
-        raise SettingsError(f"{where}: its key {table.key!r} is none of its columns.")
+    if table.key not in {column.name for column in columns if column.required}:
+        raise SettingsError(f"{where}: its key {table.key!r} is none of its required columns.")
     return table
 
 

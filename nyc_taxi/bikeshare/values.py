@@ -6,9 +6,10 @@ import datetime as dt
 import decimal
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from nyc_taxi.errors import SchemaError
 from nyc_taxi.schema import Column
 
 
@@ -22,6 +23,19 @@ def parse(column: Column, value: object) -> Any:
             raise ValueError("is empty")
         return None
     return _PARSERS[column.type](value)
+
+
+def parse_row(columns: Sequence[Column], row: Sequence[object], where: str) -> list[Any]:
+    """A row's values, which are in the order of the columns; raises SchemaError naming row and column."""
+    if len(row) != len(columns):
+        raise SchemaError(f"{where} has {len(row)} values, not {len(columns)}.")
+    parsed = []
+    for column, value in zip(columns, row, strict=True):
+        try:
+            parsed.append(parse(column, value))
+        except ValueError as error:
+            raise SchemaError(f"{where}, column {column.name}: {error}.") from None
+    return parsed
 
 
 def _text(value: object) -> str:

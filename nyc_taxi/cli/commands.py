@@ -69,6 +69,22 @@ def run(
 
 
 @app.command()
+def zones(
+    source: Annotated[str, typer.Option(help="URL or file of the zone lookup; by default TLC's.")] = "",
+    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+) -> None:
+    """Load the taxi zones: what pickup_location_id and dropoff_location_id mean."""
+    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.settings import settings
+    from nyc_taxi.zones import fetch_zones, load_zones
+
+    names = parse_names(to or settings().destinations)
+    found = fetch_zones(source)
+    load_zones(found, names)
+    typer.echo(f"{len(found.rows)} zones are in {', '.join(names)}, table zones.")
+
+
+@app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
 ) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
+
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import MonthFiles
+from nyc_taxi.schema import Column
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows in all) now and then."""
@@ -44,6 +47,18 @@ class Recorded:
     orchestrator: str
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """A small table that trips refer to, such as the taxi zones; replaced whole."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: str
+    """The column that tells rows apart and is never empty."""
+    rows: pa.Table
+
+
 class Destination(Protocol):
     """A place where months of trips are kept."""
 
@@ -60,6 +75,10 @@ class Destination(Protocol):
 
     def recorded(self) -> list[Recorded]:
         """The current ledger row of every service and month."""
+        ...
+
+    def replace_lookup(self, lookup: Lookup) -> None:
+        """Make a small table in the destination equal to `lookup`, all or nothing."""
         ...
 
     def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> Recorded:

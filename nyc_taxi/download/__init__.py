@@ -3,8 +3,8 @@
 file = fetch(Service.GREEN, Month.parse("2020-04"), resolve("auto"), settings().workspace)
 """
 
-from nyc_taxi.download.fetch import fetch
+from nyc_taxi.download.fetch import fetch, fetch_file
 from nyc_taxi.download.formats import Format, detect_format
 from nyc_taxi.download.transfer import Progress
 
-__all__ = ["Format", "Progress", "detect_format", "fetch"]
+__all__ = ["Format", "Progress", "detect_format", "fetch", "fetch_file"]

@@ -58,6 +58,20 @@ def fetch(
     raise source.missing(service, month) from failed
 
 
+def fetch_file(source: str, folder: Path) -> tuple[Path, str]:
+    """Bring a file that is no month, given by path or URL, into `folder`: where it lies, and its SHA-256.
+
+    Raises as `fetch` does.
+    """
+    place = WebFile(source) if "://" in source else LocalFile(Path(source).expanduser().resolve())
+    with files.locked(folder):
+        if isinstance(place, WebFile):
+            path, about = _download(place, folder, None)
+        else:
+            path, about = place.path, _in_place(place, folder)
+    return path, about.sha256
+
+
 def _bring(
     place: Candidate, service: Service, month: Month, folder: Path, progress: Progress | None
 ) -> tuple[Path, Sidecar]:

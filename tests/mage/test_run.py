@@ -105,9 +105,10 @@ def stalling():
 
 
 @pytest.mark.mage
-def test_ctrl_c_stops_mage_too(environment, stalling):
+def test_ctrl_c_stops_mage_too(environment, stalling, request):
     url = f"http://127.0.0.1:{stalling.server_port}/green_tripdata_2020-06.csv.gz"
     process = start(environment, "--service", "green", "--month", "2020-06", "--source", url)
+    request.addfinalizer(process.terminate)
     assert stalling.asked.wait(120)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children

@@ -42,6 +42,8 @@ def test_a_variable_that_makes_no_sense_is_named():
         Asked.from_variables({"month": "2020-4"})
     with pytest.raises(SettingsError, match="service 'red' is not known"):
         Asked.from_variables({"service": "red"})
+    with pytest.raises(SettingsError, match="execution_date 'tomorrow' is not a date"):
+        Asked.from_variables({"execution_date": "tomorrow"})
 
 
 def test_the_ledger_names_mages_run():

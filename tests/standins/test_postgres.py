@@ -163,9 +163,11 @@ def test_a_process_number_that_went_to_another_process_is_no_obstacle(folder: Pa
     pid_file = folder / "cluster/data/postmaster.pid"
     owner = pid_file.stat().st_uid
     with subprocess.Popen(["sleep", "600"], user=owner if ROOT else None) as other:
-        pid_file.write_text(pid_file.read_text().replace(str(pid), str(other.pid), 1))
-        assert postgres.ensure(folder).url == server.url
-        other.kill()
+        try:
+            pid_file.write_text(pid_file.read_text().replace(str(pid), str(other.pid), 1))
+            assert postgres.ensure(folder).url == server.url
+        finally:
+            other.kill()
 
 
 def test_a_half_made_cluster_is_made_again(new_folder: Path) -> None:

@@ -6,50 +6,25 @@ that the workers share.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
     AirflowSkipException,
     TriggerRule,
     get_current_context,
-    task,
     task_group,
 )
 
 from taxi_airflow import notices
+from taxi_airflow.asked import Asked
 from taxi_airflow.defaults import PARALLEL_MONTHS
-from taxi_airflow.requests import Asked
-from taxi_airflow.surroundings import set_up
+from taxi_airflow.step import step
 
-T = TypeVar("T")
-
-# One step of one month fills a core and some memory; loads wait for servers more than they work.
-_STEP = {"max_active_tis_per_dag": PARALLEL_MONTHS}
+# A step of a month fills a core and some memory.
+_LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
 
 
-def step(function: Callable[..., T]) -> Callable[..., T]:
-    """Set the task up; only what may succeed later is tried again."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> T:
-        from nyc_taxi.errors import TaxiError, Transient
-
-        try:
-            set_up()
-            return function(*args, **kwargs)
-        except TaxiError as error:
-            if isinstance(error, Transient):
-                raise
-            raise AirflowFailException(str(error)) from error
-
-    return wrapped
-
-
-@task(**_STEP)
-@step
+@step(**_LIMIT)
 def download(asked: Asked) -> dict[str, Any]:
     """The month's file as published, verified, in the workspace; an unchanged file is not fetched again."""
     from nyc_taxi import flow
@@ -63,8 +38,7 @@ def download(asked: Asked) -> dict[str, Any]:
     return file.to_dict()
 
 
-@task(**_STEP)
-@step
+@step(**_LIMIT)
 def clean(source: dict[str, Any]) -> dict[str, Any]:
     """Every row by column name, in the canonical types, with its verdict: trip or quarantine."""
     from nyc_taxi import flow
@@ -73,8 +47,7 @@ def clean(source: dict[str, Any]) -> dict[str, Any]:
     return flow.clean(SourceFile.from_dict(source)).to_dict()
 
 
-@task(**_STEP)
-@step
+@step(**_LIMIT)
 def to_parquet(cleaned: dict[str, Any]) -> dict[str, Any]:
     """The month as Parquet: trips, quarantine and quality, with a manifest written last."""
     import shutil
@@ -88,14 +61,15 @@ def to_parquet(cleaned: dict[str, Any]) -> dict[str, Any]:
     return files.to_dict()
 
 
-@step
 def _load(name: str, asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
     from nyc_taxi import flow
     from nyc_taxi.destinations.base import Run
     from nyc_taxi.reference import MonthFiles
 
     if name not in asked["destinations"]:
-        raise AirflowSkipException(f"{name} is not among the destinations: {', '.join(asked['destinations'])}.")
+        raise AirflowSkipException(
+            f"{name} is not among the destinations: {', '.join(asked['destinations'])}."
+        )
     run = Run(get_current_context()["dag_run"].run_id, "airflow")
     with notices.call(name, service=asked["service"], month=asked["month"]) as said:
         loaded = flow.load(MonthFiles.from_dict(files), name, run)
@@ -112,39 +86,39 @@ def _load(name: str, asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_into(name: str) -> Any:
-    """The task that has the month in a destination, complete and in its ledger; skipped when not asked for."""
+    """The task that has the month in a destination, complete and in its ledger; skipped if not asked for."""
 
-    @task(task_id=f"to_{name}", trigger_rule=TriggerRule.NONE_FAILED, **_STEP)
+    @step(task_id=f"to_{name}", trigger_rule=TriggerRule.NONE_FAILED, **_LIMIT)
     def load(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
         return _load(name, asked, files)
 
     return load
 
 
-@task(trigger_rule=TriggerRule.NONE_FAILED)
-@step
-def check(files: dict[str, Any], loads: list[dict[str, Any] | None]) -> dict[str, Any]:
-    """Every row that came in is a trip or in quarantine, in every destination; the run's summary."""
+@step(trigger_rule=TriggerRule.NONE_FAILED)
+def check(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
+    """What the ledgers now say is what the Parquet holds, in every destination; the run's summary."""
+    from nyc_taxi.destinations import open_destination
     from nyc_taxi.errors import DestinationError
     from nyc_taxi.reference import MonthFiles
 
     month = MonthFiles.from_dict(files)
-    loaded = [load for load in loads if load]
-    for load in loaded:
-        found = (load["version"], load["rows_loaded"], load["rows_quarantined"])
-        if found != (month.version, month.trips, month.rows_quarantined):
+    expected = (month.version, month.rows_in, month.trips, month.rows_quarantined)
+    for name in asked["destinations"]:
+        row = open_destination(name).recorded_version(month.service, month.month)
+        found = row and (row.version, row.rows_in, row.rows_loaded, row.rows_quarantined)
+        if found != expected:
             raise DestinationError(
-                f"{load['where']} holds {found} of {month.service} {month.month}, but the Parquet is"
-                f" {(month.version, month.trips, month.rows_quarantined)}: run the month again."
+                f"{name} has recorded {found} (version, rows in, trips, quarantined) of {month.service}"
+                f" {month.month}, but the Parquet holds {expected}: another run may have loaded another"
+                " version meanwhile; run the month again."
             )
     summary = {
-        "service": str(month.service),
-        "month": str(month.month),
+        **asked,
         "version": month.version,
         "rows_in": month.rows_in,
         "trips": month.trips,
         "quarantined": month.quarantined,
-        "destinations": [load["destination"] for load in loaded],
     }
     notices.tell("month", **summary)
     return summary
@@ -157,4 +131,4 @@ def month(asked: Asked) -> None:
     names = ("gcs", "bigquery", "postgres", "s3", "duckdb")
     loads = {name: load_into(name)(asked, files) for name in names}
     loads["gcs"] >> loads["bigquery"]
-    check(files, list(loads.values()))
+    list(loads.values()) >> check(asked, files)

@@ -18,8 +18,9 @@ log = logging.getLogger("taxi_airflow")
 
 
 def succeeded(context: Mapping[str, Any]) -> None:
-    """Callback of a task that is done."""
-    tell("succeeded", **_who(context))
+    """Callback of a task that is done; Airflow 2 calls it for a skipped one too."""
+    if str(context["ti"].state) != "skipped":
+        tell("succeeded", **_who(context))
 
 
 def retried(context: Mapping[str, Any]) -> None:

@@ -35,13 +35,14 @@ class DuckDbWarehouse:
     def create(self, tables: Sequence[Table]) -> None:
         """See Warehouse."""
         statements: list[str | Test] = [f"CREATE SCHEMA IF NOT EXISTS {quoted(self._schema)}"]
+        there = self._columns()
         for table in tables:
-            statements += self._missing(table)
+            statements += self._missing(table, there.get(table.name, {}))
         self.transact(statements, {})
 
     def has(self, name: str) -> bool:
         """See Warehouse."""
-        return bool(self._columns(name))
+        return name in self._columns()
 
     @contextlib.contextmanager
     def staged(self, table: Table, path: Path) -> Iterator[str]:
@@ -68,10 +69,9 @@ class DuckDbWarehouse:
             names = [column[0] for column in found.description or []]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def _missing(self, table: Table) -> list[str]:
+    def _missing(self, table: Table, there: Mapping[str, str]) -> list[str]:
         """Statements that make the table, or the columns it lacks."""
         name = self.qualified(table.name)
-        there = self._columns(table.name)
         if there:
             wanted = column_types(table.columns, DUCKDB_TYPES)
             lacking = missing(wanted, there, f"{self._schema}.{table.name}")
@@ -85,13 +85,17 @@ class DuckDbWarehouse:
             *(_comment(name, column) for column in (*table.keys, *table.columns)),
         ]
 
-    def _columns(self, table: str) -> dict[str, str]:
+    def _columns(self) -> dict[str, dict[str, str]]:
+        """The types of all columns by name, by table."""
         found = self.rows(
-            "SELECT column_name, data_type FROM duckdb_columns()"
-            " WHERE database_name = current_database() AND schema_name = @schema AND table_name = @table",
-            {"schema": self._schema, "table": table},
+            "SELECT table_name, column_name, data_type FROM duckdb_columns()"
+            " WHERE database_name = current_database() AND schema_name = @schema",
+            {"schema": self._schema},
         )
-        return {row["column_name"]: row["data_type"] for row in found}
+        columns: dict[str, dict[str, str]] = {}
+        for row in found:
+            columns.setdefault(row["table_name"], {})[row["column_name"]] = row["data_type"]
+        return columns
 
 
 def _comment(table: str, column: Column) -> str:

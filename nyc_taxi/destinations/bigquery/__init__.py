@@ -8,11 +8,12 @@ import logging
 
 import stamina
 
-from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
 from nyc_taxi.destinations.bigquery import ledger, tables
 from nyc_taxi.destinations.bigquery.client import Connection, connect
 from nyc_taxi.destinations.bigquery.commit import commit
 from nyc_taxi.destinations.bigquery.failures import Busy, explained
+from nyc_taxi.destinations.bigquery.lookup import replace_lookup
 from nyc_taxi.destinations.bigquery.staging import stage
 from nyc_taxi.destinations.bigquery.target import Target, configured
 from nyc_taxi.destinations.warehouse.record import record
@@ -52,6 +53,10 @@ class BigQuery:
     def recorded(self) -> list[Recorded]:
         """The load in force of every service and month."""
         return ledger.current_all(self._connection)
+
+    def replace_lookup(self, lookup: Lookup) -> None:
+        """Make a small table equal to `lookup`, by one load job that replaces it at once."""
+        replace_lookup(self._connection, lookup)
 
     def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> Recorded:
         """Make the month equal to `files`: load it beside the tables, then swap it in by one transaction.

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.destinations.bigquery.bucket import in_bucket
 from nyc_taxi.destinations.bigquery.client import Connection
 from nyc_taxi.destinations.bigquery.failures import explained
 from nyc_taxi.destinations.bigquery.jobs import begin, finish, job_name, labels
 from nyc_taxi.destinations.bigquery.tables import add_missing, field
+from nyc_taxi.destinations.warehouse.record import footer
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.reference import MonthFiles
 from nyc_taxi.schema.warehouse import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
@@ -78,7 +77,7 @@ def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
 
 def _described(files: MonthFiles, kind: str, target: Table, source: str, uri: str | None) -> Staged:
     path = files.folder / f"{kind}.parquet"
-    file = pq.read_metadata(path)
+    file = footer(path)
     what = f"{path.name} of {files.service} {files.month}"
     columns = file_types(file.schema.to_arrow_schema(), BIGQUERY_TYPES, what)
     month = f"{files.service}_{files.month.year:04d}_{files.month.number:02d}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
 from nyc_taxi.destinations.duckdb import ledger
 from nyc_taxi.destinations.duckdb.file import PATIENCE, opened
+from nyc_taxi.destinations.duckdb.lookup import replace_lookup
 from nyc_taxi.destinations.duckdb.replace import replace_month
 from nyc_taxi.destinations.duckdb.tables import SCHEMA
 from nyc_taxi.errors import DestinationError
@@ -57,6 +58,11 @@ class DuckDb:
             ) from None
         with opened(self.file, read_only=False, patience=self._patience) as connection:
             return replace_month(connection, files, run, progress)
+
+    def replace_lookup(self, lookup: Lookup) -> None:
+        """Make a small table equal to `lookup`, in one transaction."""
+        with opened(self.file, read_only=False, patience=self._patience) as connection:
+            replace_lookup(connection, lookup)
 
 
 def _configured() -> Path:

@@ -1,8 +1,8 @@
 """One month in place of another, in one transaction.
 
 Each service has one table. A month's rows lie together in row groups of their own, so deleting them
-touches no other month, and the space is used again by what is loaded next: eighteen replacements of
-a month of 600,000 trips, among six, left a file of 105 MB at 117 MB.
+touches no other month, and the space is used again by what is loaded next: with six months of 600,000
+trips the file had 109 MB, and 118 MB after each of them was replaced three times.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import datetime as dt
 from pathlib import Path
 
 import duckdb
-import pyarrow.parquet as pq
 
 from nyc_taxi.destinations.base import Progress, Recorded, Run
 from nyc_taxi.destinations.duckdb import ledger, tables
-from nyc_taxi.destinations.warehouse.record import record
+from nyc_taxi.destinations.warehouse.record import footer, record
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.reference import MonthFiles
 from nyc_taxi.schema.sql import quoted
@@ -57,7 +56,8 @@ def replace_month(
 
 def _replace(connection: duckdb.DuckDBPyConnection, table: Table, files: MonthFiles, path: Path) -> int:
     """Delete the month from a table and insert the file's rows; returns how many."""
-    of_file = file_types(pq.read_schema(path), DUCKDB_TYPES, f"{path.name} of {files.service} {files.month}")
+    what = f"{path.name} of {files.service} {files.month}"
+    of_file = file_types(footer(path).schema.to_arrow_schema(), DUCKDB_TYPES, what)
     tables.add_missing(connection, table, of_file)
     values = {"service": str(files.service), "month": files.month.first_day}
     keys = {key.name: values[key.name] for key in table.keys}

@@ -20,9 +20,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import stamina
 
-from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
 from nyc_taxi.destinations.objects.layout import (
     KINDS,
     MANIFESTS,
@@ -109,6 +111,16 @@ class ObjectMonths:
                 self._keep(manifest)
                 return manifest.recorded
         raise AssertionError("the last attempt returns or raises")
+
+    def replace_lookup(self, lookup: Lookup) -> None:
+        """Make `<name>/<name>.parquet` equal to `lookup`, by one upload."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(lookup.rows, sink, compression="zstd")
+        content = Content.of(sink.getvalue().to_pybytes(), PARQUET)
+        key = f"{lookup.name}/{lookup.name}.parquet"
+        for attempt in stamina.retry_context(on=Again, attempts=settings().retries, timeout=None):
+            with attempt:
+                self._bring(key, content, content.sha256[:12], self._store.head(key), lambda _: None)
 
     def _read(self, service: Service, month: Month) -> _Held:
         # The manifest first: whoever replaces an object that is looked at later has yet to replace the

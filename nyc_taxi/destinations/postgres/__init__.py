@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import stamina
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
-from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
 from nyc_taxi.destinations.postgres import ledger
 from nyc_taxi.destinations.postgres.connection import transaction
 from nyc_taxi.destinations.postgres.failures import Busy
+from nyc_taxi.destinations.postgres.lookup import replace_lookup
 from nyc_taxi.destinations.postgres.replace import replace_month
 from nyc_taxi.destinations.postgres.tables import create_missing
 from nyc_taxi.destinations.postgres.target import Target, configured
@@ -58,6 +59,11 @@ class Postgres:
         schema = self._target.schema
         self._transact(lambda connection: create_missing(connection, schema, files.service))
         return self._transact(lambda connection: replace_month(connection, schema, files, run, progress))
+
+    def replace_lookup(self, lookup: Lookup) -> None:
+        """Make a small table equal to `lookup`, in one transaction."""
+        schema = self._target.schema
+        self._transact(lambda connection: replace_lookup(connection, schema, lookup))
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction; from its beginning again when the connection fails."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import sqlalchemy
-from sqlalchemy import URL, Connection, NullPool, create_engine
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Connection, CursorResult  # 1.4, which Airflow 2 has, knows them here
+from sqlalchemy.pool import NullPool
 
 from nyc_taxi.destinations.postgres.failures import explained
 from nyc_taxi.destinations.postgres.target import Target
@@ -55,6 +56,6 @@ def transaction(target: Target) -> Iterator[Connection]:
         yield connection
 
 
-def execute(connection: Connection, sql: str) -> sqlalchemy.CursorResult[tuple[object, ...]]:
+def execute(connection: Connection, sql: str) -> CursorResult[tuple[object, ...]]:
     """Run SQL as it stands, without parameters: `%` and `:` mean themselves."""
     return connection.exec_driver_sql(sql, execution_options={"no_parameters": True})

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
-from sqlalchemy import Connection
+from sqlalchemy.engine import Connection
 
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.schema.sql import quoted

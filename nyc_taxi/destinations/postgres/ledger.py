@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import text
+from sqlalchemy.engine import Connection, Row
 
 from nyc_taxi.destinations.base import Recorded
 from nyc_taxi.months import Month, Service

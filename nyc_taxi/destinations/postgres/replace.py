@@ -15,7 +15,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import stamina
-from sqlalchemy import Connection, text
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nyc_taxi import __version__

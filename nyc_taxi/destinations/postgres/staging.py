@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from sqlalchemy import Connection, text
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from nyc_taxi.destinations.postgres.connection import execute
 from nyc_taxi.destinations.postgres.copy import copy_batches, read_parquet

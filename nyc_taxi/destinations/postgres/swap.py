@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from nyc_taxi.destinations.postgres.connection import execute
 from nyc_taxi.destinations.postgres.staging import Staged

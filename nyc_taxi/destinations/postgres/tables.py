@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib import resources
 
-from sqlalchemy import Connection, text
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from nyc_taxi.destinations.postgres.connection import execute
 from nyc_taxi.months import Month, Service
@@ -32,7 +33,11 @@ def create_missing(connection: Connection, schema: str, service: Service) -> Non
 
     A role that owns nothing but the schema may do this.
     """
-    wanted = _statements(service)
+    create(connection, schema, _statements(service))
+
+
+def create(connection: Connection, schema: str, wanted: dict[str, str]) -> None:
+    """Create the schema and those tables that are missing; `wanted` is the SQL of each by its name."""
     if not _missing(connection, wanted):
         return
     # one at a time: IF NOT EXISTS is no protection against another session that creates the same now
@@ -54,7 +59,7 @@ def columns_of(connection: Connection, table: str) -> dict[str, str]:
         ),
         {"table": quoted(table)},
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def exists(connection: Connection, table: str) -> bool:

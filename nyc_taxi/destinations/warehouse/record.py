@@ -1,11 +1,15 @@
-"""How a load is written into a warehouse's ledger and read back."""
+"""What a load brings, and how it is written into a warehouse's ledger and read back."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nyc_taxi import __version__
 from nyc_taxi.destinations.base import Recorded, Run
@@ -16,6 +20,16 @@ from nyc_taxi.schema import SCHEMA_VERSION
 
 COLUMNS = tuple(column.name for column in dataclasses.fields(Recorded))
 """The ledger's columns without its id."""
+
+
+def footer(path: Path) -> pq.FileMetaData:
+    """Rows and columns of a Parquet file; raises DestinationError when it is no whole Parquet file."""
+    try:
+        return pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DestinationError(
+            f"{path}: cannot be read ({error}); make the month's Parquet again."
+        ) from error
 
 
 def record(files: MonthFiles, run: Run, started: dt.datetime) -> Recorded:

@@ -51,11 +51,11 @@ def explained(where: str) -> Iterator[None]:
     try:
         yield
     except boto.ClientError as error:
-        code = error.response["Error"]["Code"]
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        raise _answered(code, status, where, _one_line(error)) from error
+        raise _answered(code, status, where, f"{code}: {_short(message)}") from error
     except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as error:
-        raise _unreachable(where, _one_line(error)) from error
+        raise _unreachable(where, _short(error)) from error
     except (
         boto.NoCredentialsError,
         boto.PartialCredentialsError,
@@ -64,10 +64,10 @@ def explained(where: str) -> Iterator[None]:
         boto.SSOError,
         boto.ProfileNotFound,
     ) as error:
-        raise DestinationError(f"{where}: {_CREDENTIALS.format(said=_one_line(error))}.") from error
+        raise DestinationError(f"{where}: {_CREDENTIALS.format(said=_short(error))}.") from error
     except (boto.BotoCoreError, ValueError) as error:  # a setting that makes no sense to boto3
         raise DestinationError(
-            f"{where}: {_one_line(error)}; check S3_BUCKET, AWS_ENDPOINT and AWS_REGION."
+            f"{where}: {_short(error)}; check S3_BUCKET, AWS_ENDPOINT and AWS_REGION."
         ) from error
 
 
@@ -94,5 +94,5 @@ def _unreachable(where: str, said: str) -> DestinationError:
     )
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join((str(error) or type(error).__name__).split()).rstrip(".")[:300]
+def _short(message: object) -> str:
+    return " ".join(str(message).split()).rstrip(".")[:300]

@@ -42,7 +42,9 @@ class S3Store:
     def head(self, key: str) -> Stored | None:
         """See Store."""
         return self._find(
-            "head_object", key, lambda found: _stored(found, found["ContentLength"], found["Metadata"])
+            "head_object",
+            key,
+            lambda found: _stored(found, found["ContentLength"], found.get("Metadata", {})),
         )
 
     def read(self, key: str) -> tuple[bytes, str] | None:

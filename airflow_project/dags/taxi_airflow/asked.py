@@ -28,7 +28,7 @@ SOURCE = Param(
     None,
     type=["null", "string"],
     title="Source",
-    description="auto, tlc, csv, sample, a folder, a file, an http(s) URL or gs://bucket/folder. Empty: TAXI_SOURCE.",
+    description="auto, tlc, csv, sample, a folder, a file, an http(s) URL, gs://bucket/file. Empty: TAXI_SOURCE.",
 )
 DESTINATIONS = Param(
     None,
@@ -55,7 +55,7 @@ LOOK_BACK = 6
 """Months that are asked for when a run does not say since when."""
 
 
-def asked(service: Service, month: Month, params: Mapping[str, Any]) -> Asked:
+def for_month(service: Service, month: Month, params: Mapping[str, Any]) -> Asked:
     """The request for a month; raises SettingsError that names what makes no sense."""
     from nyc_taxi.destinations import parse_names
     from nyc_taxi.settings import settings
@@ -69,9 +69,9 @@ def asked(service: Service, month: Month, params: Mapping[str, Any]) -> Asked:
     }
 
 
-def named(month: str, params: Mapping[str, Any]) -> list[Asked]:
+def for_services(month: str, params: Mapping[str, Any]) -> list[Asked]:
     """The request for one month of all services asked for."""
-    return [asked(service, Month.parse(month), params) for service in _services(params)]
+    return [for_month(service, Month.parse(month), params) for service in _services(params)]
 
 
 def due(params: Mapping[str, Any], day: dt.date) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def due(params: Mapping[str, Any], day: dt.date) -> list[dict[str, Any]]:
     first = Month.parse(params["since"]) if params["since"] else last - LOOK_BACK
     runs = []
     for service in _services(params):
-        plain = asked(service, first, params)
+        plain = for_month(service, first, params)
         for found in due_months([service], first, last, plain["source"], plain["destinations"]):
             notices.tell("due", service=found.service, month=found.month, why=found.why)
             conf = {**plain, "month": str(found.month)}
