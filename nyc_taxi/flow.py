@@ -11,6 +11,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -54,7 +55,9 @@ class Outcome:
     files: MonthFiles
     loaded: list[Loaded] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    """Seconds by step, in order."""
+    """Seconds by step, in order; destinations are loaded side by side."""
+    total: float = 0.0
+    """Seconds from beginning to end."""
 
 
 def download(service: Service, month: Month, source: str, progress: Progress | None = None) -> SourceFile:
@@ -140,6 +143,7 @@ def run_month(
     progress: Callable[[str], Progress] | None = None,
 ) -> Outcome:
     """All steps of one month; `progress` gives each step its own progress callback."""
+    started = time.monotonic()
     tell = progress or (lambda _step: lambda _done, _total: None)
     seconds: dict[str, float] = {}
     with _timed(seconds, "download"):
@@ -149,11 +153,28 @@ def run_month(
     with _timed(seconds, "parquet"):
         files = to_parquet(cleaned)
     shutil.rmtree(workspace.scratch_folder(service, month, files.version), ignore_errors=True)
-    outcome = Outcome(files, seconds=seconds)
-    for name in destinations:
-        with _timed(seconds, name):
-            outcome.loaded.append(load(files, name, run, tell(name)))
-    return outcome
+    loaded = load_all(files, destinations, run, tell)
+    seconds |= {each.destination: each.seconds for each in loaded}
+    return Outcome(files, loaded, seconds, time.monotonic() - started)
+
+
+def load_all(
+    files: MonthFiles, destinations: list[str], run: Run, tell: Callable[[str], Progress]
+) -> list[Loaded]:
+    """Load into several destinations side by side; BigQuery after the bucket, from which it loads.
+
+    When one fails the others are finished all the same; then its error is raised.
+    """
+    chains = [["gcs", "bigquery"], ["postgres"], ["s3"], ["duckdb"]]
+    wanted = [[name for name in chain if name in destinations] for chain in chains]
+
+    def work(chain: list[str]) -> list[Loaded]:
+        return [load(files, name, run, tell(name)) for name in chain]
+
+    with ThreadPoolExecutor(len(chains), thread_name_prefix="load") as pool:
+        done = [pool.submit(work, chain) for chain in wanted if chain]
+    loaded = {each.destination: each for future in done for each in future.result()}
+    return [loaded[name] for name in destinations]
 
 
 def _rules(service: Service) -> Rules:

@@ -45,8 +45,8 @@ class Settings(BaseSettings):
     """A mirror of TLC's CSV files of 2019-2021."""
     zones_url: str = "https://d37ci6vzurychx.cloudfront.net/misc/taxi_zone_lookup.csv"
     """TLC's list of taxi zones: a URL or a file."""
-    destinations: str = "postgres"
-    """Comma-separated destinations when a run does not say."""
+    destinations: str = "auto"
+    """Comma-separated destinations when a run does not say; auto is every one there is."""
     retries: int = pydantic.Field(default=5, ge=1, le=20)
     """Attempts at anything transient."""
     timeout: float = pydantic.Field(default=30.0, gt=0)

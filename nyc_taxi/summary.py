@@ -42,7 +42,7 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     console.print(rich_table(preview.head(files.trips_path, rows)))
     if outcome.seconds:
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
-        console.print(f"[dim]{steps}; {sum(outcome.seconds.values()):.1f} s in all[/]")
+        console.print(f"[dim]{steps}; {outcome.total:.1f} s in all[/]")
 
 
 def rich_table(rows: pa.Table) -> Table:

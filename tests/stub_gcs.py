@@ -106,18 +106,27 @@ class StubGcs:
     def _finish(self, name: str, meta: dict[str, Any], data: bytes, match: str | None) -> Response:
         if not self._matches(name, match):
             return _error(412, "At least one of the pre-conditions you specified did not hold.")
-        crc32c = base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+        crc32c = checksum(data)
         if meta.get("crc32c", crc32c) != crc32c:
             said = f'Provided CRC32C "{meta["crc32c"]}" doesn\'t match calculated CRC32C "{crc32c}".'
             return _error(400, said)
+        self.store(name, meta, data)
+        return _json(self.objects[name][0])
+
+    def store(self, name: str, meta: dict[str, Any], data: bytes) -> None:
+        """Put an object in place."""
         generation = str(next(self._numbers))
-        resource = {**meta, "generation": generation, "crc32c": crc32c, "size": str(len(data))}
+        resource = {**meta, "generation": generation, "crc32c": checksum(data), "size": str(len(data))}
         self.objects[name] = resource, data
-        return _json(resource)
 
     def _matches(self, name: str, match: str | None) -> bool:
         generation = self.objects[name][0]["generation"] if name in self.objects else "0"
         return match in (None, generation)
+
+
+def checksum(data: bytes) -> str:
+    """CRC32C as the API writes it."""
+    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
 
 
 def _parts(path: str) -> tuple[str, str | None]:

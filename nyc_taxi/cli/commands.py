@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from nyc_taxi import __version__
+from nyc_taxi.cli import bikeshare
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.months import Month, Service
 
@@ -20,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="New York taxi trips: download a month, clean it, keep it as Parquet and load it, nothing lost.",
 )
+
+app.add_typer(bikeshare.app, name="bikeshare")
 
 ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="yellow, green, fhv or fhvhv.")]
 MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2020-04.")]
@@ -172,9 +175,13 @@ def sample(
 def stop() -> None:
     """Stop the embedded servers; their data stays."""
     from nyc_taxi.settings import settings
-    from nyc_taxi.standins import gcs, postgres
+    from nyc_taxi.standins import gcs, mysql, postgres
 
-    servers = {"Postgres": (postgres, "postgres"), "GCS server": (gcs, "gcs")}
+    servers = {
+        "Postgres": (postgres, "postgres"),
+        "GCS server": (gcs, "gcs"),
+        "MySQL server": (mysql, "mysql"),
+    }
     stopped = [name for name, (server, at) in servers.items() if server.stop(settings().workspace / at)]
     for name in stopped:
         typer.echo(f"The embedded {name} is stopped.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from nyc_taxi.destinations.base import Destination
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.settings import profile
 
 NAMES = ("postgres", "gcs", "s3", "bigquery", "duckdb")
+"""In the order they are loaded: BigQuery takes a month from the bucket when it is there."""
 
 
 def open_destination(name: str) -> Destination:
@@ -34,13 +36,24 @@ def open_destination(name: str) -> Destination:
 
 
 def parse_names(text: str) -> list[str]:
-    """`postgres, gcs` as a list; raises SettingsError for an unknown or a missing name."""
+    """`postgres, gcs` as a list, in the order to load them; raises SettingsError for an unknown name.
+
+    `auto` stands for every destination there is: Postgres, GCS and the warehouse, each by a stand-in
+    where it is not configured, and S3 where it is.
+    """
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in NAMES:
-            raise SettingsError(f"destination {name!r} is not known: use one of {', '.join(NAMES)}.")
-    if not names:
+    if "auto" in names:
+        names += _automatic()
+    wanted = [name for name in NAMES if name in names]
+    unknown = set(names) - set(NAMES) - {"auto"}
+    if unknown or not wanted:
         raise SettingsError(
-            f"no destination is given: use one or more of {', '.join(NAMES)}, separated by commas."
+            f"destinations {text!r}: use auto, or one or more of {', '.join(NAMES)}, separated by commas."
         )
-    return list(dict.fromkeys(names))
+    return wanted
+
+
+def _automatic() -> list[str]:
+    configured = profile()
+    warehouse = "bigquery" if "BIGQUERY_DATASET" in configured else "duckdb"
+    return ["postgres", "gcs", warehouse, *(["s3"] if "S3_BUCKET" in configured else [])]

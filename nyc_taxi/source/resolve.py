@@ -83,7 +83,7 @@ def resolve(text: str) -> Source:
     if "://" in text:
         return _url(text)
     for base in (Path.cwd(), PROJECT):
-        path = base / Path(text).expanduser()
+        path = (base / Path(text).expanduser()).resolve()
         if text and path.exists():
             return _path(path)
     raise SettingsError(

@@ -27,8 +27,13 @@ class DuckDb:
         self._patience = patience
 
     def describe(self) -> str:
-        """The file and the schema."""
-        return f"DuckDB file {self.file}, schema {SCHEMA}"
+        """The file and the schema; says so when it is a stand-in."""
+        role = (
+            ""
+            if "BIGQUERY_DATASET" in profile()
+            else " (stands in for BigQuery: BIGQUERY_DATASET is not set)"
+        )
+        return f"DuckDB file {self.file}, schema {SCHEMA}{role}"
 
     def recorded_version(self, service: Service, month: Month) -> Recorded | None:
         """What the ledger says is there; None when the month was never loaded."""

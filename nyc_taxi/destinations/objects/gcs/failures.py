@@ -25,13 +25,14 @@ def _explain(error: Exception, where: str, key_file: str) -> DestinationError | 
     import requests  # type: ignore[import-untyped]
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError, TransportError
+    from google.cloud.storage.exceptions import DataCorruption
 
     match error:
         case GoogleAPICallError():
             return _answered(error, where)
         case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
             return DestinationError(f"{where}: {_one_line(error)}; check STORAGE_EMULATOR_HOST.")
-        case requests.RequestException() | TransportError():
+        case requests.RequestException() | TransportError() | DataCorruption():
             return _unreachable(error, where)
         case GoogleAuthError():
             key = f"the key {key_file}" if key_file else "application default credentials"

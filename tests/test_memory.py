@@ -1,0 +1,40 @@
+"""A month larger than memory is worked through in parts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi import samples
+from nyc_taxi.months import Month, Service
+from nyc_taxi.settings import PROJECT
+
+ROWS = 1_400_000
+MOST_MEGABYTES = 500
+
+CLEAN = """
+import resource
+import sys
+from pathlib import Path
+from nyc_taxi.cli import keep_pandas_out
+keep_pandas_out()
+from nyc_taxi.months import Service
+from tests.builders import parquet_month, source_file
+
+path = Path(sys.argv[1])
+files = parquet_month(source_file(path, Service.YELLOW, "2021-01"), path.parent, threads=2)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(files.rows_in, files.trips + files.rows_quarantined, peak // 1024 // (1024 if sys.platform == "darwin" else 1))
+"""
+
+
+@pytest.mark.slow
+def test_a_month_of_more_than_a_million_rows_needs_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "yellow_tripdata_2021-01.csv"
+    samples.write(Service.YELLOW, Month(2021, 1), path, rows=ROWS)
+    command = [sys.executable, "-c", CLEAN, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT)
+    rows_in, rows_out, megabytes = (int(word) for word in done.stdout.split())
+    assert rows_in == rows_out == ROWS
+    assert megabytes < MOST_MEGABYTES
