@@ -2,7 +2,7 @@
 # Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run ui status stop test lint format requirements clean environment environment-dev
+.PHONY: help run ui status stop test test-crash lint format requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -10,6 +10,8 @@ MONTH := 2020-04
 SOURCE :=
 # what to test: make test TESTS=tests/mage
 TESTS := tests
+# how often each destination is killed: make test-crash KILLS=10
+KILLS := 50
 PORT := 6789
 
 PYTHON := .venv/bin/python
@@ -35,7 +37,10 @@ stop: environment ## stop the embedded servers; their data stays
 	@.venv/bin/taxi stop
 
 test: environment-dev ## run the tests (TESTS=a folder or file)
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest -m "not crash" $(TESTS)
+
+test-crash: environment-dev ## kill loads at every step and at random, in every destination (KILLS each)
+	@CRASH_KILLS=$(KILLS) $(PYTHON) -m pytest -m crash tests/crash
 
 lint: environment-dev ## check style and types
 	@$(PYTHON) -m ruff check

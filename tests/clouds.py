@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,8 @@ from nyc_taxi.destinations.objects.month import ObjectMonths
 from tests.moto_s3 import moto_s3
 from tests.stub_gcs import StubGcs
 from tests.wsgi import Faulty, serve
+
+_TO_THE_END = ExitStack()
 
 Objects = dict[str, tuple[bytes, dict[str, str]]]
 """Bytes and custom metadata by key."""
@@ -122,14 +124,19 @@ def gcs_cloud() -> Iterator[GcsCloud]:
 def s3_cloud() -> Iterator[S3Cloud]:
     """An empty bucket of S3."""
     faulty = Faulty(moto_s3)
-    with serve(faulty) as url, serve(Faulty(moto_s3)) as direct:
-        client = boto3.client(
-            "s3",
-            endpoint_url=direct,
-            region_name="us-east-1",
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-        )
-        cloud = S3Cloud(url, faulty, client)
-        client.create_bucket(Bucket=cloud.bucket)
+    with serve(faulty) as url:
+        cloud = S3Cloud(url, faulty, _direct_client())
+        cloud.client.create_bucket(Bucket=cloud.bucket)
         yield cloud
+
+
+@functools.cache
+def _direct_client() -> Any:
+    """A client to moto without faults, for all tests."""
+    return boto3.client(
+        "s3",
+        endpoint_url=_TO_THE_END.enter_context(serve(Faulty(moto_s3))),
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )

@@ -189,7 +189,6 @@ cleaned(source_file(folder / "green.csv"), folder / "scratch", progress=pause)
 """
 
 
-@pytest.mark.crash
 def test_killed_while_cleaning_the_next_run_is_not_misled(tmp_path: Path) -> None:
     source = green_csv(tmp_path / "green.csv", rows(20))
     command = [sys.executable, "-c", CLEAN, str(tmp_path)]

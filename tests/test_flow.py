@@ -15,6 +15,7 @@ import yaml
 
 from nyc_taxi import flow, samples
 from nyc_taxi import workspace as places
+from nyc_taxi.destinations import NAMES
 from nyc_taxi.destinations.base import Progress, Recorded, Run
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, NotTripData, TaxiError
 from nyc_taxi.months import Month, Service
@@ -29,9 +30,9 @@ RUN = Run("run-1", "cli")
 class Shelf:
     """A destination in memory."""
 
-    name = "shelf"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str, order: list[str]) -> None:
+        self.name = name
+        self._order = order
         self.ledger: dict[tuple[Service, Month], Recorded] = {}
         self.loads: list[str] = []
         self.down = False
@@ -71,14 +72,28 @@ class Shelf:
         )
         self.ledger[files.service, files.month] = recorded
         self.loads.append(files.version)
+        self._order.append(self.name)
         return recorded
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch, workspace: Path) -> Shelf:
-    made = Shelf()
-    monkeypatch.setattr(flow, "open_destination", {"shelf": made}.__getitem__)
+def order() -> list[str]:
+    """The shelves' names in the order in which loads ended."""
+    return []
+
+
+@pytest.fixture
+def shelves(monkeypatch: pytest.MonkeyPatch, workspace: Path, order: list[str]) -> dict[str, Shelf]:
+    """A shelf in place of every destination."""
+    made = {name: Shelf(name, order) for name in NAMES}
+    monkeypatch.setattr(flow, "open_destination", made.__getitem__)
     return made
+
+
+@pytest.fixture
+def shelf(shelves: dict[str, Shelf]) -> Shelf:
+    """The one that most tests load into."""
+    return shelves["postgres"]
 
 
 @pytest.fixture
@@ -91,7 +106,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def run_month(source: Path | str, month: Month = APRIL, **options: Any) -> flow.Outcome:
-    return flow.run_month(GREEN, month, str(source), ["shelf"], RUN, **options)
+    return flow.run_month(GREEN, month, str(source), ["postgres"], RUN, **options)
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
@@ -116,11 +131,11 @@ def test_a_month_goes_all_the_way(source: Path, shelf: Shelf, workspace: Path) -
     ]
     assert list((workspace / "scratch").iterdir()) == []
     [loaded] = outcome.loaded
-    assert (loaded.destination, loaded.describe, loaded.skipped) == ("shelf", "a shelf in memory", False)
+    assert (loaded.destination, loaded.describe, loaded.skipped) == ("postgres", "a shelf in memory", False)
     assert loaded.recorded == shelf.recorded_version(GREEN, APRIL)
     assert loaded.recorded.rows_in == loaded.recorded.rows_loaded + loaded.recorded.rows_quarantined == 500
-    assert list(outcome.seconds) == ["download", "clean", "parquet", "shelf"]
-    assert loaded.seconds <= outcome.seconds["shelf"]
+    assert list(outcome.seconds) == ["download", "clean", "parquet", "postgres"]
+    assert loaded.seconds <= outcome.seconds["postgres"]
 
 
 def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
@@ -131,7 +146,7 @@ def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
 
     files = run_month(source, progress=progress).files
     assert told["clean"][-1] == (500, None)
-    assert told["shelf"] == [(files.trips, files.trips)]
+    assert told["postgres"] == [(files.trips, files.trips)]
 
 
 def test_a_second_run_does_nothing_and_says_so(
@@ -149,7 +164,7 @@ def test_a_second_run_does_nothing_and_says_so(
     assert caplog.messages == [
         f"green 2020-04 is cleaned already: {version}",
         f"green 2020-04 is Parquet already: {version}",
-        f"shelf holds green 2020-04 already: {version}",
+        f"postgres holds green 2020-04 already: {version}",
     ]
 
 
@@ -202,7 +217,7 @@ def test_steps_may_run_in_different_processes(source: Path, shelf: Shelf) -> Non
     downloaded = carried(flow.download(GREEN, APRIL, str(source)))
     cleaned = carried(flow.clean(downloaded))
     files = carried(flow.to_parquet(cleaned))
-    loaded = flow.load(files, "shelf", RUN)
+    loaded = flow.load(files, "postgres", RUN)
     assert (type(downloaded), type(cleaned), type(files)) == (SourceFile, CleanMonth, MonthFiles)
     assert loaded.recorded.version == cleaned.version == files.version
     assert run_month(source).loaded[0].skipped
@@ -221,7 +236,7 @@ def test_any_step_may_be_repeated_after_the_run(source: Path, shelf: Shelf) -> N
         )
         assert not cleaned.folder.exists()  # its scratch is gone; the Parquet is there
         assert flow.to_parquet(cleaned) == files
-        assert flow.load(files, "shelf", RUN).skipped
+        assert flow.load(files, "postgres", RUN).skipped
 
 
 @pytest.mark.parametrize("content", [None, '{"service": "gre', '{"service": "green"}'])
@@ -258,6 +273,29 @@ def test_after_a_failed_load_only_the_load_is_repeated(
     assert not run_month(source).loaded[0].skipped
 
 
+def test_destinations_are_loaded_side_by_side(
+    source: Path, shelves: dict[str, Shelf], order: list[str]
+) -> None:
+    wanted = ["bigquery", "postgres", "gcs"]
+    outcome = flow.run_month(GREEN, APRIL, str(source), wanted, RUN)
+    assert [loaded.destination for loaded in outcome.loaded] == wanted
+    assert sorted(order) == sorted(wanted)
+    assert order.index("gcs") < order.index("bigquery")  # which loads from the bucket
+    assert outcome.total >= max(outcome.seconds.values())
+
+
+def test_when_one_destination_fails_the_others_are_finished(
+    source: Path, shelves: dict[str, Shelf], order: list[str]
+) -> None:
+    shelves["postgres"].down = True
+    with pytest.raises(DestinationUnreachable):
+        flow.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    assert sorted(order) == sorted(set(NAMES) - {"postgres"})
+    shelves["postgres"].down = False
+    again = flow.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    assert [loaded.destination for loaded in again.loaded if not loaded.skipped] == ["postgres"]
+
+
 def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
     source: Path, shelf: Shelf, workspace: Path
 ) -> None:
@@ -274,7 +312,7 @@ def test_a_sample_is_never_loaded_over_a_real_month(source: Path, shelf: Shelf) 
     run_month("sample:300")
     real = run_month(source)  # a real month takes the place of a sample
     assert not real.loaded[0].skipped
-    message = r"^shelf holds the real green 2020-04 \(.*\); a generated sample is not loaded over it\."
+    message = r"^postgres holds the real green 2020-04 \(.*\); a generated sample is not loaded over it\."
     with pytest.raises(DestinationError, match=message):
         run_month("sample:300")
     assert shelf.recorded_version(GREEN, APRIL) == real.loaded[0].recorded

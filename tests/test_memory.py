@@ -24,8 +24,9 @@ from tests.builders import parquet_month, source_file
 
 path = Path(sys.argv[1])
 files = parquet_month(source_file(path, Service.YELLOW, "2021-01"), path.parent, threads=2)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(files.rows_in, files.trips + files.rows_quarantined, peak // 1024 // (1024 if sys.platform == "darwin" else 1))
+megabyte = 1 << 20 if sys.platform == "darwin" else 1 << 10  # in what ru_maxrss counts there
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // megabyte
+print(files.rows_in, files.trips + files.rows_quarantined, peak)
 """
 
 

@@ -24,7 +24,7 @@ def rows_in_postgres(service: Service, month: Month) -> int:
     """Trips of a month that are in the table now."""
     counting = text(f"SELECT count(*) FROM {trips_of(service)} WHERE month = :month")
     with transaction(configured().reachable()) as connection:
-        return connection.scalar(counting, {"month": month.first_day})
+        return int(connection.execute(counting, {"month": month.first_day}).scalar_one())
 
 
 def assert_safe_preview(preview: pd.DataFrame) -> None:

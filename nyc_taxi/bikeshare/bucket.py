@@ -99,9 +99,10 @@ def wait(place: Place, table: RawTable, day: dt.date, timeout: float, poll: floa
     while not (keys := keys_of(place, table, day)):
         left = deadline - time.monotonic()
         if left <= 0:
+            waited = f" within {timeout:.0f} s" if timeout else " yet"
             raise NotPublished(
-                f"{place.uri(day_folder(table, day))}: the {table.name} of {day} have not come within"
-                f" {timeout:.0f} s; ask for them, and run the day again when they are there."
+                f"{place.uri(day_folder(table, day))}: the {table.name} of {day} have not come{waited};"
+                " ask for them, and run the day again when they are there."
             )
         log.info("The %s of %s are not there yet: looking again for %.0f s.", table.name, day, left)
         time.sleep(min(poll, left))

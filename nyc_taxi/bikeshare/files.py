@@ -8,6 +8,7 @@ import gzip
 import io
 import itertools
 import json
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,14 +35,17 @@ def write_parquet(table: RawTable, rows: Iterable[Sequence[object]], path: Path,
     source) when a value does not fit.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.name}.half")
+    half = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same
     count = 0
-    with pq.ParquetWriter(half, table.schema, compression="zstd") as writer:
-        pending = iter(rows)
-        while batch := list(itertools.islice(pending, BATCH)):
-            writer.write_table(_arrow(table, batch, count, what))
-            count += len(batch)
-    half.replace(path)
+    try:
+        with pq.ParquetWriter(half, table.schema, compression="zstd") as writer:
+            pending = iter(rows)
+            while batch := list(itertools.islice(pending, BATCH)):
+                writer.write_table(_arrow(table, batch, count, what))
+                count += len(batch)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
     return count
 
 

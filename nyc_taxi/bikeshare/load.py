@@ -9,7 +9,7 @@ import io
 import itertools
 import json
 import logging
-import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,16 +65,16 @@ def load_day(place: Place, warehouse: Warehouse, day: dt.date, run: Run) -> list
     if all(name in there and there[name].version == version for name, version in versions.items()):
         log.info("The warehouse holds the raw tables of %s already.", day)
         return [there[name] for name in versions]
-    folder = place.folder / "load" / str(day)
-    try:
+    scratch = place.folder / "load"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{day}-", dir=scratch) as folder:
         parts = [
-            _part(place, table, objects, folder, versions[table.raw_name]) for table, objects in found.items()
+            _part(place, table, objects, Path(folder), versions[table.raw_name])
+            for table, objects in found.items()
         ]
         counts = check_day(day, {part.table: part.path for part in parts})
         entries = [_entry(part, day, counts[part.table.name], started, run) for part in parts]
         _replace(warehouse, day, parts, entries, run)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return entries
 
 

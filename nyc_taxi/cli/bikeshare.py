@@ -1,7 +1,6 @@
 """`taxi bikeshare`: stations and trips of a bike-share, day by day."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: typer 0.9, which Mage asks for, would then not read the options.
 import datetime as dt
 import json
 import uuid
@@ -77,7 +76,7 @@ def seed(
         typer.echo(uri)
 
 
-def _show(console: Console, outcome: Outcome) -> None:
+def _show(console: Console, outcome: "Outcome") -> None:
     """What the run came to."""
     console.print(f"\n[bold]bike-share {outcome.day}[/]{_generated(outcome.place.generated)}")
     for uri in outcome.trips:
@@ -90,7 +89,7 @@ def _generated(generated: bool) -> str:
     return " [yellow](generated data, not a bike-share's)[/]" if generated else ""
 
 
-def _table(entries: list[Entry]) -> Table:
+def _table(entries: "list[Entry]") -> Table:
     shown = Table(show_edge=False)
     for name in ("date", "table"):
         shown.add_column(name, no_wrap=True)

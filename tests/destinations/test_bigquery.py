@@ -25,7 +25,7 @@ from nyc_taxi.months import Month, Service
 from nyc_taxi.schema import Column, trip_columns
 from nyc_taxi.schema.sql import comment
 from nyc_taxi.schema.warehouse import BIGQUERY_TYPES
-from tests.bigquery import Dataset, Emulator, bigquery, dataset, emulator, shared_dataset  # noqa: F401
+from tests.bigquery import Dataset, Emulator, dataset
 from tests.builders import month_files, parquet_month, source_file
 from tests.destinations.killed import load_and_kill
 
@@ -190,7 +190,7 @@ def test_the_script_itself_refuses_other_counts(bigquery: Dataset, tmp_path: Pat
     staged = staging.stage(bigquery.connection, files, RUN)
     wrong = dataclasses.replace(record(files, RUN, dt.datetime.now(dt.UTC)), rows_loaded=19, rows_in=22)
     with pytest.raises(DestinationError, match="the trips are not as many as the month says"):
-        commit.commit(bigquery.connection, files, RUN, staged, wrong)
+        commit.commit_month(bigquery.connection, files, RUN, staged, wrong)
     assert bigquery.month_state(month) == was
 
 
@@ -235,7 +235,7 @@ def test_revenue_by_day_and_zone_over_both_services(bigquery: Dataset, tmp_path:
 
 
 def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
-    emulator: Emulator,  # noqa: F811
+    emulator: Emulator,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -350,7 +350,7 @@ def test_a_load_that_lost_against_another_tries_again(
         ("bigquery/staging.py:start:return:1", False),  # the trips' load job has begun
         ("bigquery/staging.py:stage:return", False),  # all is staged
         ("bigquery/commit.py:start:return", True),  # the commit job has begun, and runs to its end by itself
-        ("bigquery/commit.py:commit:return", True),
+        ("bigquery/commit.py:commit_month:return", True),
     ],
 )
 def test_what_a_killed_run_began_the_next_one_finds(
@@ -383,7 +383,7 @@ def test_a_failed_job_is_followed_by_the_next_attempt(bigquery: Dataset, tmp_pat
 
 
 @pytest.fixture
-def bucket(bigquery: Dataset, monkeypatch: pytest.MonkeyPatch) -> Gcs:  # noqa: F811
+def bucket(bigquery: Dataset, monkeypatch: pytest.MonkeyPatch) -> Gcs:
     """The GCS destination, which the environment names."""
     for name, value in bigquery.gcs.environment().items():
         monkeypatch.setenv(name, value)

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
+import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,11 +16,13 @@ from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Recorded
 from nyc_taxi.destinations.postgres import Postgres, copy, replace
 from nyc_taxi.destinations.postgres.connection import execute, transaction
+from nyc_taxi.destinations.postgres.failures import explained
 from nyc_taxi.destinations.postgres.staging import Staged
 from nyc_taxi.destinations.postgres.swap import swap
 from nyc_taxi.destinations.postgres.target import Target
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError, SettingsError
 from nyc_taxi.months import Month, Service
+from nyc_taxi.schema import Column, trip_columns
 from nyc_taxi.settings import settings
 from nyc_taxi.standins import postgres as embedded
 from tests.builders import month_files
@@ -143,7 +146,7 @@ def test_tables_explain_themselves(postgres: Target, tmp_path: Path) -> None:
     assert "2 = Dispatch" in said[0][0]
 
 
-def test_another_version_takes_the_place_of_the_first(postgres: Target, tmp_path: Path) -> None:
+def test_another_version_takes_the_place_of_the_first(postgres: Target, tmp_path: Path, encoder: str) -> None:
     there = Postgres(postgres)
     there.replace_month(month_files(tmp_path, "v1", trips=20), RUN)
     march = there.replace_month(month_files(tmp_path, "v1", month="2020-03"), RUN)
@@ -192,6 +195,22 @@ def test_an_unknown_column_is_added_for_all_months(postgres: Target, tmp_path: P
     there.replace_month(month_files(tmp_path, month="2020-05"), RUN)
     sums = query(postgres, 'SELECT month, sum("peak %%"), count(*) FROM trips_green GROUP BY 1 ORDER BY 1')
     assert [row[1:] for row in sums] == [(None, 20), (190, 20), (None, 20)]
+
+
+def test_a_column_is_explained_once_the_schema_knows_it(
+    postgres: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, peak = Postgres(postgres), {"peak": pa.array(range(20))}
+    said = (
+        "SELECT col_description(attrelid, attnum) FROM pg_attribute"
+        " WHERE attrelid = 'trips_green'::regclass AND attname = 'peak'"
+    )
+    there.replace_month(month_files(tmp_path, extra=peak), RUN)
+    assert query(postgres, said) == [("Unknown to the schema; first loaded with 2020-04.",)]
+    later = (*trip_columns(GREEN), Column("peak", "int64", "Trips at that hour."))
+    monkeypatch.setattr(replace, "trip_columns", lambda _: later)
+    there.replace_month(month_files(tmp_path, month="2020-05", extra=peak), RUN)
+    assert query(postgres, said) == [("Trips at that hour.",)]
 
 
 def test_an_unknown_column_of_another_type_is_refused(postgres: Target, tmp_path: Path) -> None:
@@ -278,6 +297,14 @@ def test_what_was_built_on_one_months_table_stops_its_replacement(postgres: Targ
     assert state(postgres) == before
 
 
+def test_a_table_that_is_no_partition_is_not_taken_for_one(postgres: Target, tmp_path: Path) -> None:
+    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    query(postgres, "ALTER TABLE trips_green DETACH PARTITION trips_green_2020_04")
+    with pytest.raises(DestinationError, match='relation "trips_green_2020_04" already exists'):
+        Postgres(postgres).replace_month(month_files(tmp_path, "v2"), RUN)
+    assert query(postgres, "SELECT count(*) FROM trips_green_2020_04") == [(20,)]
+
+
 def test_a_role_that_owns_the_schema_alone_is_enough(postgres: Target, tmp_path: Path) -> None:
     role = f"loader_{postgres.dbname}"
     query(postgres, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
@@ -296,13 +323,16 @@ def test_a_role_that_owns_the_schema_alone_is_enough(postgres: Target, tmp_path:
 def test_a_role_without_the_right_is_told_what_it_needs(postgres: Target, tmp_path: Path) -> None:
     role = f"guest_{postgres.dbname}"
     query(postgres, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
-    there = Postgres(dataclasses.replace(postgres, user=role, password="x"))
+    there, files = Postgres(dataclasses.replace(postgres, user=role, password="x")), month_files(tmp_path)
     try:
-        for made in ("", "CREATE SCHEMA taxi"):
-            if made:
-                query(postgres, made)
+        for more_or_less in (
+            "SELECT",  # there is no schema, and it may not make one
+            "CREATE SCHEMA taxi",  # which it may not use
+            f"REVOKE CONNECT ON DATABASE {postgres.dbname} FROM PUBLIC",
+        ):
+            query(postgres, more_or_less)
             with pytest.raises(DestinationError, match="let it own the schema taxi") as caught:
-                there.replace_month(month_files(tmp_path / made, "v1"), RUN)
+                there.replace_month(files, RUN)
             assert not isinstance(caught.value, DestinationUnreachable)
     finally:
         query(postgres, f"DROP ROLE {role}")
@@ -332,6 +362,33 @@ def test_what_no_second_try_mends_fails_at_once(
 def test_no_answer_is_worth_another_try(postgres: Target, change: dict[str, object]) -> None:
     with pytest.raises(DestinationUnreachable, match="does not answer or broke off"):
         Postgres(dataclasses.replace(postgres, **change)).recorded()
+
+
+@pytest.mark.usefixtures("one_try")
+@pytest.mark.parametrize(
+    ("sqlstate", "transient", "message"),
+    [
+        ("53100", False, "has no disk space left"),
+        ("22012", False, "refused: it happened"),
+        ("40001", True, "run the month again"),
+        ("57P01", True, "run the month again"),
+        ("53300", True, "run the month again"),
+    ],
+)
+def test_the_servers_errors_are_told_apart(
+    postgres: Target, sqlstate: str, transient: bool, message: str
+) -> None:
+    with pytest.raises(DestinationError, match=message) as caught, transaction(postgres) as connection:
+        execute(connection, f"DO $$ BEGIN RAISE 'it happened' USING ERRCODE = '{sqlstate}'; END $$")
+    assert isinstance(caught.value, DestinationUnreachable) == transient
+
+
+@pytest.mark.parametrize(
+    "text", ["SSL SYSCALL error: EOF detected", "SSL connection has been closed unexpectedly"]
+)
+def test_a_lost_encrypted_connection_is_worth_another_try(postgres: Target, text: str) -> None:
+    with pytest.raises(DestinationUnreachable), explained(postgres):
+        raise psycopg2.OperationalError(text)
 
 
 def test_the_configured_database_is_used_and_no_password_shown(postgres: Target) -> None:

@@ -44,6 +44,20 @@ def test_two_runs_of_one_month_load_it_once(postgres: Target, tmp_path: Path) ->
     assert query(postgres, "SELECT count(*) FROM ledger") == [(1,)]
 
 
+def test_the_wait_for_another_run_ends(
+    postgres: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replace, "MONTH_PATIENCE", "50ms")
+    files, gate = month_files(tmp_path), Gate()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(Postgres(postgres).replace_month, files, RUN, gate)
+        assert gate.reached.wait(30)
+        with pytest.raises(failures.Busy, match="another run has been loading green 2020-04 for 50ms"):
+            Postgres(postgres).replace_month(files, RUN)
+        gate.opened.set()
+        first.result()
+
+
 def test_different_months_load_side_by_side_from_the_first_run_on(postgres: Target, tmp_path: Path) -> None:
     all_inside = threading.Barrier(len(MONTHS), timeout=30)
     for version in ("v1", "v2"):  # the first creates the tables, the second replaces partitions

@@ -373,13 +373,12 @@ def test_whatever_happens_the_file_is_a_version_that_was_served(
     workspace = tmp_path_factory.mktemp("faults")
     url = lasting_server.put(f"/{NAME}", CSV)
     lasting_server.plan = [FAULTS[name](at) for name, at in plan]
-    file = None
-    while file is None:
+    for _ in range(3):  # of three attempts each: enough for six faults
         try:
             file = bring(url, workspace)
+            break
         except SourceUnreachable:
             assert NAME not in left_in(workspace)
-            assert lasting_server.plan or len(plan) == 3
     versions = [(version.data, version.etag) for version in lasting_server.versions]
     assert (file.path.read_bytes(), file.etag) in versions
     assert file.sha256 == sha256(file.path.read_bytes())

@@ -11,7 +11,7 @@ import stamina
 from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
 from nyc_taxi.destinations.bigquery import ledger, tables
 from nyc_taxi.destinations.bigquery.client import Connection, connect
-from nyc_taxi.destinations.bigquery.commit import commit
+from nyc_taxi.destinations.bigquery.commit import commit_month
 from nyc_taxi.destinations.bigquery.failures import Busy, explained
 from nyc_taxi.destinations.bigquery.lookup import replace_lookup
 from nyc_taxi.destinations.bigquery.staging import stage
@@ -103,7 +103,7 @@ class BigQuery:
                 staged = stage(connection, files, run)
                 if progress:
                     progress(files.trips, files.rows_in)
-                commit(connection, files, run, staged, wanted)
+                commit_month(connection, files, run, staged, wanted)
         done = ledger.last_of_version(connection, files.service, files.month, files.version)
         assert done is not None, "the commit job ended well without a row in the ledger"
         if progress:

@@ -15,7 +15,7 @@ from nyc_taxi.reference import MonthFiles
 from nyc_taxi.schema.warehouse import BIGQUERY_TYPES, LEDGER
 
 
-def commit(
+def commit_month(
     connection: Connection, files: MonthFiles, run: Run, staged: list[Staged], recorded: Recorded
 ) -> None:
     """Replace the month and record it, or find that another run has just done so.

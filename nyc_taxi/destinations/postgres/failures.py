@@ -14,30 +14,28 @@ LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK = "40P01"
 
 _TRANSIENT = (
-    "08",
-    "57P01",
-    "57P02",
-    "57P03",
-    "57P05",
+    "08",  # the connection failed
+    "57P",  # the server shuts down, has crashed or starts up
+    "53300",  # too many connections
+    "25P03",  # idle in a transaction, or in it altogether, for longer than the server allows
+    "25P04",
     "40001",
     DEADLOCK,
     LOCK_NOT_AVAILABLE,
-    "53300",
-    "25P03",
-    "25P04",
 )
-"""SQLSTATEs, or classes of them, that another try may not meet (PostgreSQL manual, appendix A)."""
+"""SQLSTATEs, or the beginnings of some, that another try may not meet (PostgreSQL manual, appendix A)."""
 
 _REFUSED_AT_THE_DOOR = {
+    "permission denied": "42501",
+    "no encryption": "sslmode",
+    "SSL was required": "sslmode",
+    "certificate": "sslmode",
     "password": "28P01",
     "no pg_hba.conf entry": "28000",
     'role "': "28000",
     'database "': "3D000",
-    "permission denied": "42501",
-    "SSL": "sslmode",
-    "certificate": "sslmode",
 }
-"""A refused connection has no SQLSTATE, only a text; which part of it means what."""
+"""A connection that is refused has no SQLSTATE, only a text: what the first part found in it means."""
 
 
 class Busy(DestinationUnreachable):

@@ -30,7 +30,7 @@ from nyc_taxi.destinations.postgres.swap import swap
 from nyc_taxi.destinations.postgres.tables import quarantine_of, trips_of
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.reference import MonthFiles
-from nyc_taxi.schema import SCHEMA_VERSION
+from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION, trip_columns
 
 log = logging.getLogger(__name__)
 
@@ -109,9 +109,11 @@ def _stage(connection: Connection, files: MonthFiles, progress: Progress | None)
         if progress:
             progress(done, files.rows_in)
 
-    trips = stage(connection, trips_of(files.service), files.month, files.trips_path, count)
-    quarantine = stage(connection, quarantine_of(files.service), files.month, files.quarantine_path, count)
-    if (trips.rows, quarantine.rows) != (files.trips, files.rows_quarantined) or done != files.rows_in:
+    service, month = files.service, files.month
+    trips = stage(connection, trips_of(service), trip_columns(service), month, files.trips_path, count)
+    quarantine = stage(connection, quarantine_of(service), QUARANTINE, month, files.quarantine_path, count)
+    loaded = (trips.rows, quarantine.rows)
+    if loaded != (files.trips, files.rows_quarantined) or sum(loaded) != files.rows_in:
         raise DestinationError(
             f"{files.folder}: holds {trips.rows:,} trips and {quarantine.rows:,} quarantined rows instead of"
             f" {files.trips:,} and {files.rows_quarantined:,}, in all {files.rows_in:,}: make it again."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from nyc_taxi.destinations.postgres.copy import copy_batches, read_parquet
 from nyc_taxi.destinations.postgres.tables import columns_of, partition_of
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.months import Month
-from nyc_taxi.schema.sql import literal, postgres_type, quoted
+from nyc_taxi.schema import Column
+from nyc_taxi.schema.sql import postgres_type, quoted
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,11 @@ class Staged:
     """A loaded table that is to become a partition."""
 
     parent: str
+    known: Sequence[Column]
+    """The parent's columns that the schema knows."""
     month: Month
     columns: dict[str, str]
-    """Postgres type by name; among them those that the parent does not have yet."""
+    """Postgres type by name, also of those that the parent does not have yet."""
     rows: int
 
     @property
@@ -37,16 +41,16 @@ class Staged:
     @property
     def name(self) -> str:
         """The name it has until then."""
-        return staging_of(self.parent, self.month)
-
-
-def staging_of(parent: str, month: Month) -> str:
-    """The name of the table that a month is loaded into."""
-    return partition_of(parent, month) + "_new"
+        return self.partition + "_new"
 
 
 def stage(
-    connection: Connection, parent: str, month: Month, path: Path, progress: Callable[[int], None]
+    connection: Connection,
+    parent: str,
+    known: Sequence[Column],
+    month: Month,
+    path: Path,
+    progress: Callable[[int], None],
 ) -> Staged:
     """Load a file into a new table with the parent's columns, and the file's own behind them.
 
@@ -56,18 +60,16 @@ def stage(
     schema, batches = read_parquet(path)
     there = columns_of(connection, parent)
     columns = there | _fitting(schema, there, f"{path.name} of {month}", parent)
-    name = staging_of(parent, month)
-    lines = [f"{quoted(column)} {kind}" for column, kind in columns.items()]
-    value = f"DATE {literal(str(month.first_day))}"
-    lines[list(columns).index("month")] += (
-        f" NOT NULL DEFAULT {value} CONSTRAINT month CHECK (month = {value})"
-    )
-    execute(connection, f"CREATE TABLE {quoted(name)} ({', '.join(lines)})")
-    rows = copy_batches(connection, name, schema, _counted(batches, progress), freeze=True)
-    for definition in _index_definitions(connection, parent, name):
+    staged = Staged(parent, known, month, columns, rows=0)
+    this = f"DATE '{month.first_day}'"
+    always = {"month": f"NOT NULL DEFAULT {this} CONSTRAINT month CHECK (month = {this})"}
+    lines = [f"{quoted(name)} {kind} {always.get(name, '')}" for name, kind in columns.items()]
+    execute(connection, f"CREATE TABLE {quoted(staged.name)} ({', '.join(lines)})")
+    rows = copy_batches(connection, staged.name, schema, _counted(batches, progress), freeze=True)
+    for definition in _index_definitions(connection, parent, staged.name):
         execute(connection, definition)
-    execute(connection, f"ANALYZE {quoted(name)}")
-    return Staged(parent, month, columns, rows)
+    execute(connection, f"ANALYZE {quoted(staged.name)}")
+    return dataclasses.replace(staged, rows=rows)
 
 
 def _fitting(schema: pa.Schema, there: dict[str, str], file: str, table: str) -> dict[str, str]:

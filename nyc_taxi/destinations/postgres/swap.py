@@ -7,9 +7,9 @@ from sqlalchemy.engine import Connection
 
 from nyc_taxi.destinations.postgres.connection import execute
 from nyc_taxi.destinations.postgres.staging import Staged
-from nyc_taxi.destinations.postgres.tables import columns_of, exists
+from nyc_taxi.destinations.postgres.tables import columns_of
 from nyc_taxi.errors import SchemaError
-from nyc_taxi.schema.sql import postgres_comment, quoted
+from nyc_taxi.schema.sql import comment, postgres_comment, quoted
 
 
 def swap(connection: Connection, staged: Staged) -> None:
@@ -19,17 +19,27 @@ def swap(connection: Connection, staged: Staged) -> None:
     more than they have would wait for each other). A first month only adds, and readers go on.
     """
     parent, partition, loaded = quoted(staged.parent), quoted(staged.partition), quoted(staged.name)
-    replaces = exists(connection, staged.partition)
+    replaces = _is_partition(connection, staged)
     adds_columns = not staged.columns.keys() <= columns_of(connection, staged.parent).keys()
     mode = "ACCESS EXCLUSIVE" if replaces or adds_columns else "SHARE UPDATE EXCLUSIVE"
     execute(connection, f"LOCK TABLE ONLY {parent} IN {mode} MODE")
     if replaces:
         execute(connection, f"DROP TABLE {partition}")
     _same_columns(connection, staged)
-    value = f"DATE '{staged.month.first_day}'"
-    execute(connection, f"ALTER TABLE {parent} ATTACH PARTITION {loaded} FOR VALUES IN ({value})")
+    _same_comments(connection, staged)
+    execute(
+        connection,
+        f"ALTER TABLE {parent} ATTACH PARTITION {loaded} FOR VALUES IN ('{staged.month.first_day}')",
+    )
     execute(connection, f"ALTER TABLE {loaded} DROP CONSTRAINT month")  # the bound says the same now
     _rename(connection, staged)
+
+
+def _is_partition(connection: Connection, staged: Staged) -> bool:
+    """Whether the month is there; a table that only has its name is somebody's own and stays."""
+    query = "SELECT FROM pg_inherits WHERE inhparent = to_regclass(:parent) AND inhrelid = to_regclass(:name)"
+    names = {"parent": quoted(staged.parent), "name": quoted(staged.partition)}
+    return connection.execute(text(query), names).first() is not None
 
 
 def _same_columns(connection: Connection, staged: Staged) -> None:
@@ -49,14 +59,26 @@ def _same_columns(connection: Connection, staged: Staged) -> None:
         execute(connection, f"ALTER TABLE {quoted(staged.name)} ADD COLUMN {quoted(name)} {there[name]}")
 
 
+def _same_comments(connection: Connection, staged: Staged) -> None:
+    """What the schema says of a column now, also of one that it did not know when it was added."""
+    query = (
+        "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
+        " WHERE attrelid = to_regclass(:table) AND attnum > 0"
+    )
+    said = {row[0]: row[1] for row in connection.execute(text(query), {"table": quoted(staged.parent)})}
+    for column in staged.known:
+        if column.name in said and said[column.name] != comment(column):
+            execute(connection, postgres_comment(staged.parent, column.name, comment(column)))
+
+
 def _rename(connection: Connection, staged: Staged) -> None:
     """The loaded table and its indexes take the partition's name."""
+    execute(connection, f"ALTER TABLE {quoted(staged.name)} RENAME TO {quoted(staged.partition)}")
     query = (
         "SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid"
         " WHERE indrelid = to_regclass(:table)"
     )
-    for index in connection.scalars(text(query), {"table": quoted(staged.name)}).all():
+    for index in connection.scalars(text(query), {"table": quoted(staged.partition)}).all():
         new = index.replace(staged.name, staged.partition)
         if new != index:
             execute(connection, f"ALTER INDEX {quoted(index)} RENAME TO {quoted(new)}")
-    execute(connection, f"ALTER TABLE {quoted(staged.name)} RENAME TO {quoted(staged.partition)}")

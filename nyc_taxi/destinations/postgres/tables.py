@@ -62,13 +62,9 @@ def columns_of(connection: Connection, table: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def exists(connection: Connection, table: str) -> bool:
-    """Whether the table, view or index is there."""
-    return connection.scalar(text("SELECT to_regclass(:table)"), {"table": quoted(table)}) is not None
-
-
 def _missing(connection: Connection, wanted: dict[str, str]) -> list[str]:
-    return [name for name in wanted if not exists(connection, name)]
+    there = text("SELECT to_regclass(:name)")
+    return [name for name in wanted if connection.scalar(there, {"name": quoted(name)}) is None]
 
 
 def _statements(service: Service) -> dict[str, str]:
