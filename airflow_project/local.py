@@ -138,7 +138,9 @@ def _wait_until_healthy(airflow: Airflow, home: Path) -> None:
     while time.monotonic() < deadline:
         for part, process in airflow.processes.items():
             if process.poll() is not None:
-                raise TaxiError(f"Airflow's {part} ended with code {process.returncode}: see {home / part}.log.")
+                raise TaxiError(
+                    f"Airflow's {part} ended with code {process.returncode}: see {home / part}.log."
+                )
         with contextlib.suppress(httpx.TransportError, ValueError, KeyError):
             health = httpx.get(f"{airflow.url}/api/v2/monitor/health").json()
             if {health[part]["status"] for part in ("scheduler", "dag_processor")} == {"healthy"}:

@@ -14,6 +14,9 @@ TITLES = {
     "clean_trips": "Clean",
     "trips_to_parquet": "Write Parquet",
     "trips_to_postgres": "Load into Postgres",
+    "trips_to_gcs": "Load into GCS",
+    "trips_to_warehouse": "Load into warehouse",
+    "trips_to_s3": "Load into S3",
 }
 """The pipeline's steps in their order, as people read them."""
 

@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -130,13 +131,16 @@ def run(asked: Asked, postgres: dict[str, str], console: Console) -> int:
 def show(display: Display, console: Console) -> None:
     """The summary of a run that ended well."""
     files = MonthFiles.from_dict(display.references["trips_to_parquet"])
-    told = display.references["trips_to_postgres"]
-    postgres = open_destination("postgres")
-    recorded = postgres.recorded_version(files.service, files.month)
+    loaded = [_loaded(told, files) for told in display.references.values() if told.get("destination")]
+    summary.show(console, Outcome(files, loaded))  # the seconds stand behind each step above
+    if any(each.destination == "postgres" for each in loaded):
+        console.print(f"\n{_query(files)}", soft_wrap=True, markup=False)
+
+
+def _loaded(told: dict[str, Any], files: MonthFiles) -> Loaded:
+    recorded = open_destination(told["destination"]).recorded_version(files.service, files.month)
     assert recorded is not None, "the exporter has recorded it"
-    loaded = Loaded("postgres", postgres.describe(), recorded, told["skipped"], told["seconds"])
-    summary.show(console, Outcome(files, [loaded]))  # the seconds stand behind each step above
-    console.print(f"\n{_query(files)}", soft_wrap=True, markup=False)
+    return Loaded(told["destination"], told["describe"], recorded, told["skipped"], told["seconds"])
 
 
 def _query(files: MonthFiles) -> str:

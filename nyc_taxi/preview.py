@@ -65,7 +65,7 @@ def quality(files: MonthFiles) -> pd.DataFrame:
 def head(path: Path, rows: int) -> pa.Table:
     """The first rows of a Parquet file."""
     with pq.ParquetFile(path) as file:
-        batch = next(file.iter_batches(rows), None)
+        batch = next(file.iter_batches(max(rows, 1)), None)
         return pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow).slice(0, rows)
 
 

@@ -1,18 +1,22 @@
-"""Object stores for tests: a bucket on the loopback, the faults before it, and a look past the code under test."""
+"""Object stores for tests: a bucket on the loopback, the faults before it, and a look past both."""
 
 from __future__ import annotations
 
 import functools
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import boto3
+import pytest
 
 from nyc_taxi.destinations.objects import gcs, s3
 from nyc_taxi.destinations.objects.month import ObjectMonths
+from nyc_taxi.standins import gcs as embedded
 from tests.moto_s3 import moto_s3
 from tests.stub_gcs import StubGcs
 from tests.wsgi import Faulty, serve
@@ -98,9 +102,7 @@ class S3Cloud:
 
     def objects(self) -> Objects:
         found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        got = {
-            item["Key"]: self.client.get_object(Bucket=self.bucket, Key=item["Key"]) for item in found
-        }
+        got = {item["Key"]: self.client.get_object(Bucket=self.bucket, Key=item["Key"]) for item in found}
         return {key: (answer["Body"].read(), answer["Metadata"]) for key, answer in got.items()}
 
     def overwrite(self, key: str, data: bytes) -> None:
@@ -140,3 +142,13 @@ def _direct_client() -> Any:
         aws_access_key_id="key",
         aws_secret_access_key="secret",
     )
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[embedded.Server]:
+    """One embedded server for all tests; each uses a prefix of its own."""
+    with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
+        try:
+            yield embedded.ensure(Path(folder) / "gcs")
+        finally:
+            embedded.stop(Path(folder) / "gcs")

@@ -22,8 +22,9 @@ from taxi_airflow.step import step
 Asks the source, one HEAD request a month, which versions there are, and the ledgers, which versions are
 held. For each month that is due `taxi_ingest` is started with a run id made from service, month and
 published version, such as `taxi__green__2020-04__1f0c9e22ab`: whoever finds the same version again (the
-next poll, the Cloud Function) asks for the same run, and is told that it exists. A run that has failed is
-asked for once more on each following day, as `...__again-2020-07-01`.
+next poll, somebody by hand) asks for the same run, and is told that it exists. When such a run is over and
+the month is due all the same, because the run failed or a destination was added since, it is asked for again,
+once a day, as `...__again-2020-07-01`.
 
 A sensor would sit on a worker for weeks, and hold up every other run; a poll costs seconds.
 """,
@@ -44,7 +45,7 @@ def taxi_late_data() -> None:
         day = asked.day_of(context)
         runs = asked.due(params, day)
         for run in runs:
-            if asked.has_failed(context, "taxi_ingest", run["trigger_run_id"]):
+            if asked.has_ended(context, "taxi_ingest", run["trigger_run_id"]):
                 run["trigger_run_id"] += f"__again-{day}"
         return runs
 

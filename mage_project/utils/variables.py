@@ -31,12 +31,13 @@ class Asked:
         month = variables.get("month")
         return cls(
             service=Service.parse(variables.get("service") or Service.GREEN),
-            month=Month.parse(month) if month else expected_last(_execution_day(variables)),
+            month=Month.parse(month) if month else expected_last(execution_day(variables)),
             source=variables.get("source") or settings().source,
         )
 
 
-def _execution_day(variables: Mapping[str, Any]) -> dt.date:
+def execution_day(variables: Mapping[str, Any]) -> dt.date:
+    """The day on which a run was due, which Mage gives to triggered runs only; today otherwise."""
     moment = variables.get("execution_date")
     if isinstance(moment, str):  # given by hand as a runtime variable
         try:

@@ -69,8 +69,8 @@ def _check_key(connection: duckdb.DuckDBPyConnection, table: RawTable, day: dt.d
     if repeated:
         extra = rows - _count(connection, f"SELECT COUNT(DISTINCT {table.key}) FROM {table.name}", {})
         raise SourceError(
-            f"{table.name} of {day}: {extra:,} rows repeat the {table.key} of another, such as {repeated[0]!r}."
-            " Nothing was loaded: put the right rows there and run the day again."
+            f"{table.name} of {day}: {extra:,} rows repeat the {table.key} of another, such as"
+            f" {repeated[0]!r}. Nothing was loaded: put the right rows there and run the day again."
         )
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import logging
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,7 +55,7 @@ class Snapshot:
         return cls(**plain)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """What a run came to."""
 
@@ -63,9 +63,9 @@ class Outcome:
     place: Place
     warehouse: str
     """Where it is, for people."""
-    trips: list[str] = field(default_factory=list)
+    trips: list[str]
     """The day's objects of trips."""
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry]
     """The ledger's rows of the day."""
 
 
@@ -81,39 +81,36 @@ def parse_day(text: str | dt.date) -> dt.date:
     raise SettingsError(f"day {text!r} is not a day: write it as 2018-01-31.")
 
 
-def extract(day: dt.date) -> list[Snapshot]:
+def extract(day: dt.date, here: Place | None = None) -> list[Snapshot]:
     """Read the tables of which each day has a snapshot, as they are now, into the workspace.
 
     Where TAXI_BIKESHARE_EXTRACT is `export`, those of MySQL are left out: Cloud SQL puts them into the
     bucket by itself.
     """
-    here = place()
+    here = here or place()
     if here.generated:
         from nyc_taxi.bikeshare.seed import provide_sample
 
         provide_sample(here, day)
-    folder = here.folder / "extract" / str(day)
     snapshots = []
     for table in raw_tables():
-        path = folder / f"{table.name}.parquet"
+        path = here.folder / "extract" / str(day) / f"{table.name}.parquet"
         if table.origin == "mysql" and settings().bikeshare_extract == "mysql":
-            rows = extract_table(here.mysql(), table, path)
+            rows = extract_table(here.mysql, table, path)
         elif table.origin == "bucket":
-            landed = bucket.read(here, table.object)
-            what = here.uri(table.object)
+            landed, what = bucket.read(here, table.object), here.uri(table.object)
             rows = write_parquet(table, csv_rows(landed.data, what), path, what)
         else:
             continue
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        snapshots.append(
-            Snapshot(table.name, str(day), str(path), rows, sha256, bucket.snapshot_key(table, day))
-        )
+        key = bucket.snapshot_key(table, day)
+        snapshots.append(Snapshot(table.name, str(day), str(path), rows, sha256, key))
     return snapshots
 
 
-def land(snapshots: list[Snapshot]) -> list[str]:
+def land(snapshots: list[Snapshot], here: Place | None = None) -> list[str]:
     """Put snapshots into the bucket, under the day they are of; the objects' URIs."""
-    here = place()
+    here = here or place()
     for snapshot in snapshots:
         path = Path(snapshot.path)
         if not path.exists():
@@ -125,14 +122,15 @@ def land(snapshots: list[Snapshot]) -> list[str]:
     return [here.uri(snapshot.key) for snapshot in snapshots]
 
 
-def wait_for_day(day: dt.date, timeout: float = 0.0, poll: float = POLL) -> list[str]:
+def wait_for_day(
+    day: dt.date, timeout: float = 0.0, poll: float = POLL, here: Place | None = None
+) -> list[str]:
     """Wait until the day's trips are in the bucket; their URIs.
 
     Raises NotPublished, which is worth an alert, when they have not come after `timeout` seconds.
     """
-    here = place()
-    keys = bucket.wait(here, raw_table("trips"), day, timeout, poll)
-    return [here.uri(key) for key in keys]
+    here = here or place()
+    return [here.uri(key) for key in bucket.wait(here, raw_table("trips"), day, timeout, poll)]
 
 
 def load(day: dt.date, run: Run) -> list[Entry]:
@@ -149,8 +147,8 @@ def transform(day: dt.date, run: Run) -> list[Entry]:
 def run_day(day: dt.date, run: Run, timeout: float = 0.0, poll: float = POLL) -> Outcome:
     """All steps of one day."""
     here = place()
-    outcome = Outcome(day, here, open_warehouse(here).describe())
-    land(extract(day))
-    outcome.trips = wait_for_day(day, timeout, poll)
-    outcome.entries = [*load(day, run), *transform(day, run)]
-    return outcome
+    warehouse = open_warehouse(here)
+    land(extract(day, here), here)
+    trips = wait_for_day(day, timeout, poll, here)
+    entries = load_day(here, warehouse, day, run) + transform_day(warehouse, day, run)
+    return Outcome(day, here, warehouse.describe(), trips, entries)

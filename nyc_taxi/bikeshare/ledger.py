@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nyc_taxi.bikeshare.derived import LEDGER
@@ -13,20 +13,19 @@ from nyc_taxi.bikeshare.warehouse.base import Entry, Test, Warehouse
 COLUMNS = tuple(field.name for field in dataclasses.fields(Entry))
 
 
-def of_day(warehouse: Warehouse, day: dt.date) -> dict[str, Entry]:
+def entries(warehouse: Warehouse) -> list[Entry]:
+    """All rows, by day and table; none where nothing was ever loaded."""
+    if not warehouse.has(LEDGER.name):
+        return []
+    rows = warehouse.rows(
+        f"SELECT {', '.join(COLUMNS)} FROM {warehouse.qualified(LEDGER.name)} ORDER BY date, table_name", {}
+    )
+    return [Entry(**row) for row in rows]
+
+
+def by_table(entries: Iterable[Entry], day: dt.date) -> dict[str, Entry]:
     """The rows of a day by table."""
-    return {entry.table_name: entry for entry in _select(warehouse, "WHERE date = @day", {"day": day})}
-
-
-def all_entries(warehouse: Warehouse) -> list[Entry]:
-    """All rows, by day and table."""
-    return _select(warehouse, "ORDER BY date, table_name", {})
-
-
-def newest_day(warehouse: Warehouse) -> dt.date:
-    """The newest day whose raw tables are loaded; there must be one."""
-    days = [entry.date for entry in _select(warehouse, "WHERE table_name = 'raw_stations'", {})]
-    return max(days)
+    return {entry.table_name: entry for entry in entries if entry.date == day}
 
 
 def replace(
@@ -48,12 +47,3 @@ def replace(
             f"INSERT INTO {name} ({', '.join(row)}) SELECT {', '.join(row.values())}",
         ]
     return statements, values
-
-
-def _select(warehouse: Warehouse, clause: str, values: dict[str, Any]) -> list[Entry]:
-    if not warehouse.has(LEDGER.name):
-        return []  # nothing was ever loaded here
-    rows = warehouse.rows(
-        f"SELECT {', '.join(COLUMNS)} FROM {warehouse.qualified(LEDGER.name)} {clause}", values
-    )
-    return [Entry(**row) for row in rows]

@@ -61,7 +61,7 @@ def load_day(place: Place, warehouse: Warehouse, day: dt.date, run: Run) -> list
     started = dt.datetime.now(dt.UTC)
     found = {table: bucket.fetch(place, table, day) for table in raw_tables()}
     versions = {table.raw_name: _version(table, objects) for table, objects in found.items()}
-    there = ledger.of_day(warehouse, day)
+    there = ledger.by_table(ledger.entries(warehouse), day)
     if all(name in there and there[name].version == version for name, version in versions.items()):
         log.info("The warehouse holds the raw tables of %s already.", day)
         return [there[name] for name in versions]

@@ -53,6 +53,7 @@ class Place:
         """Whether the data there is generated."""
         return self.name == SAMPLE
 
+    @functools.cached_property
     def mysql(self) -> Mysql:
         """The database; starts the stand-in when it is the one. Raises SettingsError or SourceError."""
         return _configured_mysql() or _standin_mysql(self.name)
@@ -71,7 +72,7 @@ class Place:
         target = configured() or embedded()
         return dataclasses.replace(target, prefix=root(target.prefix) + self.name)
 
-    @property
+    @functools.cached_property
     def dataset(self) -> str:
         """The dataset in BigQuery or schema in DuckDB: BIKESHARE_DATASET, else one beside the trips'."""
         values = profile()

@@ -64,7 +64,7 @@ def seed(folder: Path) -> Seeded:
             " give the folder that has the files with --from."
         )
     place, done = Place(NAME), Seeded()
-    mysql = place.mysql()
+    mysql = place.mysql
     for table, path in found.items():
         rows = list(csv_rows(path.read_bytes(), str(path)))
         fill(mysql, table, rows, str(path))
@@ -98,7 +98,7 @@ def provide_sample(place: Place, day: dt.date) -> None:
         " Give it data with `taxi bikeshare seed --from FOLDER`, or set MYSQL_HOST and GCS_BUCKET.",
         place.name,
     )
-    fill(place.mysql(), raw_table("stations"), sample.STATIONS, "generated stations")
+    fill(place.mysql, raw_table("stations"), sample.STATIONS, "generated stations")
     regions, trips = raw_table("regions"), raw_table("trips")
     bucket.put(place, regions.object, sample.regions_csv())
     bucket.put(place, bucket.day_folder(trips, day) + "trips.json.gz", sample.trips(day))

@@ -24,26 +24,24 @@ def transform_day(warehouse: Warehouse, day: dt.date, run: Run) -> list[Entry]:
     DestinationError when the day is not loaded or a test fails; nothing was changed then.
     """
     started = dt.datetime.now(dt.UTC)
-    of_day = ledger.of_day(warehouse, day)
-    if not of_day:
-        raise DestinationError(
-            f"{warehouse.describe()}: {day} is not loaded, so nothing is made of it; load it."
-        )
-    newest = ledger.newest_day(warehouse)
-    there = {True: of_day, False: ledger.of_day(warehouse, newest)}
+    before = ledger.entries(warehouse)
+    loaded = [entry.date for entry in before if entry.table_name == "raw_stations"]
+    if day not in loaded:
+        raise DestinationError(f"{warehouse.describe()}: {day} is not loaded; load it first.")
+    days = {derived.table.name: day if derived.daily else max(loaded) for derived in DERIVED}
     stale = []
     for derived in DERIVED:
-        entries, version = there[derived.daily], _version(derived, there[derived.daily])
-        made = entries.get(derived.table.name)
+        of_day = ledger.by_table(before, days[derived.table.name])
+        version, made = _version(derived, of_day), of_day.get(derived.table.name)
         if made is None or made.version != version:
-            stale.append(_entry(derived, day if derived.daily else newest, version, started, run))
-    if not stale:
-        log.info("The warehouse holds the derived tables of %s already.", day)
-    else:
+            stale.append(_entry(derived, days[derived.table.name], version, started, run))
+    if stale:
         warehouse.create([derived.table for derived in DERIVED])
         _replace(warehouse, stale, run)
-        there = {True: ledger.of_day(warehouse, day), False: ledger.of_day(warehouse, newest)}
-    return [there[derived.daily][derived.table.name] for derived in DERIVED]
+    else:
+        log.info("The warehouse holds the derived tables of %s already.", day)
+    after = ledger.entries(warehouse) if stale else before
+    return [ledger.by_table(after, made_of)[name] for name, made_of in days.items()]
 
 
 def _version(derived: Derived, entries: Mapping[str, Entry]) -> str:

@@ -40,13 +40,13 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
 ) -> None:
     """Show what each table of the warehouse holds of each day, and what the checks counted."""
-    from nyc_taxi.bikeshare.ledger import all_entries
+    from nyc_taxi.bikeshare.ledger import entries as ledger_entries
     from nyc_taxi.bikeshare.place import place
     from nyc_taxi.bikeshare.warehouse import open_warehouse
 
     here = place()
     warehouse = open_warehouse(here)
-    entries = all_entries(warehouse)
+    entries = ledger_entries(warehouse)
     if as_json:
         plain = [vars(entry) | {"counts": json.loads(entry.counts)} for entry in entries]
         typer.echo(json.dumps(plain, indent=2, default=str))

@@ -1,6 +1,7 @@
 """Downloads: a month's file comes into the workspace whole, verified and once, or not at all.
 
-file = fetch(Service.GREEN, Month.parse("2020-04"), resolve("auto"), settings().workspace)
+`fetch(service, month, resolve("auto"), settings().workspace)` brings it; `detect_format(path)` tells
+what a file is, whatever it is called.
 """
 
 from nyc_taxi.download.fetch import fetch, fetch_file

@@ -17,6 +17,9 @@ from nyc_taxi.source.resolve import names_other
 
 log = logging.getLogger(__name__)
 
+Down = dict[str, SourceUnreachable]
+"""Hosts that did not answer in this call, and are not asked for further names."""
+
 
 def fetch(
     service: Service, month: Month, source: Source, workspace: Path, progress: Progress | None = None
@@ -33,11 +36,10 @@ def fetch(
     """
     folder = workspace / "source" / str(service) / str(month)
     failed: SourceError | None = None
+    down: Down = {}
     for place in source.candidates(service, month):
-        if isinstance(failed, SourceUnreachable):
-            log.warning("%s Trying %s.", failed, place.url)
         try:
-            path, about = _bring(place, service, month, folder, progress)
+            path, about = _bring(place, service, month, folder, progress, down)
         except (NotPublished, SourceUnreachable) as error:
             failed = failed if isinstance(failed, SourceUnreachable) else error
             continue
@@ -46,6 +48,8 @@ def fetch(
                 f"{error.filename or folder}: cannot be read or written ({error.strerror or error}); "
                 "check permissions and free space there, or set TAXI_WORKSPACE."
             ) from error
+        if isinstance(failed, SourceUnreachable) and not (isinstance(place, WebFile) and place.host in down):
+            log.warning("%s Using %s instead.", failed, place.url)
         if source.any_name and (other := names_other(place.name, service, month)):
             log.warning("%s: is read as %s %s, but its name says %s.", place.url, service, month, other)
         if progress:
@@ -66,32 +70,35 @@ def fetch_file(source: str, folder: Path) -> tuple[Path, str]:
     place = WebFile(source) if "://" in source else LocalFile(Path(source).expanduser().resolve())
     with files.locked(folder):
         if isinstance(place, WebFile):
-            path, about = _download(place, folder, None)
+            path, about = _download(place, folder, None, {})
         else:
             path, about = place.path, _in_place(place, folder)
     return path, about.sha256
 
 
 def _bring(
-    place: Candidate, service: Service, month: Month, folder: Path, progress: Progress | None
+    place: Candidate, service: Service, month: Month, folder: Path, progress: Progress | None, down: Down
 ) -> tuple[Path, Sidecar]:
     with files.locked(folder):
         match place:
             case WebFile():
-                return _download(place, folder, progress)
+                return _download(place, folder, progress, down)
             case LocalFile():
                 return place.path, _in_place(place, folder)
             case Sample():
                 return _generate(place, service, month, folder)
 
 
-def _download(file: WebFile, folder: Path, progress: Progress | None) -> tuple[Path, Sidecar]:
+def _download(file: WebFile, folder: Path, progress: Progress | None, down: Down) -> tuple[Path, Sidecar]:
     target = folder / file.name
     known = Sidecar.trusted(_note(target), target, file.url)
     part = Part(target)
     try:
+        if file.host in down:
+            raise down[file.host]
         version = transfer(file, part, known, progress)
     except SourceUnreachable as error:
+        down[file.host] = error
         if known is None:
             raise
         log.warning("%s Using the file fetched at %s.", error, known.fetched_at)

@@ -27,7 +27,7 @@ class Sidecar:
 
     @classmethod
     def of(cls, path: Path, url: str, etag: str | None = None, last_modified: str | None = None) -> Self:
-        """Hash a file that has just been verified."""
+        """Hash a file."""
         stat = path.stat()
         sha256 = files.digest(path, "sha256")
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

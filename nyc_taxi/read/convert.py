@@ -22,6 +22,7 @@ NULL_TEXTS = ["", "NULL", "null", "\\N", "nan", "NaN"]
 Converted = tuple[pa.Array, np.ndarray | None]
 """Values, and a boolean mask of the bad ones (None: there are none)."""
 
+_AM_PM = r"^\d+/\d+/\d{4} \d+:[0-5]\d:[0-5]\d [APap][Mm]$"
 _BAD = object()
 
 
@@ -136,10 +137,7 @@ def _iso_with_zone(text: pa.Array) -> pa.Array:
 
 
 def _am_pm(text: pa.Array) -> pa.Array:
-    if (
-        pc.all(pc.match_substring_regex(text, r"^\d+/\d+/\d{4} \d+:[0-5]\d:[0-5]\d [APap][Mm]$")).as_py()
-        is False
-    ):
+    if pc.any(pc.invert(pc.match_substring_regex(text, _AM_PM))).as_py():
         raise pa.ArrowInvalid("another format")  # strptime takes years of two digits and a second 61
     values = pc.strptime(text, "%m/%d/%Y %I:%M:%S %p", "s").cast(ARROW_TYPES["timestamp"])
     days = pc.replace_substring_regex(text, r"^\d+/0?(\d+)/.*$", r"\1").cast(pa.int64())

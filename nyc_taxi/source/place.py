@@ -42,6 +42,11 @@ class WebFile:
         return web.shown(self.location)
 
     @property
+    def host(self) -> str:
+        """The server, with its port."""
+        return urlsplit(self.url).netloc
+
+    @property
     def name(self) -> str:
         """The last part of the path, fit to be a file's name; `download` when there is none."""
         last = unquote(urlsplit(self.location).path).rpartition("/")[2]

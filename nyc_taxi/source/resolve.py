@@ -85,7 +85,7 @@ def resolve(text: str) -> Source:
     for base in (Path.cwd(), PROJECT):
         path = (base / Path(text).expanduser()).resolve()
         if text and path.exists():
-            return _path(path)
+            return _path(path.resolve())
     raise SettingsError(
         f"source {text!r} is not known: use auto, tlc, csv, sample, an http(s) URL, "
         "or a folder or file that exists."

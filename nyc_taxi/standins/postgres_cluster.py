@@ -138,19 +138,20 @@ class Cluster:
         # when the number has meanwhile gone to another process.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         logged = self.log.stat().st_size if self.log.exists() else 0
+        kept = self.port
         with (self.home / "alive").open("a") as alive:
             fcntl.flock(alive, fcntl.LOCK_EX)  # the server inherits the lock and keeps it to its end
-            for _ in range(5):
-                port = self.port if self.port and _free(self.port) else _free_port()
+            for attempt in range(4):
+                port = kept if attempt == 0 and kept and _free(kept) else _free_port()
                 settings = self.data / "taxi.conf"
                 settings.write_text(SETTINGS.format(port=port))
                 self.account.own(settings)
                 done = self.control("start", keep_open=(alive.fileno(),))
                 if done.returncode == 0:
                     return
-                if _free(port):
-                    break  # it was not for the port
-        lines = self.log.read_bytes()[logged:].decode(errors="replace").splitlines()
+                lines = self.log.read_bytes()[logged:].decode(errors="replace").splitlines()
+                if not any("Address already in use" in line for line in lines):
+                    break
         reasons = [line for line in lines if "FATAL" in line] or [done.stderr.strip()]
         raise DestinationError(f"PostgreSQL did not start in {self.folder}: {reasons[-1]} (see {self.log}).")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +13,18 @@ import pytest
 
 from nyc_taxi import samples
 from nyc_taxi.months import Month, Service
+from tests.bigquery import bigquery, emulator, shared_dataset  # noqa: F401
+from tests.clouds import S3Cloud, s3_cloud
 
 MONTHS = ("2020-03", "2020-04", "2022-01")
 ROWS = 1_500
+
+
+@pytest.fixture
+def s3() -> Iterator[S3Cloud]:
+    """An empty bucket of S3."""
+    with s3_cloud() as cloud:
+        yield cloud
 
 
 @dataclass

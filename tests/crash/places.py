@@ -14,6 +14,10 @@ import httpx
 import psycopg2
 import pyarrow.parquet as pq
 
+from nyc_taxi.settings import settings
+from nyc_taxi.standins import gcs
+from tests.bigquery import Dataset
+
 Rows = list[tuple[int, str, float, str]]
 """Per trip: source_row, pick-up time, total amount, flags."""
 
@@ -59,8 +63,8 @@ def in_duckdb(month: str) -> Rows:
 def in_gcs(month: str) -> Rows:
     """By plain HTTP from the emulator."""
     name = quote(f"trips/service=green/month={month}/trips.parquet", safe="")
-    host, bucket = os.environ["STORAGE_EMULATOR_HOST"], os.environ["GCS_BUCKET"]
-    answer = httpx.get(f"{host}/storage/v1/b/{bucket}/o/{name}", params={"alt": "media"}, trust_env=False)
+    host = gcs.ensure(settings().workspace / "gcs").url  # a victim may have died while it started the server
+    answer = httpx.get(f"{host}/storage/v1/b/taxi/o/{name}", params={"alt": "media"}, trust_env=False)
     return [] if answer.status_code == 404 else rows_of(io.BytesIO(answer.raise_for_status().content))
 
 
@@ -78,9 +82,24 @@ def in_s3(month: str) -> Rows:
     return rows_of(io.BytesIO(found["Body"].read()))
 
 
+def in_bigquery(month: str) -> Rows:
+    """By a query."""
+    if "trips_green" not in DATASET[0].tables():
+        return []
+    rows = DATASET[0].ask(
+        "SELECT source_row, CAST(pickup_datetime AS STRING), total_amount, ARRAY_TO_STRING(flags, ',')"
+        f" FROM trips_green WHERE month = '{month}-01' ORDER BY source_row"
+    )
+    return [(row, str(time).replace("T", " "), *rest) for row, time, *rest in rows]
+
+
+DATASET: list[Dataset] = []
+"""The dataset under test, when it is BigQuery's turn."""
+
 READERS: dict[str, Callable[[str], Rows]] = {
     "postgres": in_postgres,
     "duckdb": in_duckdb,
     "gcs": in_gcs,
     "s3": in_s3,
+    "bigquery": in_bigquery,
 }

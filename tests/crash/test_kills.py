@@ -14,28 +14,52 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.months import Month, Service
+from nyc_taxi.standins import gcs
 from nyc_taxi.workspace import version_folder
 from tests.crash.conftest import MONTHS, Source, start
-from tests.crash.places import READERS, Rows, rows_of
+from tests.crash.places import DATASET, READERS, Rows, rows_of
 
 KILLS = int(os.environ.get("CRASH_KILLS", "6"))
 
 
 @pytest.fixture
-def destination(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def destination(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """An empty destination of the kind that the test names, configured in the environment."""
     name: str = request.param
-    if name == "duckdb":
-        monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "warehouse.duckdb"))
-    else:
-        request.getfixturevalue({"postgres": "postgres", "gcs": "gcs_bucket", "s3": "s3_bucket"}[name])
-    return name
+    workspace = request.getfixturevalue("workspace")
+    match name:
+        case "postgres":
+            request.getfixturevalue("postgres")
+        case "duckdb":
+            monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "warehouse.duckdb"))
+        case "gcs":  # the embedded server, which the first victim starts
+            monkeypatch.delenv("GCS_BUCKET", raising=False)
+        case "s3":
+            cloud = request.getfixturevalue("s3")
+            values = {"S3_BUCKET": cloud.bucket, "AWS_ENDPOINT": cloud.url, "AWS_REGION": "us-east-1"}
+            for variable, value in {
+                **values,
+                "AWS_ACCESS_KEY_ID": "key",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+            }.items():
+                monkeypatch.setenv(variable, value)
+        case "bigquery":
+            dataset = request.getfixturevalue("bigquery")
+            monkeypatch.setenv("BIGQUERY_DATASET", dataset.target.dataset)
+            monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", dataset.target.endpoint)
+            monkeypatch.setenv("STORAGE_EMULATOR_HOST", dataset.gcs.url)
+            DATASET[:] = [dataset]
+    yield name
+    gcs.stop(workspace / "gcs")
 
 
 @pytest.mark.crash

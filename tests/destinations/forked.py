@@ -1,4 +1,4 @@
-"""Loads in processes of their own that kill themselves half-way; quick, as they are forked from one that is warm."""
+"""Loads in processes that kill themselves half-way; forked from one that is warm, which makes them quick."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 
-import nyc_taxi.destinations.objects.gcs.connection
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.destinations.objects import gcs, s3
 from nyc_taxi.destinations.objects.month import ObjectMonths

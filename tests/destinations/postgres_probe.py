@@ -41,7 +41,7 @@ def session(target: Target, **options: Any) -> Iterator[Connection]:
 def ask(connection: Connection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     """The rows of a query; none for a statement that gives none."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+        cursor.execute(sql, values or None)
         return cursor.fetchall() if cursor.description else []
 
 

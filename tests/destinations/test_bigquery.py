@@ -17,7 +17,8 @@ from nyc_taxi import samples
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.destinations.bigquery import BigQuery, commit, staging
-from nyc_taxi.destinations.bigquery.tables import LOCK
+from nyc_taxi.destinations.bigquery.bucket import in_bucket
+from nyc_taxi.destinations.bigquery.tables import LOCK, create_missing
 from nyc_taxi.destinations.objects.gcs import Gcs
 from nyc_taxi.destinations.warehouse.record import record
 from nyc_taxi.errors import DestinationError, SchemaError
@@ -25,6 +26,7 @@ from nyc_taxi.months import Month, Service
 from nyc_taxi.schema import Column, trip_columns
 from nyc_taxi.schema.sql import comment
 from nyc_taxi.schema.warehouse import BIGQUERY_TYPES
+from nyc_taxi.settings import settings
 from tests.bigquery import Dataset, Emulator, dataset
 from tests.builders import month_files, parquet_month, source_file
 from tests.destinations.killed import load_and_kill
@@ -40,9 +42,8 @@ def first_day(month: str) -> dt.date:
 
 def trips_of(bigquery: Dataset, month: str, service: str = "green") -> list[tuple[Any, ...]]:
     """Trips of a month by version."""
-    return bigquery.ask(
-        f"SELECT source_version, COUNT(*) FROM trips_{service} WHERE month = '{month}-01' GROUP BY 1 ORDER BY 1"
-    )
+    where = f"WHERE month = '{month}-01' GROUP BY 1 ORDER BY 1"
+    return bigquery.ask(f"SELECT source_version, COUNT(*) FROM trips_{service} {where}")
 
 
 def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_path: Path):
@@ -55,8 +56,9 @@ def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_
     recorded = there.replace_month(files, RUN, lambda done, total: told.append((done, total)))
 
     parquet = pq.read_table(files.trips_path).to_pylist()
+    columns = ", ".join(parquet[0])
     found = bigquery.ask(
-        f"SELECT month, {', '.join(parquet[0])} FROM trips_green WHERE month = '{month}-01' ORDER BY source_row"
+        f"SELECT month, {columns} FROM trips_green WHERE month = '{month}-01' ORDER BY source_row"
     )
     assert found == [(first_day(month), *row.values()) for row in parquet]
     held = bigquery.month_state(month)
@@ -68,28 +70,17 @@ def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_
     assert (recorded.run_id, recorded.orchestrator) == ("Run 1: A+B", "cli")
     assert recorded.finished_at > recorded.started_at
     assert told[-1] == (23, 23)
+
+    jobs = bigquery.jobs(month)
+    assert bigquery.job_ids(month) == FIRST_JOBS
+    assert jobs[-1].job_id == f"nyc_taxi-{bigquery.target.dataset}-green-{month}-v1-commit-1"
+    labels = {"service": "green", "month": month, "version": "v1", "orchestrator": "cli"}
+    assert [job.labels for job in jobs] == [{**labels, "run_id": "run-1--a-b"}] * 4
     assert not [name for name in bigquery.tables() if name.startswith("staging")]
 
 
-def test_jobs_have_names_that_repeat_and_labels(bigquery: Dataset, tmp_path: Path):
-    month = bigquery.month()
-    bigquery.destination().replace_month(month_files(tmp_path, month=month), RUN)
-    assert bigquery.job_ids(month) == FIRST_JOBS
-    name = f"nyc_taxi-{bigquery.target.dataset}-green-{month}-v1-commit-1"
-    labels = {
-        "service": "green",
-        "month": month,
-        "version": "v1",
-        "run_id": "run-1--a-b",
-        "orchestrator": "cli",
-    }
-    jobs = bigquery.jobs(month)
-    assert jobs[-1].job_id == name
-    assert [job.labels for job in jobs] == [labels] * 4
-
-
-def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset, tmp_path: Path):
-    bigquery.destination().replace_month(month_files(tmp_path, month=bigquery.month()), RUN)
+def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset):
+    create_missing(bigquery.connection)
     client, name = bigquery.connection.client, bigquery.connection.name
     trips = client.get_table(name("trips_green"))
     assert (trips.time_partitioning.type_, trips.time_partitioning.field) == ("MONTH", "month")
@@ -105,57 +96,43 @@ def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset, tmp_p
         assert client.get_table(table).description, table.table_id
 
 
-def test_another_version_replaces_the_month_and_no_other(bigquery: Dataset, tmp_path: Path):
+def test_versions_replace_each_other_and_no_other_month(bigquery: Dataset, tmp_path: Path):
     there, april, may = bigquery.destination(), bigquery.month(), bigquery.month()
+    first, second = (
+        month_files(tmp_path, "v1", april),
+        month_files(tmp_path, "v2", april, trips=0, quarantined=1),
+    )
     there.replace_month(month_files(tmp_path, "v1", may, trips=7), RUN)
-    there.replace_month(month_files(tmp_path, "v1", april, trips=4, service=Service.FHV), RUN)
-    others = [bigquery.month_state(may), bigquery.month_state(april, "fhv")]
-    first = there.replace_month(month_files(tmp_path, "v1", april), RUN)
-    second = there.replace_month(month_files(tmp_path, "v2", april, trips=9, quarantined=0), RUN)
-    assert trips_of(bigquery, april) == [("v2", 9)]
+    other = bigquery.month_state(may)
+    there.replace_month(first, RUN)
+
+    there.replace_month(second, RUN)
+
     held = bigquery.month_state(april)
-    assert [len(held[name]) for name in ("quarantine", "quality", "ledger")] == [0, 1, 2]
-    assert [bigquery.month_state(may), bigquery.month_state(april, "fhv")] == others
-    assert there.recorded_version(Service.GREEN, Month.parse(april)) == second != first
+    assert [len(held[name]) for name in ("trips", "quarantine", "quality", "ledger")] == [0, 1, 1, 2]
 
+    # the first again: its jobs have run before, under the names they would have again
+    recorded = there.replace_month(first, RUN)
+    assert trips_of(bigquery, april) == [("v1", 20)]
+    assert {"commit-1", "commit-2"} <= bigquery.job_ids(april)
+    assert bigquery.month_state(may) == other
 
-def test_a_version_that_is_recorded_is_not_loaded_again(bigquery: Dataset, tmp_path: Path):
-    month = bigquery.month()
-    files = month_files(tmp_path, month=month)
-    first = bigquery.destination().replace_month(files, RUN)
-    files.trips_path.unlink()
-    assert bigquery.destination().replace_month(files, Run("run-2", "cli")) == first
-    assert bigquery.job_ids(month) == FIRST_JOBS
-
-
-def test_a_version_that_was_replaced_comes_back(bigquery: Dataset, tmp_path: Path):
-    """Its jobs have run before, under the names they would have again."""
-    month = bigquery.month()
-    first, second = month_files(tmp_path, "v1", month, trips=4), month_files(tmp_path, "v2", month, trips=6)
-    for files in (first, second, first):
-        bigquery.destination().replace_month(files, RUN)
-    assert trips_of(bigquery, month) == [("v1", 4)]
-    assert {"commit-1", "commit-2"} <= bigquery.job_ids(month)
-
-
-def test_a_month_without_trips(bigquery: Dataset, tmp_path: Path):
-    month = bigquery.month()
-    bigquery.destination().replace_month(month_files(tmp_path, "v1", month), RUN)
-    bigquery.destination().replace_month(month_files(tmp_path, "v2", month, trips=0), RUN)
-    assert trips_of(bigquery, month) == []
+    # and once more: it is there
+    first.trips_path.unlink()
+    jobs = len(bigquery.jobs(april))
+    assert there.replace_month(first, Run("run-2", "cli")) == recorded
+    assert len(bigquery.jobs(april)) == jobs
 
 
 def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset, tmp_path: Path):
-    there = bigquery.destination()
-    before, month, after = bigquery.month(), bigquery.month(), bigquery.month()
+    there, month, later = bigquery.destination(), bigquery.month(), bigquery.month()
     extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
-    there.replace_month(month_files(tmp_path, month=before, trips=1, service=Service.FHV), RUN)
     there.replace_month(month_files(tmp_path, month=month, trips=2, service=Service.FHV, extra=extra), RUN)
-    there.replace_month(month_files(tmp_path, month=after, trips=1, service=Service.FHV), RUN)
+    there.replace_month(month_files(tmp_path, month=later, trips=1, service=Service.FHV), RUN)
     found = bigquery.ask(
-        f"SELECT robot, charge FROM trips_fhv WHERE month >= '{before}-01' ORDER BY month, source_row"
+        f"SELECT robot, charge FROM trips_fhv WHERE month >= '{month}-01' ORDER BY month, source_row"
     )
-    assert found == [(None, None), ("R2", 1.5), ("D2", None), (None, None)]
+    assert found == [("R2", 1.5), ("D2", None), (None, None)]
 
     was = bigquery.month_state(month, "fhv")
     number = month_files(
@@ -234,27 +211,21 @@ def test_revenue_by_day_and_zone_over_both_services(bigquery: Dataset, tmp_path:
     assert bigquery.destination().dry_run_cost().keys() == {"taxi_trips", "daily_revenue_by_zone"}
 
 
-def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
-    emulator: Emulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):
+def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(emulator: Emulator):
     """As a version of the package left it that did not know a column, and made another view."""
-    monkeypatch.setenv("GCS_BUCKET", "")
     with dataset(emulator, require_partition_filter=True) as fresh:
-        fresh.destination().replace_month(month_files(tmp_path), RUN)
+        create_missing(fresh.connection)
+        name, client = fresh.connection.name, fresh.connection.client
+        older = client.get_table(name("taxi_trips"))
+        older.view_query = f"SELECT 1 AS a FROM {fresh.connection.qualified('ledger')}"
+        client.update_table(older, ["view_query"])
         for service in ("yellow", "green"):
             fresh.ask(f"ALTER TABLE trips_{service} DROP COLUMN congestion_surcharge")
-        older = fresh.connection.client.get_table(fresh.connection.name("taxi_trips"))
-        older.view_query = f"SELECT 1 AS a FROM {fresh.connection.qualified('ledger')}"
-        fresh.connection.client.update_table(older, ["view_query"])
 
-        fresh.destination().replace_month(month_files(tmp_path, "v2"), RUN)
+        create_missing(fresh.connection)
 
-        assert fresh.ask("SELECT COUNT(*), COUNT(congestion_surcharge) FROM taxi_trips") == [(20, 0)]
-        fields = {
-            f.name: f for f in fresh.connection.client.get_table(fresh.connection.name("trips_yellow")).schema
-        }
+        assert fresh.ask("SELECT COUNT(congestion_surcharge) FROM taxi_trips") == [(0,)]
+        fields = {field.name: field for field in client.get_table(name("trips_yellow")).schema}
         assert fields["congestion_surcharge"].description.startswith("New York State congestion surcharge.")
         with pytest.raises(BadRequest, match="without a filter"):
             fresh.ask("SELECT COUNT(*) FROM trips_green")
@@ -350,7 +321,6 @@ def test_a_load_that_lost_against_another_tries_again(
         ("bigquery/staging.py:start:return:1", False),  # the trips' load job has begun
         ("bigquery/staging.py:stage:return", False),  # all is staged
         ("bigquery/commit.py:start:return", True),  # the commit job has begun, and runs to its end by itself
-        ("bigquery/commit.py:commit_month:return", True),
     ],
 )
 def test_what_a_killed_run_began_the_next_one_finds(
@@ -405,14 +375,6 @@ def test_a_month_in_the_bucket_is_not_uploaded_again(bigquery: Dataset, bucket: 
     assert trips_of(bigquery, month) == [("v1", 20)]
 
 
-def test_another_version_in_the_bucket_is_left_alone(bigquery: Dataset, bucket: Gcs, tmp_path: Path):
-    month = bigquery.month()
-    bucket.replace_month(month_files(tmp_path, "v1", month), RUN)
-    bigquery.destination().replace_month(month_files(tmp_path, "v2", month, trips=5), RUN)
-    assert sources(bigquery, month) == [None]
-    assert trips_of(bigquery, month) == [("v2", 5)]
-
-
 def test_a_month_that_is_replaced_in_the_bucket_while_it_is_read(
     bigquery: Dataset, bucket: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -431,13 +393,14 @@ def test_a_month_that_is_replaced_in_the_bucket_while_it_is_read(
     assert [bool(source) for source in sources(bigquery, month)] == [True, False]
 
 
-def test_an_unreachable_bucket_is_done_without(
-    bigquery: Dataset, bucket: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_bucket_that_cannot_be_asked_is_done_without(
+    bucket: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setenv("GCS_BUCKET", "not-there")
-    month = bigquery.month()
-    bigquery.destination().replace_month(month_files(tmp_path, month=month), RUN)
-    assert sources(bigquery, month) == [None]
+    monkeypatch.setenv("TAXI_RETRIES", "1")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    settings.cache_clear()
+    assert in_bucket(month_files(tmp_path), emulated=True) is None
+    assert "uploaded from this machine" in caplog.text
 
 
 # ---- types

@@ -323,6 +323,22 @@ def test_a_mixture_is_never_recorded(cloud: Cloud, tmp_path: Path, at: str) -> N
     check_holds(cloud, files)
 
 
+def test_what_was_in_place_but_is_no_longer(cloud: Cloud, tmp_path: Path) -> None:
+    """A run finds objects of its version, which a dead one left; before it has seen all, another loads."""
+    cloud.destination().replace_month(month_files(tmp_path, "v1"), RUN)
+    slow, fast = month_files(tmp_path, "slow"), month_files(tmp_path, "fast")
+    load_and_kill(cloud.target(), slow, 3)
+    pause = Pause()
+    cloud.faulty.next(pause, skip=3)  # a load begins with four reads
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(cloud.destination().replace_month, slow, RUN)
+        assert pause.reached.wait(30)
+        cloud.destination().replace_month(fast, RUN)
+        pause.go_on.set()
+        loading.result(30)
+    check_holds(cloud, slow)
+
+
 def test_many_writers_at_once_leave_one_version(cloud: Cloud, tmp_path: Path) -> None:
     months = [month_files(tmp_path, f"v{number}") for number in range(4)]
 

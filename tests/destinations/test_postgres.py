@@ -193,7 +193,7 @@ def test_an_unknown_column_is_added_for_all_months(postgres: Target, tmp_path: P
     there.replace_month(month_files(tmp_path, month="2020-03"), RUN)
     there.replace_month(month_files(tmp_path, extra={"peak %": pa.array(range(20))}), RUN)
     there.replace_month(month_files(tmp_path, month="2020-05"), RUN)
-    sums = query(postgres, 'SELECT month, sum("peak %%"), count(*) FROM trips_green GROUP BY 1 ORDER BY 1')
+    sums = query(postgres, 'SELECT month, sum("peak %"), count(*) FROM trips_green GROUP BY 1 ORDER BY 1')
     assert [row[1:] for row in sums] == [(None, 20), (190, 20), (None, 20)]
 
 

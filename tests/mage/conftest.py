@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.settings import PROJECT, settings
-from nyc_taxi.standins import postgres
+from nyc_taxi.standins import gcs, postgres
 
 # Mage reads these when it is imported, which tests do inside: its start takes seconds.
 MAGE_PROJECT = PROJECT / "mage_project"
@@ -25,6 +25,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(place: Path) -> Iterator[postgres.Server]:
     yield postgres.ensure(place / "postgres")
     postgres.stop(place / "postgres")
+    gcs.stop(place / "workspace" / "gcs")  # which the first month that is loaded starts
 
 
 @pytest.fixture(scope="session")

@@ -197,8 +197,8 @@ def test_a_table_that_differs_from_the_parquet_is_found_out(loaded, meddled):
 
 def test_another_version_in_the_ledger_is_found_out(loaded):
     rows, reference = loaded
-    other = {**reference, "ledger": {**reference["ledger"], "version": "other"}}
-    with pytest.raises(AssertionError, match="the ledger says version other"):
+    other = {**reference, "files": {**reference["files"], "version": "other"}}
+    with pytest.raises(AssertionError, match="the Parquet is version other"):
         check("trips_to_postgres", "test_ledger_names_the_version_loaded", rows, other)
 
 

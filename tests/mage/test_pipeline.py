@@ -27,6 +27,10 @@ def pipeline(here):
     return Pipeline.get("taxi_trips", repo_path=str(MAGE_PROJECT))
 
 
+EXPORTERS = ("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse")
+WITH_ROWS = ("download_trips", "clean_trips", "trips_to_parquet", *EXPORTERS)
+
+
 def run(pipeline, **variables):
     pipeline.execute_sync(global_vars={**VARIABLES, **variables}, run_tests=True, update_status=False)
 
@@ -34,11 +38,13 @@ def run(pipeline, **variables):
 def test_pipeline_runs_with_its_tests_and_keeps_two_outputs_a_block(pipeline):
     before = {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")}
     run(pipeline)
-    for name in ("download_trips", "clean_trips", "trips_to_parquet", "trips_to_postgres"):
+    for name in WITH_ROWS:
         rows, reference = pipeline.get_block(name).get_raw_outputs(name)
         assert isinstance(rows, pd.DataFrame)
         assert 0 < len(rows) <= 300, name
-        assert reference["service" if name != "trips_to_postgres" else "ledger"]
+        assert reference["ledger" if name in EXPORTERS else "service"]
+    rows, reference = pipeline.get_block("trips_to_s3").get_raw_outputs("trips_to_s3")
+    assert (len(rows), reference["destination"]) == (0, None)  # it is not configured
     assert {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")} == before
 
 
@@ -64,7 +70,7 @@ def test_a_month_that_is_not_there_stops_the_pipeline(pipeline, tmp_path):
 def test_previews_survive_the_way_to_mages_pages(pipeline):
     """What a page gets: JSON of the first rows and of the reference, without an error."""
     run(pipeline)
-    for name in ("download_trips", "clean_trips", "trips_to_parquet", "trips_to_postgres"):
+    for name in WITH_ROWS:
         rows, reference = pipeline.get_block(name).get_outputs()
         assert rows["sample_data"]["rows"], name
         assert reference["sample_data"]["rows"], name
@@ -81,9 +87,12 @@ def test_blocks_are_named_and_ordered(pipeline):
         "clean_trips": ["download_trips"],
         "trips_to_parquet": ["clean_trips"],
         "trips_to_postgres": ["trips_to_parquet"],
+        "trips_to_gcs": ["trips_to_parquet"],
+        "trips_to_warehouse": ["trips_to_parquet", "trips_to_gcs"],  # BigQuery loads from the bucket
+        "trips_to_s3": ["trips_to_parquet"],
     }
     assert pipeline.description
-    assert set(pipeline.variables) == set(VARIABLES)
+    assert set(pipeline.variables) == {*VARIABLES, "destinations"}
 
 
 def test_no_absolute_path_is_saved():

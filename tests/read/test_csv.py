@@ -163,7 +163,6 @@ def test_republished_fhvhv_with_times_in_z(tmp_path: Path) -> None:
         (TRIP.replace("2,", '2"3,"', 1).encode(), "a quote is opened and never closed"),
         (TRIP.replace("1.5", "1\x00.5").encode(), "the line holds a NUL byte"),
         (TRIP.replace("1.5", "1\r.5").encode(), "the line holds a carriage return"),
-        (TRIP.replace("1.5", "\r" + TRIP).encode(), "the line holds a carriage return"),
         (TRIP.encode().replace(b"1.5", b"1\xff5"), "the line is not UTF-8 text"),
         (b"SELECT * FROM trips", "the row has 1 fields, the header 7"),
     ],
@@ -177,6 +176,23 @@ def test_a_line_that_is_no_row_spoils_no_other(tmp_path: Path, line: bytes, deta
     assert found.unreadable[2].column is None
     as_text = found.unreadable[2].raw
     assert as_text == line.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+
+
+@pytest.mark.parametrize(
+    ("lines", "broken"),
+    [
+        ([f'{TRIP},"a', f'{TRIP},"b'], [1, 2]),  # to Arrow one row, whose text goes over two lines
+        ([f"{TRIP},a\0"], [1]),
+        ([f"{TRIP},a\r{TRIP},b"], [1]),  # to Arrow two rows
+    ],
+    ids=["quotes over two lines", "NUL", "carriage return"],
+)
+def test_lines_that_arrow_would_take_otherwise_are_no_rows(
+    tmp_path: Path, lines: list[str], broken: list[int]
+) -> None:
+    found = read(tmp_path, "\n".join([f"{HEADER},note", *lines, f"{TRIP},c"]))
+    assert list(found.unreadable) == broken
+    assert [row["note"] for row in found.rows.values()] == ["c"]
 
 
 @pytest.mark.parametrize(

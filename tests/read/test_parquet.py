@@ -119,6 +119,12 @@ def test_a_column_of_any_type_its_files_had(
             "passenger_count is 1e+300, which does not fit int16",
         ),
         (
+            "passenger_count",
+            pa.array([1.0, 1.5]),
+            "passenger_count",
+            "passenger_count is 1.5, which does not fit int16",
+        ),
+        (
             "fare_amount",
             pa.array([1.0, float("inf")]),
             "fare_amount",

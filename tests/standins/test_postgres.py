@@ -199,6 +199,16 @@ def test_a_port_that_another_program_took_is_left_to_it(folder: Path) -> None:
     assert postgres.ensure(folder).port == server.port  # the new one is kept
 
 
+def test_a_port_that_is_taken_at_the_last_moment_is_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = folder / "cluster/data/taxi.conf"
+    port = int(settings.read_text().split("port = ")[1].split()[0])
+    monkeypatch.setattr(postgres_cluster, "_free", lambda _: True)  # it was when it was tried
+    with socket.create_server(("127.0.0.1", port)):
+        assert postgres.ensure(folder).port != port
+
+
 def test_another_server_on_its_port_is_not_taken_for_it(open_folder: Path, folder: Path) -> None:
     """Not even one that has the same password."""
     other = open_folder / "other"

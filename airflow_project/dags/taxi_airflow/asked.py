@@ -7,15 +7,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Param
+from airflow.providers.common.compat.sdk import Param, get_current_context
 
 from nyc_taxi.months import Month, Service, expected_last
 
 if TYPE_CHECKING:
+    from nyc_taxi.destinations.base import Run
     from nyc_taxi.source import Published
 
-Asked = dict[str, Any]
-"""service, month, source, destinations (a list): plain values, as they travel between tasks."""
+Asked = dict[str, str]
+"""service, month, source and destinations (separated by commas): the params of taxi_ingest, filled in."""
 
 MONTH = Param(
     None,
@@ -28,7 +29,7 @@ SOURCE = Param(
     None,
     type=["null", "string"],
     title="Source",
-    description="auto, tlc, csv, sample, a folder, a file, an http(s) URL, gs://bucket/file. Empty: TAXI_SOURCE.",
+    description="auto, tlc, csv, sample, a folder, a file, a URL or gs://bucket/file. Empty: TAXI_SOURCE.",
 )
 DESTINATIONS = Param(
     None,
@@ -57,16 +58,22 @@ LOOK_BACK = 6
 
 def for_month(service: Service, month: Month, params: Mapping[str, Any]) -> Asked:
     """The request for a month; raises SettingsError that names what makes no sense."""
-    from nyc_taxi.destinations import parse_names
     from nyc_taxi.settings import settings
 
-    config = settings()
     return {
         "service": str(service),
         "month": str(month),
-        "source": params.get("source") or config.source,
-        "destinations": parse_names(params.get("destinations") or config.destinations),
+        "source": params["source"] or settings().source,
+        "destinations": ",".join(destinations(params)),
     }
+
+
+def destinations(params: Mapping[str, Any]) -> list[str]:
+    """The destinations asked for, or those that are configured."""
+    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.settings import settings
+
+    return parse_names(params["destinations"] or settings().destinations)
 
 
 def for_services(month: str, params: Mapping[str, Any]) -> list[Asked]:
@@ -81,13 +88,13 @@ def due(params: Mapping[str, Any], day: dt.date) -> list[dict[str, Any]]:
 
     last = expected_last(day) + 1  # TLC may be early
     first = Month.parse(params["since"]) if params["since"] else last - LOOK_BACK
+    services = _services(params)
+    plain = for_month(services[0], first, params)
     runs = []
-    for service in _services(params):
-        plain = for_month(service, first, params)
-        for found in due_months([service], first, last, plain["source"], plain["destinations"]):
-            notices.tell("due", service=found.service, month=found.month, why=found.why)
-            conf = {**plain, "month": str(found.month)}
-            runs.append({"trigger_run_id": run_id(service, found.month, found.published), "conf": conf})
+    for found in due_months(services, first, last, plain["source"], plain["destinations"].split(",")):
+        notices.tell("due", service=found.service, month=found.month, why=found.why)
+        conf = {**plain, "service": str(found.service), "month": str(found.month)}
+        runs.append({"trigger_run_id": run_id(found.service, found.month, found.published), "conf": conf})
     return runs
 
 
@@ -96,6 +103,13 @@ def day_of(context: Mapping[str, Any]) -> dt.date:
     run = context["dag_run"]
     moment: dt.datetime = run.logical_date or run.run_after
     return moment.date()
+
+
+def run() -> Run:
+    """Who loads, for the ledgers."""
+    from nyc_taxi.destinations.base import Run
+
+    return Run(get_current_context()["dag_run"].run_id, "airflow")
 
 
 def backfilled(context: Mapping[str, Any]) -> str | None:
@@ -111,15 +125,15 @@ def run_id(service: Service, month: Month, published: Published) -> str:
     return f"taxi__{service}__{month}__{hashlib.sha256(version.encode()).hexdigest()[:10]}"
 
 
-def has_failed(context: Mapping[str, Any], dag_id: str, run_id: str) -> bool:
-    """Whether a run with this id exists and has failed."""
+def has_ended(context: Mapping[str, Any], dag_id: str, run_id: str) -> bool:
+    """Whether a run with this id exists and is over, well or not."""
     count = getattr(context["ti"], "get_dr_count", None)
     if count is not None:
-        return bool(count(dag_id=dag_id, run_ids=[run_id], states=["failed"]))
+        return bool(count(dag_id=dag_id, run_ids=[run_id], states=["success", "failed"]))
     from airflow.models import DagRun  # Airflow 2, whose tasks may read the database
 
-    return bool(DagRun.find(dag_id=dag_id, run_id=run_id, state="failed"))
+    return any(run.state in ("success", "failed") for run in DagRun.find(dag_id=dag_id, run_id=run_id))
 
 
 def _services(params: Mapping[str, Any]) -> list[Service]:
-    return [Service.parse(name) for name in params["services"].split(",") if name.strip()]
+    return [Service.parse(name) for name in params["services"].split(",")]

@@ -11,12 +11,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     TriggerRule,
-    get_current_context,
     task_group,
 )
 
 from taxi_airflow import notices
-from taxi_airflow.asked import Asked
+from taxi_airflow.asked import Asked, run
 from taxi_airflow.defaults import PARALLEL_MONTHS
 from taxi_airflow.step import step
 
@@ -63,16 +62,14 @@ def to_parquet(cleaned: dict[str, Any]) -> dict[str, Any]:
 
 def _load(name: str, asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
     from nyc_taxi import flow
-    from nyc_taxi.destinations.base import Run
     from nyc_taxi.reference import MonthFiles
 
-    if name not in asked["destinations"]:
+    if name not in asked["destinations"].split(","):
         raise AirflowSkipException(
-            f"{name} is not among the destinations: {', '.join(asked['destinations'])}."
+            f"{name} is not among the destinations asked for: {asked['destinations']}."
         )
-    run = Run(get_current_context()["dag_run"].run_id, "airflow")
     with notices.call(name, service=asked["service"], month=asked["month"]) as said:
-        loaded = flow.load(MonthFiles.from_dict(files), name, run)
+        loaded = flow.load(MonthFiles.from_dict(files), name, run())
         row = loaded.recorded
         facts = {
             "version": row.version,
@@ -104,7 +101,7 @@ def check(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
 
     month = MonthFiles.from_dict(files)
     expected = (month.version, month.rows_in, month.trips, month.rows_quarantined)
-    for name in asked["destinations"]:
+    for name in asked["destinations"].split(","):
         row = open_destination(name).recorded_version(month.service, month.month)
         found = row and (row.version, row.rows_in, row.rows_loaded, row.rows_quarantined)
         if found != expected:

@@ -34,11 +34,12 @@ class DuckDbWarehouse:
 
     def create(self, tables: Sequence[Table]) -> None:
         """See Warehouse."""
-        statements: list[str | Test] = [f"CREATE SCHEMA IF NOT EXISTS {quoted(self._schema)}"]
         there = self._columns()
+        statements: list[str | Test] = []
         for table in tables:
             statements += self._missing(table, there.get(table.name, {}))
-        self.transact(statements, {})
+        if statements:
+            self.transact([f"CREATE SCHEMA IF NOT EXISTS {quoted(self._schema)}", *statements], {})
 
     def has(self, name: str) -> bool:
         """See Warehouse."""

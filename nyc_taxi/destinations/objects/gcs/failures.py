@@ -86,5 +86,9 @@ def _unreachable(error: Exception, where: str) -> DestinationError:
 
 
 def _one_line(error: BaseException) -> str:
-    message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return " ".join(str(message).split()).rstrip(".")[:300]
+    """The service's own words where there are some; uploads wrap them in addresses and numbers."""
+    try:
+        said = error.response.json()["error"]["message"]  # type: ignore[attr-defined]
+    except (AttributeError, ValueError, KeyError, TypeError):
+        said = getattr(error, "message", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split()).rstrip(".")[:300]

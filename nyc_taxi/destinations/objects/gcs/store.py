@@ -91,10 +91,10 @@ class GcsStore:
         """See Store. GCS itself refuses bytes that do not have the checksum."""
         blob = self._blob(key)
         blob.metadata = dict(metadata)
+        blob.content_type = content.type
         blob.crc32c = self.digest(content)
         blob.cache_control = "no-cache"  # public objects would be served from caches for an hour
         options = {
-            "content_type": content.type,
             "if_generation_match": int(tag or 0),
             "retry": None,
             "timeout": timeouts(),

@@ -1,0 +1,24 @@
+from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.loading import assert_recorded, load_month
+
+if "data_exporter" not in globals():
+    from mage_ai.data_preparation.decorators import data_exporter
+if "test" not in globals():
+    from mage_ai.data_preparation.decorators import test
+
+
+@data_exporter
+def trips_to_warehouse(data, *args, **variables):
+    """The month into BigQuery, from the bucket, by one transaction.
+
+    Without BIGQUERY_DATASET the DuckDB file in the workspace is the warehouse.
+
+    Outputs: the first trips; a reference to the files (MonthFiles) and to what was loaded.
+    """
+    return load_month("trips_to_warehouse", {"bigquery", "duckdb"}, data, variables)
+
+
+@test
+def test_ledger_names_the_version_loaded(rows, reference, **variables):
+    assert_recorded(reference)
+    assert_safe_preview(rows)

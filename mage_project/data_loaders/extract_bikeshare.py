@@ -1,0 +1,36 @@
+import pandas as pd
+
+from mage_project.utils.bikeshare import day_of
+from mage_project.utils.checks import assert_safe_preview, sha256
+from mage_project.utils.steps import step
+from nyc_taxi.bikeshare import flow, preview
+
+if "data_loader" not in globals():
+    from mage_ai.data_preparation.decorators import data_loader
+if "test" not in globals():
+    from mage_ai.data_preparation.decorators import test
+
+
+@data_loader
+def extract_bikeshare(*args, **variables):
+    """The stations (from MySQL) and the regions (from the bucket) as they are now, as Parquet.
+
+    Outputs: the first stations; references to the files (Snapshot).
+    """
+    day = day_of(variables)
+    with step("extract_bikeshare") as current:
+        snapshots = flow.extract(day)
+        rows = preview.file(snapshots[0].path) if snapshots else pd.DataFrame()
+        reference = {"day": str(day), "snapshots": [snapshot.to_dict() for snapshot in snapshots]}
+        return current.outputs(rows, reference)
+
+
+@test
+def test_files_hold_what_was_read(rows, reference, **variables):
+    for snapshot in map(flow.Snapshot.from_dict, reference["snapshots"]):
+        assert snapshot.rows > 0, f"{snapshot.table} has no rows."
+        found = sha256(snapshot.path)
+        assert found == snapshot.sha256, (
+            f"{snapshot.path} has SHA-256 {found}, {snapshot.sha256} was written."
+        )
+    assert_safe_preview(rows)

@@ -1,0 +1,47 @@
+"""What a run of bikeshare_stations was asked for, and figures that its tests look up in the warehouse."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from mage_project.utils.variables import execution_day
+from nyc_taxi.bikeshare.flow import POLL, parse_day
+from nyc_taxi.bikeshare.place import place
+from nyc_taxi.bikeshare.warehouse import open_warehouse
+from nyc_taxi.bikeshare.warehouse.base import Entry
+from nyc_taxi.errors import SettingsError
+
+
+def day_of(variables: Mapping[str, Any]) -> dt.date:
+    """The variable `day`; without it the day before the run's execution_date."""
+    given = variables.get("day")
+    return parse_day(given) if given else execution_day(variables) - dt.timedelta(days=1)
+
+
+def waiting_of(variables: Mapping[str, Any]) -> tuple[float, float]:
+    """The variables `wait` and `poll`, in seconds."""
+    try:
+        return float(variables.get("wait") or 0), float(variables.get("poll") or POLL)
+    except ValueError:
+        raise SettingsError(
+            f"wait {variables.get('wait')!r} and poll {variables.get('poll')!r} must be numbers of seconds."
+        ) from None
+
+
+def plain(entries: list[Entry]) -> list[dict[str, Any]]:
+    """Rows of the ledger as values that Mage can hand on."""
+    return [
+        {name: value if isinstance(value, int) else str(value) for name, value in vars(entry).items()}
+        for entry in entries
+    ]
+
+
+def number(query: str, day: str) -> int:
+    """The one number that a query gives; `{name}` in it is a table, `@day` the day."""
+    warehouse = open_warehouse(place())
+    names = ("raw_stations", "raw_trips", "dim_stations", "fact_trips_daily", "top_stations_daily")
+    sql = query.format(**{name: warehouse.qualified(name) for name in names})
+    [row] = warehouse.rows(f"SELECT ({sql}) AS number", {"day": parse_day(day)})
+    return int(row["number"] or 0)

@@ -1,0 +1,41 @@
+"""The first rows of the flow's files and tables, as dataframes that any page can show."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nyc_taxi import preview
+from nyc_taxi.bikeshare.ledger import COLUMNS
+from nyc_taxi.bikeshare.place import place
+from nyc_taxi.bikeshare.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nyc_taxi.bikeshare.warehouse.base import Entry
+
+
+def file(path: Path | str, rows: int = preview.ROWS) -> pd.DataFrame:
+    """The first rows of a Parquet file."""
+    frame: pd.DataFrame = preview.head(Path(path), rows).to_pandas()
+    return frame
+
+
+def ledger(entries: list[Entry]) -> pd.DataFrame:
+    """Rows of the ledger."""
+    import pandas as pd
+
+    return pd.DataFrame([vars(entry) for entry in entries], columns=list(COLUMNS))
+
+
+def day_of_table(name: str, day: dt.date, rows: int = preview.ROWS) -> pd.DataFrame:
+    """The first rows of a table's day."""
+    import pandas as pd
+
+    warehouse = open_warehouse(place())
+    found: list[dict[str, Any]] = warehouse.rows(
+        f"SELECT * FROM {warehouse.qualified(name)} WHERE date = @day LIMIT {rows}", {"day": day}
+    )
+    return pd.DataFrame(found)
