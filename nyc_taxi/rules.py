@@ -116,16 +116,11 @@ class Rules:
 
     def _key_sql(self, rule: Rule) -> str:
         if rule.reverses is None:
-            return self._hash_sql(self.compared(rule))
+            return _hash_sql(f'"{name}"' for name in self.compared(rule))
+        same = [f'"{name}"' for name in rule.reverses.same]
+        amounts = [f'abs("{name}")' for name in rule.reverses.negated]
         nothing = " AND ".join(f'coalesce("{name}" = 0, true)' for name in rule.reverses.negated)
-        key = self._hash_sql(rule.reverses.same, [f'abs("{name}")' for name in rule.reverses.negated])
-        return f"CASE WHEN NOT ({nothing}) THEN {key} END"
-
-    def _hash_sql(self, names: Iterable[str], more: Iterable[str] = ()) -> str:
-        floats = {column.name for column in service_columns(self.service) if column.type == "float64"}
-        # -0.0 equals 0.0 and has another hash; adding 0.0 makes it 0.0
-        values = [f'"{name}" + 0.0' if name in floats else f'"{name}"' for name in names]
-        return f"greatest(hash({', '.join([*values, *more])}), 1::UBIGINT)"
+        return f"CASE WHEN NOT ({nothing}) THEN {_hash_sql([*same, *amounts])} END"
 
 
 def load_rules(path: Path, service: Service) -> Rules:
@@ -233,6 +228,11 @@ def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
 def sql_text(value: object) -> str:
     """A value as a SQL string literal. DuckDB's parameters would do, but importing pandas is their price."""
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def _hash_sql(values: Iterable[str]) -> str:
+    """Values that are equal have the same hash, -0.0 and 0.0 too; that of nothing but zeros would be 0."""
+    return f"greatest(hash({', '.join(values)}), 1::UBIGINT)"
 
 
 def _batch_sql(month: Month) -> str:

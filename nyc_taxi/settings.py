@@ -90,7 +90,7 @@ def profile() -> dict[str, Any]:
             f"{config.io_config}: cannot be read ({error.strerror}); set TAXI_IO_CONFIG."
         ) from None
     try:
-        rendered = jinja2.Template(text).render(env_var=os.getenv)
+        rendered = _template(text).render(env_var=os.getenv)
         profiles = yaml.safe_load(rendered) or {}
     except (jinja2.TemplateError, yaml.YAMLError) as error:
         raise SettingsError(f"{config.io_config}: is not a valid template of YAML: {error}") from None
@@ -100,3 +100,9 @@ def profile() -> dict[str, Any]:
             f"{config.io_config}: has no profile {config.profile!r} (TAXI_PROFILE); it has {known}."
         )
     return {key: value for key, value in profiles[config.profile].items() if value not in (None, "", "None")}
+
+
+@functools.lru_cache(maxsize=4)
+def _template(text: str) -> jinja2.Template:
+    """Compiled once: it takes longer than all else that a profile needs."""
+    return jinja2.Template(text)

@@ -187,7 +187,7 @@ def mixed(count: int) -> list[dict[str, str]]:
 def test_collisions_of_keys_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = matches(tmp_path, mixed(300))
     assert {names[0] for names, _ in expected.values()} == {"exact_duplicate", "reversal"}
-    monkeypatch.setattr(Rules, "_hash_sql", lambda *_: "7::UBIGINT")
+    monkeypatch.setattr("nyc_taxi.rules._hash_sql", lambda _: "7::UBIGINT")
     assert matches(tmp_path, mixed(300)) == expected
 
 

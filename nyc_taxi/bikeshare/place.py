@@ -33,7 +33,8 @@ class Mysql:
     user: str
     password: str = field(repr=False)
     ssl_ca: str = ""
-    """File with the certificate that has signed the server's; empty: no encryption is asked for."""
+    """File with the certificate that has signed the server's, which is then verified; empty: encrypted where
+    the server offers it, whoever it is."""
 
     @property
     def where(self) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from nyc_taxi.bikeshare import extract, sample
 from nyc_taxi.bikeshare.extract import extract_table, transact
+from nyc_taxi.bikeshare.place import place
 from nyc_taxi.bikeshare.seed import fill
 from nyc_taxi.bikeshare.tables import RawTable, raw_table
 from nyc_taxi.errors import SchemaError, SettingsError, SourceError, SourceUnreachable, Transient
@@ -156,8 +157,8 @@ def test_a_fill_that_fails_leaves_the_rows_as_they_were(world: World, tmp_path):
 def test_settings_that_make_no_sense_are_named(world: World, monkeypatch):
     monkeypatch.setenv("MYSQL_PORT", "mysql")
     with pytest.raises(SettingsError, match="MYSQL_PORT='mysql' is not a port"):
-        _ = world.mysql
+        _ = place().mysql
     monkeypatch.setenv("MYSQL_PORT", "3306")
     monkeypatch.setenv("MYSQL_SSL_CA", "/no/such/ca.pem")
     with pytest.raises(SettingsError, match=r"MYSQL_SSL_CA='/no/such/ca\.pem' is not a certificate's file"):
-        transact(world.mysql, lambda cursor: None)
+        transact(place().mysql, lambda cursor: None)

@@ -267,8 +267,7 @@ def test_a_test_that_fails_in_the_warehouse_undoes_the_day(world: World, monkeyp
     assert world.content() == before
 
 
-@pytest.mark.parametrize("escape", ["22", "5C"])
-@pytest.mark.parametrize("name", ["stations.csv", "stations.csv.gz"])
+@pytest.mark.parametrize(("escape", "name"), [("22", "stations.csv"), ("5C", "stations.csv.gz")])
 def test_a_cloud_sql_export_gives_what_the_query_gives(world: World, monkeypatch, escape, name):
     import gzip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gzip
 import json
 import uuid
@@ -79,7 +80,7 @@ class World:
             "DUCKDB_DATABASE": "",
         }
 
-    @property
+    @functools.cached_property
     def place(self) -> Place:
         """As a step finds it."""
         return place()

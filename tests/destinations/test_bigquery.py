@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from google.api_core.exceptions import BadRequest
+from google.cloud.bigquery import ConnectionProperty, QueryJobConfig, Table
 
 from nyc_taxi import samples
 from nyc_taxi.destinations import open_destination
@@ -212,13 +213,15 @@ def test_revenue_by_day_and_zone_over_both_services(bigquery: Dataset, tmp_path:
 
 
 def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(emulator: Emulator):
-    """As a version of the package left it that did not know a column, and made another view."""
+    """As a version of the package left it that did not know a column, and had other views."""
     with dataset(emulator, require_partition_filter=True) as fresh:
         create_missing(fresh.connection)
         name, client = fresh.connection.name, fresh.connection.client
-        older = client.get_table(name("taxi_trips"))
+        for view in ("daily_revenue_by_zone", "taxi_trips"):
+            client.delete_table(name(view))
+        older = Table(name("taxi_trips"))
         older.view_query = f"SELECT 1 AS a FROM {fresh.connection.qualified('ledger')}"
-        client.update_table(older, ["view_query"])
+        client.create_table(older)
         for service in ("yellow", "green"):
             fresh.ask(f"ALTER TABLE trips_{service} DROP COLUMN congestion_surcharge")
 
@@ -274,8 +277,6 @@ def test_two_versions_at_once_leave_one_of_them_whole(bigquery: Dataset, tmp_pat
 
 
 def test_a_transaction_that_began_before_a_load_was_committed_cannot_be(bigquery: Dataset, tmp_path: Path):
-    from google.cloud.bigquery import ConnectionProperty, QueryJobConfig
-
     month = bigquery.month()
     client, lock = bigquery.connection.client, bigquery.connection.qualified(LOCK.name)
     opened = client.query("SELECT 1", job_config=QueryJobConfig(create_session=True))

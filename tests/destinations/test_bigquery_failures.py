@@ -101,7 +101,7 @@ def test_no_credentials_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_a_dead_endpoint_fails_soon():
     started = time.monotonic()
-    with pytest.raises(DestinationUnreachable, match="BigQuery dataset project.taxi cannot be reached"):
+    with pytest.raises(DestinationUnreachable, match=r"BigQuery dataset project.taxi cannot be reached"):
         BigQuery(Target("taxi", "project", endpoint="http://127.0.0.1:1")).recorded()
     assert time.monotonic() - started < 20
 

@@ -1,5 +1,4 @@
 import gzip
-import os
 from pathlib import Path
 
 import pytest
@@ -94,7 +93,6 @@ def test_a_broken_new_version_leaves_the_old_one(tmp_path: Path, server: FaultyS
 
 
 @pytest.mark.real
-@pytest.mark.skipif("TAXI_REAL_DATA" not in os.environ, reason="TAXI_REAL_DATA is not set")
 class TestRealFiles:
     REASONS = {  # noqa: RUF012
         "git_lfs_pointer.csv": "LFS",
@@ -105,9 +103,8 @@ class TestRealFiles:
         "truncated.parquet": "cut off",
     }
 
-    def test_broken_files(self, tmp_path: Path, server: FaultyServer) -> None:
-        broken = Path(os.environ["TAXI_REAL_DATA"]) / "broken"
-        for path in sorted(broken.iterdir()):
+    def test_broken_files(self, real_data: Path, tmp_path: Path, server: FaultyServer) -> None:
+        for path in sorted((real_data / "broken").iterdir()):
             url = server.put(f"/{path.name}", path.read_bytes())
             workspace = tmp_path / path.name
             if path.name == "spreadsheet_mangled_dates.csv":
@@ -118,9 +115,8 @@ class TestRealFiles:
                     bring(source, workspace)
             assert left_in(workspace) == []
 
-    def test_whole_files(self, tmp_path: Path) -> None:
-        real = Path(os.environ["TAXI_REAL_DATA"])
-        wholes = [path for path in real.rglob("*_tripdata_*") if path.parent.name != "broken"]
+    def test_whole_files(self, real_data: Path) -> None:
+        wholes = [path for path in real_data.rglob("*_tripdata_*") if path.parent.name != "broken"]
         assert len(wholes) > 10
         for path in wholes:
             assert path.name.endswith(verify(path, path.name))

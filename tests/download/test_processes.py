@@ -3,7 +3,6 @@
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.download.months import CSV, bring, folder, left_in, sha256
 from tests.servers import Fault, FaultyServer
+from tests.waiting import until
 
 NAME = "green_tripdata_2020-04.csv"
 SIZE = len(CSV)
@@ -58,7 +58,7 @@ def test_a_killed_process_is_taken_up_again(
     server.plan = [Fault(pause=at, headers=length)]
     process = start(url, tmp_path)
     part = folder(tmp_path) / f"{NAME}.part"
-    wait_until(lambda: part.exists() and part.stat().st_size == at)
+    until(lambda: part.exists() and part.stat().st_size == at)
     process.kill()
     process.wait()
     file = bring(url, tmp_path)
@@ -68,19 +68,12 @@ def test_a_killed_process_is_taken_up_again(
     assert left_in(tmp_path) == [NAME, f"{NAME}.json"]
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 @pytest.mark.crash
 def test_two_processes_at_once_fetch_once(server: FaultyServer, tmp_path: Path, start: Start) -> None:
     url = server.put(f"/{NAME}", CSV)
     server.plan = [Fault(pause=5000)]
     first = start(url, tmp_path)
-    wait_until(lambda: server.requests)
+    until(lambda: server.requests)
     second = start(url, tmp_path)
     assert second.stderr is not None
     assert "another process fetches this month" in next(line for line in second.stderr if "another" in line)

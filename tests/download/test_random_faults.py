@@ -33,7 +33,7 @@ def lasting_server() -> Iterator[FaultyServer]:
 
 
 @given(plan=st.lists(st.tuples(st.sampled_from(sorted(FAULTS)), st.integers(0, SIZE)), max_size=6))
-@hypothesis_settings(max_examples=25, deadline=None, derandomize=True)
+@hypothesis_settings(max_examples=25)
 def test_whatever_happens_the_file_is_a_version_that_was_served(
     lasting_server: FaultyServer, tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[str, int]]
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +18,12 @@ MAGE_PROJECT = PROJECT / "mage_project"
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where everything that these tests make lies."""
-    return tmp_path_factory.mktemp("mage")
+def place() -> Iterator[Path]:
+    """Where everything that these tests make lies; every account may enter, as the embedded server's must."""
+    folder = Path(tempfile.mkdtemp(prefix="nyc-taxi-mage-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def exports_of(day: str) -> list[dict[str, Any]]:
-    """Arguments of CloudSQLExportInstanceOperator, one set a table; none unless TAXI_BIKESHARE_EXTRACT=export.
+    """Arguments of CloudSQLExportInstanceOperator, a set a table; none unless TAXI_BIKESHARE_EXTRACT=export.
 
     Raises SettingsError where CLOUD_SQL_INSTANCE is empty.
     """
@@ -25,7 +25,8 @@ def exports_of(day: str) -> list[dict[str, Any]]:
     instance = os.environ.get("CLOUD_SQL_INSTANCE")
     if not instance:
         raise SettingsError(
-            "CLOUD_SQL_INSTANCE is not set: name the instance that exports, or set TAXI_BIKESHARE_EXTRACT=mysql."
+            "CLOUD_SQL_INSTANCE is not set: name the instance that exports, or set"
+            " TAXI_BIKESHARE_EXTRACT=mysql."
         )
     project = os.environ.get("CLOUD_SQL_PROJECT")
     here = place()

@@ -23,6 +23,7 @@ class DuckDbWarehouse:
     def __init__(self, schema: str) -> None:
         self._file = DuckDb().file
         self._schema = schema
+        self._known: set[str] = set()
 
     def describe(self) -> str:
         """See Warehouse."""
@@ -43,7 +44,9 @@ class DuckDbWarehouse:
 
     def has(self, name: str) -> bool:
         """See Warehouse."""
-        return name in self._columns()
+        if name not in self._known:
+            self._known = set(self._columns())
+        return name in self._known
 
     @contextlib.contextmanager
     def staged(self, table: Table, path: Path) -> Iterator[str]:

@@ -9,12 +9,13 @@ import logging
 import stamina
 
 from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
-from nyc_taxi.destinations.bigquery import ledger, tables
+from nyc_taxi.destinations.bigquery import ledger
 from nyc_taxi.destinations.bigquery.client import Connection, connect
 from nyc_taxi.destinations.bigquery.commit import commit_month
 from nyc_taxi.destinations.bigquery.failures import Busy, explained
 from nyc_taxi.destinations.bigquery.lookup import replace_lookup
 from nyc_taxi.destinations.bigquery.staging import stage
+from nyc_taxi.destinations.bigquery.tables import create_missing
 from nyc_taxi.destinations.bigquery.target import Target, configured
 from nyc_taxi.destinations.warehouse.record import record
 from nyc_taxi.destinations.warehouse.views import ANALYST_VIEWS
@@ -67,7 +68,6 @@ class BigQuery:
         wanted = record(files, run, dt.datetime.now(dt.UTC))
         for attempt in stamina.retry_context(on=_may_succeed_now, attempts=settings().retries, timeout=None):
             with attempt:
-                tables.create_missing(self._connection)
                 return self._replace(files, run, wanted, progress)
         raise AssertionError("the last attempt returns or raises")
 
@@ -100,6 +100,7 @@ class BigQuery:
                 there = ledger.current(connection, files.service, files.month)
                 if there is not None and there.version == files.version:
                     return there
+                create_missing(connection)
                 staged = stage(connection, files, run)
                 if progress:
                     progress(files.trips, files.rows_in)

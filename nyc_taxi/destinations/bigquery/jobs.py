@@ -7,7 +7,6 @@ the next one is only begun when those before it failed, or did what is no longer
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import re
 import time
@@ -57,10 +56,14 @@ def begin(
         job_id = f"{name}-{attempt}"
         job = _find(connection, job_id)
         if job is None:
-            with explained(connection.target), contextlib.suppress(Conflict):
-                return start(job_id)
-            # begun a moment ago by another run, or by this one and the answer was lost
-            job = _find(connection, job_id)
+            with explained(connection.target):
+                try:
+                    return start(job_id)
+                except Exception as error:
+                    # begun a moment ago by another run, or by this one and the answer was lost
+                    job = _find(connection, job_id)
+                    if job is None and not isinstance(error, Conflict):
+                        raise
         if job is None:
             continue  # of an account whose jobs we may not see
         if job.state != "DONE" or (job.error_result is None and still_there()):
