@@ -1,7 +1,14 @@
-"""BigQuery for tests: the stand-in in an environment of its own, which reads from an embedded GCS server."""
+"""BigQuery for tests: the stand-in, or Google's own service where the environment names a project.
+
+The stand-in has an environment of its own and reads gs:// addresses from an embedded GCS server. With
+TAXI_TEST_GCP_PROJECT the same tests run on a dataset that they make in that project (in the location
+TAXI_TEST_BIGQUERY_LOCATION, by default US) and delete at the end, with the application default
+credentials; those that read from a bucket use TAXI_TEST_GCS_BUCKET.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import itertools
 import os
@@ -18,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery as bigquery_api
 
 from nyc_taxi.destinations.bigquery import BigQuery
 from nyc_taxi.destinations.bigquery.client import Connection, connect
@@ -31,15 +40,19 @@ NO_PYTHON = 3
 """Exit code of requirements/bigquery-standin.sh where there is no Python 3.13."""
 
 SECONDS_TO_START = 120
+_STARTED = dt.datetime.now(dt.UTC)
 _months = itertools.count()
 
 
 @dataclass(frozen=True)
-class Emulator:
-    """A running stand-in, and the GCS server that it reads gs:// addresses from."""
+class Place:
+    """Where datasets can be made."""
 
-    url: str
-    gcs: embedded_gcs.Server
+    project: str
+    endpoint: str
+    """Of the stand-in; empty: Google."""
+    bucket: dict[str, str]
+    """What the environment must hold so that the GCS destination is a bucket that BigQuery can read."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Dataset:
 
     target: Target
     connection: Connection
-    gcs: embedded_gcs.Server
+    bucket: dict[str, str]
 
     def destination(self) -> BigQuery:
         """The destination as a new process would open it."""
@@ -60,9 +73,7 @@ class Dataset:
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query; names of tables stand alone."""
-        from google.cloud.bigquery import QueryJobConfig
-
-        config = QueryJobConfig(default_dataset=self.connection.name("x").rpartition(".")[0])
+        config = bigquery_api.QueryJobConfig(default_dataset=self.connection.name("x").rpartition(".")[0])
         return [tuple(row.values()) for row in self.connection.client.query_and_wait(sql, job_config=config)]
 
     def month_state(self, month: str, service: str = "green") -> dict[str, list[str]]:
@@ -74,8 +85,9 @@ class Dataset:
 
     def jobs(self, month: str) -> list[Any]:
         """The jobs that loaded a month, the first first."""
-        found = [job for job in self.connection.client.list_jobs() if f"-{month}-" in job.job_id]
-        return sorted(found, key=lambda job: job.created)
+        listed = self.connection.client.list_jobs(min_creation_time=_STARTED)
+        mine = re.compile(rf".*-{self.target.dataset}-.*-{month}-")
+        return sorted((job for job in listed if mine.match(job.job_id)), key=lambda job: job.created)
 
     def job_ids(self, month: str) -> set[str]:
         """What their names say: step, source and attempt."""
@@ -87,15 +99,20 @@ class Dataset:
 
 
 @pytest.fixture(scope="session")
-def emulator() -> Iterator[Emulator]:
-    """One stand-in for all tests; they are skipped on a machine without Python 3.13."""
+def emulator() -> Iterator[Place]:
+    """One for all tests; without a project of Google's they are skipped where there is no Python 3.13."""
+    if project := os.environ.get("TAXI_TEST_GCP_PROJECT"):
+        bucket = os.environ.get("TAXI_TEST_GCS_BUCKET")
+        prefix = f"test-{uuid.uuid4().hex[:12]}"
+        yield Place(project, "", {"GCS_BUCKET": bucket, "GCS_PREFIX": prefix} if bucket else {})
+        return
     _install()
     with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as name:
         folder = Path(name)
         server = embedded_gcs.ensure(folder / "gcs")
         try:
             with _started(folder, server) as url:
-                yield Emulator(url, server)
+                yield Place("local", url, server.environment())
         finally:
             embedded_gcs.stop(folder / "gcs")
 
@@ -143,17 +160,29 @@ def _started(folder: Path, server: embedded_gcs.Server) -> Iterator[str]:
 
 
 @contextmanager
-def dataset(emulator: Emulator, **options: Any) -> Iterator[Dataset]:
+def dataset(place: Place, **options: Any) -> Iterator[Dataset]:
     """An empty dataset."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    at_default = connect(Target("local", "local", endpoint=emulator.url))
-    at_default.client.create_dataset(name)
-    target = Target(name, "local", endpoint=emulator.url, **options)
-    yield Dataset(target, connect(target), emulator.gcs)
+    target = Target(f"test_{uuid.uuid4().hex[:12]}", place.project, endpoint=place.endpoint, **options)
+    client = _client(target)
+    made = bigquery_api.Dataset(f"{place.project}.{target.dataset}")
+    made.location = os.environ.get("TAXI_TEST_BIGQUERY_LOCATION", "US")
+    client.create_dataset(made)
+    try:
+        yield Dataset(target, connect(target), place.bucket)
+    finally:
+        if not place.endpoint:
+            client.delete_dataset(made, delete_contents=True, not_found_ok=True)
+
+
+def _client(target: Target) -> bigquery_api.Client:
+    if not target.endpoint:
+        return bigquery_api.Client(target.project)
+    options = {"api_endpoint": target.endpoint}
+    return bigquery_api.Client(target.project, AnonymousCredentials(), client_options=options)
 
 
 @pytest.fixture(scope="session")
-def shared_dataset(emulator: Emulator) -> Iterator[Dataset]:
+def shared_dataset(emulator: Place) -> Iterator[Dataset]:
     """One dataset for all tests: its tables take seconds to make. Tests load months of their own into it."""
     with dataset(emulator) as made:
         yield made
@@ -162,10 +191,12 @@ def shared_dataset(emulator: Emulator) -> Iterator[Dataset]:
 @pytest.fixture
 def bigquery(shared_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
     """The dataset; the environment leads to it, and to no bucket."""
-    monkeypatch.setenv("BIGQUERY_DATASET", shared_dataset.target.dataset)
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", shared_dataset.target.endpoint)
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "local")
+    target = shared_dataset.target
+    monkeypatch.setenv("BIGQUERY_DATASET", target.dataset)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", target.project)
     monkeypatch.setenv("GCS_BUCKET", "")
+    if target.endpoint:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", target.endpoint)
     settings.cache_clear()
     yield shared_dataset
     settings.cache_clear()

@@ -92,6 +92,7 @@ def extract(day: dt.date, here: Place | None = None) -> list[Snapshot]:
         from nyc_taxi.bikeshare.seed import provide_sample
 
         provide_sample(here, day)
+    here.sweep()
     snapshots = []
     for table in raw_tables():
         path = here.folder / "extract" / str(day) / f"{table.name}.parquet"

@@ -6,9 +6,12 @@ its own, which are used when nothing is configured and nothing was seeded.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import re
+import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from nyc_taxi.destinations.objects.gcs.target import Target, configured, embedde
 from nyc_taxi.destinations.objects.store import Store, root
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import profile, settings
+from nyc_taxi.workspace import KEEP_SECONDS
 
 NAME = "bikeshare"
 SAMPLE = "bikeshare_sample"
@@ -90,6 +94,14 @@ class Place:
     def folder(self) -> Path:
         """The flow's part of the workspace."""
         return settings().workspace / self.name
+
+    def sweep(self) -> None:
+        """Remove from the workspace what runs, killed ones too, left there a day ago or more."""
+        limit = time.time() - KEEP_SECONDS
+        for left in [*self.folder.glob("extract/*"), *self.folder.glob("load/*")]:
+            with contextlib.suppress(FileNotFoundError):  # another run sweeps too
+                if left.stat().st_mtime < limit:
+                    shutil.rmtree(left)
 
 
 def place() -> Place:

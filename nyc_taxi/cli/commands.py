@@ -90,11 +90,19 @@ def zones(
 @app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also ask the source for months that are missing or newer there.")
+    ] = False,
+    source: Annotated[str, typer.Option(help="The source to ask, as for `taxi run`.")] = "",
 ) -> None:
-    """Show which months each destination holds, of which source version, with how many rows."""
+    """Show which months each destination holds, of which version, and what is amiss."""
+    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.settings import settings
     from nyc_taxi.status import as_plain, collect, table
 
-    months = collect()
+    config = settings()
+    asked = source or (config.source if check else "")
+    months = collect(parse_names(config.destinations), asked or None)
     if as_json:
         typer.echo(json.dumps(as_plain(months), indent=2))
     else:

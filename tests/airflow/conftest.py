@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.settings import PROJECT
+from tests.airflow import google_apis
 
 collect_ignore_glob = [] if importlib.util.find_spec("airflow") else ["test_*.py"]
 
@@ -49,6 +50,8 @@ def airflow_environment(place: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1",
         "TAXI_RETRY_SECONDS": "1",
     }
+    (home / "config").mkdir(parents=True)
+    (home / "config" / "airflow_local_settings.py").write_text(google_apis.SETTINGS)
     subprocess.run([*AIRFLOW, "db", "migrate"], env=environment, capture_output=True, check=True)
     return environment
 

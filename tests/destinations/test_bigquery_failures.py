@@ -157,7 +157,7 @@ def test_credentials_that_are_not_accepted():
 
 def test_a_missing_dataset(bigquery: Dataset):
     with pytest.raises(DestinationError, match=r"there is no such dataset \(.*nowhere\); create it"):
-        BigQuery(Target("nowhere", "local", endpoint=bigquery.target.endpoint)).recorded()
+        BigQuery(Target("nowhere", bigquery.target.project, endpoint=bigquery.target.endpoint)).recorded()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 from nyc_taxi.destinations.bigquery.client import Connection
@@ -34,18 +36,22 @@ _OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}
 
 def create_missing(connection: Connection) -> None:
     """Make the tables and views that are not there, and put views right whose text has changed."""
-    client, options = connection.client, connection.options
     with explained(connection.target):
-        there = {table.table_id for table in client.list_tables(connection.target.dataset, **options)}
+        listed = connection.client.list_tables(connection.target.dataset, **connection.options)
+        there = {table.table_id: table.labels for table in listed}
         for table in (*all_tables(), LOCK):
             if table.name not in there:
                 _create_table(connection, table)
-        stale = [view for view in views(connection.qualified) if not _is_there(connection, view, there)]
+        stale = [
+            view
+            for view in views(connection.qualified)
+            if there.get(view.name, {}).get("text") != _fingerprint(view)
+        ]
         if stale:  # they may name columns that older tables lack
             for table in all_tables():
                 add_missing(connection, table, {})
         for view in stale:
-            _put_view(connection, view, view.name in there)
+            _create_view(connection, view)
 
 
 def add_missing(connection: Connection, table: Table, of_file: dict[str, str]) -> None:
@@ -107,20 +113,19 @@ def _create_table(connection: Connection, table: Table) -> None:
     connection.client.create_table(made, exists_ok=True, **connection.options)
 
 
-def _is_there(connection: Connection, view: View, there: set[str]) -> bool:
-    if view.name not in there:
-        return False
-    found = connection.client.get_table(connection.name(view.name), **connection.options)
-    return bool(found.view_query == view.query)
+def _create_view(connection: Connection, view: View) -> None:
+    """Create the view, or put its text in place of the old one at once."""
+    description = json.dumps(view.description)  # a string literal of GoogleSQL too
+    connection.client.query_and_wait(
+        f"CREATE OR REPLACE VIEW {connection.qualified(view.name)}"
+        f" OPTIONS (description = {description}, labels = [('text', '{_fingerprint(view)}')])"
+        f" AS\n{view.query}",
+        location=connection.location,
+        api_timeout=connection.options["timeout"],
+        retry=connection.options["retry"],
+    )
 
 
-def _put_view(connection: Connection, view: View, there: bool) -> None:
-    from google.cloud import bigquery
-
-    made = bigquery.Table(connection.name(view.name))
-    made.view_query = view.query
-    made.description = view.description
-    if there:
-        connection.client.update_table(made, ["view_query", "description"], **connection.options)
-    else:
-        connection.client.create_table(made, exists_ok=True, **connection.options)
+def _fingerprint(view: View) -> str:
+    """Names the view's text in its label; BigQuery need not keep the text as it was given."""
+    return hashlib.sha256(repr(view).encode()).hexdigest()[:16]

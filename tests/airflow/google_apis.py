@@ -1,0 +1,93 @@
+"""The two services of Google that have no emulator, as far as the DAGs use them: answers on the loopback.
+
+`serve()` yields a server that knows the Cloud SQL Admin API's export (it writes `export`, a table's CSV, to
+where it is asked to, as Cloud SQL does) and a job of the Storage Transfer Service.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+SETTINGS = '''"""Google's hooks of the provider have no setting for an endpoint: this gives them one."""
+
+import os
+
+if os.environ.get("TEST_GOOGLE_APIS"):
+    from google.api_core.client_options import ClientOptions
+
+    from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+
+    GoogleBaseHook.get_client_options = lambda self, *_: ClientOptions(os.environ["TEST_GOOGLE_APIS"])
+'''
+"""To be AIRFLOW_HOME/config/airflow_local_settings.py."""
+
+
+@dataclass
+class GoogleApis:
+    """The running server."""
+
+    url: str = ""
+    storage: str = ""
+    """URL of the GCS server that exports are written to."""
+    export: bytes = b""
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    """Method, path and body of each request."""
+
+    def answer(self, method: str, path: str, body: Any) -> dict[str, Any]:
+        self.requests.append((method, path, body))
+        if path.endswith("/export"):
+            bucket, _, name = body["exportContext"]["uri"].removeprefix("gs://").partition("/")
+            upload = f"{self.storage}/upload/storage/v1/b/{bucket}/o"
+            params = {"uploadType": "media", "name": name}
+            httpx.post(upload, params=params, content=self.export).raise_for_status()
+            return {"name": "operation-1"}
+        if "/operations/" in path:
+            return {"name": "operation-1", "status": "DONE"}
+        if method == "POST" and path.endswith("/transferJobs"):
+            return {**body, "name": "transferJobs/1"}
+        if "/transferOperations" in path:
+            metadata = {"status": "SUCCESS", "counters": {"objectsCopiedToSink": "3"}}
+            return {"operations": [{"name": "transferOperations/1", "metadata": metadata}]}
+        return body or {}
+
+
+@contextmanager
+def serve(storage: str = "", export: bytes = b"") -> Iterator[GoogleApis]:
+    """A running server on a free port of the loopback."""
+    apis = GoogleApis(storage=storage, export=export)
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            answer = json.dumps(apis.answer(self.command, re.sub(r"\?.*", "", self.path), body)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    apis.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield apis
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,175 @@
+"""Each DAG run for real, as `airflow dags test` runs it, against the stand-ins of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.settings import settings
+from nyc_taxi.standins import gcs, mysql, postgres
+from tests.airflow import google_apis
+
+SAMPLE = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers(place):
+    yield
+    gcs.stop(place / "workspace" / "gcs")
+    mysql.stop(place / "workspace" / "mysql")
+    postgres.stop(place / "workspace" / "postgres")
+
+
+@pytest.fixture
+def ledger(place, monkeypatch):
+    """What the ledger of a destination says."""
+
+    def look(name):
+        from nyc_taxi.destinations import open_destination
+
+        for variable in [name for name in os.environ if name.startswith(("TAXI_", "GCS_", "POSTGRES_"))]:
+            if variable != "TAXI_REAL_DATA":
+                monkeypatch.delenv(variable)
+        monkeypatch.setenv("TAXI_WORKSPACE", str(place / "workspace"))
+        settings.cache_clear()
+        found = {(str(row.service), str(row.month)): row for row in open_destination(name).recorded()}
+        settings.cache_clear()
+        return found
+
+    return look
+
+
+def events(log, name):
+    """The lines of JSON about one kind of event."""
+    found = [json.loads(match) for match in re.findall(r'\{"taxi_event".*?\}(?= \[|$)', log, re.MULTILINE)]
+    return [event for event in found if event["taxi_event"] == name]
+
+
+def test_a_month_is_in_every_destination_asked_for(run_dag, ledger):
+    log = run_dag("taxi_ingest", json.dumps({**SAMPLE, "destinations": "gcs,postgres,duckdb"}))
+    [month] = events(log, "month")
+    assert month["rows_in"] == month["trips"] + sum(month["quarantined"].values()) == 300
+    for name in ("gcs", "postgres", "duckdb"):
+        row = ledger(name)["green", "2020-04"]
+        assert (row.version, row.rows_in, row.orchestrator) == (month["version"], 300, "airflow")
+        assert row.run_id.startswith("manual__")
+    calls = {call["to"]: call for call in events(log, "call")}
+    assert calls.keys() == {"source", "gcs", "postgres", "duckdb"}
+    assert all(call["status"] == "ok" and call["seconds"] >= 0 for call in calls.values())
+    assert "s3 is not among the destinations" in log
+
+    again = run_dag("taxi_ingest", json.dumps({**SAMPLE, "destinations": "gcs,postgres,duckdb"}))
+    loads = [call for call in events(again, "call") if call["to"] != "source"]
+    assert [load["already_there"] for load in loads] == [True] * 3
+    assert ledger("gcs")["green", "2020-04"].run_id == row.run_id
+
+
+@pytest.mark.real
+def test_real_month(run_dag, ledger, real_data):
+    conf = {"service": "green", "month": "2020-05", "source": str(real_data / "nyc-tlc-data")}
+    run_dag("taxi_ingest", json.dumps({**conf, "destinations": "gcs,duckdb"}))
+    for name in ("gcs", "duckdb"):
+        row = ledger(name)["green", "2020-05"]
+        assert (row.rows_in, row.rows_loaded + row.rows_quarantined) == (57_360, 57_360)
+
+
+def test_a_month_that_is_not_there_is_not_tried_again(run_dag, tmp_path):
+    conf = {**SAMPLE, "source": str(tmp_path), "destinations": "duckdb"}
+    log = run_dag("taxi_ingest", json.dumps(conf), good=False)
+    [failed] = [event for event in events(log, "failed") if event["task"] == "month.download"]
+    assert "green 2020-04 is not there" in failed["error"]
+    assert failed["try"] == 1
+    assert not events(log, "retried")
+
+
+def test_the_monthly_run_loads_what_is_due_and_nothing_twice(run_dag, ledger, tmp_path):
+    write_months(tmp_path, "2020-06", "2020-07")
+    conf = json.dumps(
+        {"services": "green", "since": "2020-05", "source": str(tmp_path), "destinations": "gcs"}
+    )
+    log = run_dag("taxi_monthly", conf)
+    assert sorted(month["month"] for month in events(log, "month")) == ["2020-06", "2020-07"]
+    assert {"2020-06", "2020-07"} <= {month for _, month in ledger("gcs")}
+    assert not events(run_dag("taxi_monthly", conf), "month")
+
+
+def test_zones_are_in_every_destination(run_dag, place, tmp_path):
+    path = tmp_path / "zones.csv"
+    path.write_text('LocationID,Borough,Zone,service_zone\n1,EWR,Newark Airport,EWR\n264,Unknown,"N/A",N/A\n')
+    log = run_dag("zone_lookup", json.dumps({"source": str(path), "destinations": "gcs,duckdb"}))
+    assert sorted(call["to"] for call in events(log, "call")) == ["duckdb", "gcs", "source"]
+    import duckdb
+
+    with duckdb.connect(str(place / "workspace" / "warehouse.duckdb"), read_only=True) as warehouse:
+        [[schema]] = warehouse.sql(
+            "SELECT table_schema FROM information_schema.tables WHERE table_name = 'zones'"
+        ).fetchall()
+        found = warehouse.sql(f"SELECT location_id, zone FROM {schema}.zones ORDER BY 1").fetchall()
+    assert found == [(1, "Newark Airport"), (264, "N/A")]
+
+
+def test_a_day_of_the_bikeshare_read_from_mysql(run_dag):
+    log = run_dag("bikeshare", '{"day": "2018-01-01"}')
+    assert sorted(call["to"] for call in events(log, "call")) == ["gcs", "mysql", "warehouse", "warehouse"]
+    assert "dim_stations" in log
+
+
+def test_a_day_of_the_bikeshare_exported_by_cloud_sql(run_dag, place):
+    """Cloud SQL writes the stations into the bucket; the flow is told where and waits for the operation."""
+    storage = gcs.ensure(place / "workspace" / "gcs")
+    stations = b'1,"Broadway, corner of ""5th"" Ave",1,20\n2,"Zo\xc3\xab\'s",2,"N\n'
+    with google_apis.serve(storage.url, stations) as apis:
+        run_dag(
+            "bikeshare",
+            '{"day": "2018-01-02"}',
+            **storage.environment(),
+            TAXI_BIKESHARE_EXTRACT="export",
+            CLOUD_SQL_INSTANCE="stations-db",
+            TEST_GOOGLE_APIS=apis.url,
+            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=CONNECTION,
+        )
+    [export] = [body for _, path, body in apis.requests if path.endswith("/instances/stations-db/export")]
+    context = export["exportContext"]
+    assert context["uri"].endswith("/raw/stations/date=2018-01-02/stations.csv")
+    assert context["csvExportOptions"]["selectQuery"].startswith("SELECT `station_id`, `name`")
+
+
+CONNECTION = json.dumps(
+    {"conn_type": "google_cloud_platform", "extra": {"project": "local", "is_anonymous": True}}
+)
+
+
+def test_objects_come_from_s3_by_a_job_that_is_deleted_afterwards(run_dag):
+    conf = {
+        "s3_bucket": "theirs",
+        "s3_path": "trips/",
+        "gcs_bucket": "ours",
+        "role_arn": "arn:aws:iam::1:role/t",
+    }
+    with google_apis.serve() as apis:
+        run_dag(
+            "s3_to_gcs_transfer",
+            json.dumps(conf),
+            TEST_GOOGLE_APIS=apis.url,
+            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=CONNECTION,
+        )
+    made = next(body for method, path, body in apis.requests if method == "POST")
+    assert made["transferSpec"]["awsS3DataSource"] == {
+        "bucketName": "theirs",
+        "path": "trips/",
+        "roleArn": "arn:aws:iam::1:role/t",
+    }
+    assert made["transferSpec"]["gcsDataSink"]["bucketName"] == "ours"
+    assert any((body or {}).get("transferJob", {}).get("status") == "DELETED" for _, _, body in apis.requests)
+
+
+def write_months(folder: Path, *months: str) -> None:
+    from nyc_taxi.months import Month, Service
+    from nyc_taxi.samples import write
+
+    for month in months:
+        write(Service.GREEN, Month.parse(month), folder / f"green_tripdata_{month}.csv.gz", 200, 1)
