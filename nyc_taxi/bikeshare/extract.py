@@ -52,6 +52,12 @@ def transact(mysql: Mysql, work: Callable[[Any], T]) -> T:
         return done
 
 
+def select(table: RawTable) -> str:
+    """The query that reads a table, with columns in the order of tables.yaml; for an export too."""
+    names = ", ".join(quoted(column.name) for column in table.columns)
+    return f"SELECT {names} FROM {quoted(table.name)} ORDER BY {quoted(table.key)}"
+
+
 def quoted(name: str) -> str:
     """A name as MySQL writes it; those of tables.yaml have no backtick in them."""
     return f"`{name}`"
@@ -60,7 +66,6 @@ def quoted(name: str) -> str:
 def _rows(mysql: Mysql, table: RawTable) -> Iterator[tuple[object, ...]]:
     from pymysql.cursors import SSCursor
 
-    names = ", ".join(quoted(column.name) for column in table.columns)
     with (
         _explained(mysql),
         contextlib.closing(_connect(mysql)) as connection,
@@ -82,7 +87,7 @@ def _rows(mysql: Mysql, table: RawTable) -> Iterator[tuple[object, ...]]:
                     table.name,
                     name,
                 )
-        cursor.execute(f"SELECT {names} FROM {quoted(table.name)} ORDER BY {quoted(table.key)}")
+        cursor.execute(select(table))
         while batch := cursor.fetchmany(BATCH):
             yield from batch
 

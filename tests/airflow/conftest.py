@@ -11,17 +11,24 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from nyc_taxi.settings import PROJECT
+from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.standins import gcs, mysql, postgres
+from nyc_taxi.standins.process import free_port
 from tests.airflow import google_apis
+from tests.waiting import until
 
 collect_ignore_glob = [] if importlib.util.find_spec("airflow") else ["test_*.py"]
 
 DAGS = PROJECT / "airflow_project" / "dags"
+AIRFLOW = (sys.executable, "-m", "airflow")
 OURS = ("AIRFLOW", "TAXI_", "POSTGRES_", "GCS_", "S3_", "AWS_", "BIGQUERY_", "MYSQL_", "STORAGE_EMULATOR")
 
 
@@ -38,8 +45,8 @@ def place() -> Iterator[Path]:
 def airflow_environment(place: Path) -> dict[str, str]:
     """What a process of Airflow needs: DAGs, and a home whose database is ready."""
     home = place / "airflow"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    environment |= {
+    environment = {
+        **plain_environment(),
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -56,14 +63,12 @@ def airflow_environment(place: Path) -> dict[str, str]:
     return environment
 
 
-AIRFLOW = (sys.executable, "-m", "airflow")
-
 RunDag = Callable[..., str]
 
 
 @pytest.fixture
 def run_dag(airflow_environment: dict[str, str], place: Path) -> RunDag:
-    """Run a DAG as `airflow dags test` does, each time in processes of its own; its log.
+    """Run a DAG by `airflow dags test`; its log.
 
     Asserts that it ends as wanted: `run_dag("taxi_ingest", '{"month": ...}', good=False, TAXI_...=...)`.
     """
@@ -78,3 +83,90 @@ def run_dag(airflow_environment: dict[str, str], place: Path) -> RunDag:
         return log
 
     return run
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without what somebody has set for the project or for Airflow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+
+
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Let the package in this process look at a workspace: `inside(folder)`."""
+
+    def look(workspace: Path) -> None:
+        for name in os.environ.keys() - plain_environment().keys():
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("TAXI_WORKSPACE", str(workspace))
+        settings.cache_clear()
+
+    yield look
+    settings.cache_clear()
+
+
+def stop_servers(workspace: Path) -> None:
+    """End the stand-ins of a workspace."""
+    for standin in (gcs, mysql, postgres):
+        standin.stop(workspace / standin.__name__.rpartition(".")[2])
+
+
+@dataclass
+class Local:
+    """A real Airflow on this machine, over its REST API."""
+
+    url: str
+    environment: Mapping[str, str]
+    workspace: Path
+    inbox: Path
+    """The folder that TAXI_SOURCE names."""
+    client: httpx.Client
+
+    def command(self, *arguments: str) -> None:
+        """Run `airflow ...` on its database."""
+        subprocess.run([*AIRFLOW, *arguments], env=self.environment, capture_output=True, check=True)
+
+    def trigger(self, dag: str, run: str, **conf: Any) -> httpx.Response:
+        """Ask for a run."""
+        body = {"logical_date": None, "dag_run_id": run, "conf": conf}
+        return self.client.post(f"/dags/{dag}/dagRuns", json=body)
+
+    def runs(self, dag: str) -> dict[str, str]:
+        """State by run id."""
+        found = self.client.get(f"/dags/{dag}/dagRuns", params={"limit": 100}).json()["dag_runs"]
+        return {run["dag_run_id"]: run["state"] for run in found}
+
+    def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
+        """The task instances of a run by task id; of a mapped task any."""
+        found = self.client.get(f"/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100}).json()
+        return {task["task_id"]: task for task in found["task_instances"]}
+
+    def wait(self, dag: str, run: str) -> str:
+        """The state in which a run ends."""
+        until(lambda: self.runs(dag).get(run) in ("success", "failed"), seconds=600)
+        return self.runs(dag)[run]
+
+
+@pytest.fixture(scope="session")
+def airflow(place: Path) -> Iterator[Local]:
+    """One Airflow for all tests, started as `make airflow-up` starts it; no DAG is paused."""
+    from airflow_project import local
+
+    workspace, inbox = place / "shared", place / "inbox"
+    inbox.mkdir()
+    extra = {
+        "TAXI_WORKSPACE": str(workspace),
+        "TAXI_SOURCE": str(inbox),
+        "TAXI_DESTINATIONS": "gcs,postgres,duckdb",
+        "TAXI_RETRY_SECONDS": "1",
+        # how soon a worker that is gone is missed; five minutes if nothing is said
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    }
+    with local.running(place / "local", free_port(), extra) as running:
+        headers = {"Authorization": f"Bearer {running.token()}"}
+        with httpx.Client(base_url=f"{running.url}/api/v2", headers=headers, timeout=60) as client:
+            until(lambda: client.get("/dags").json()["total_entries"] == 6, seconds=120)
+            for dag in client.get("/dags").json()["dags"]:
+                client.patch(f"/dags/{dag['dag_id']}", json={"is_paused": False}).raise_for_status()
+            yield Local(running.url, running.environment, workspace, inbox, client)
+    stop_servers(workspace)

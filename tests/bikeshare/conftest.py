@@ -31,8 +31,9 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gcs.Server]
 @pytest.fixture
 def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty workspace, and nothing configured."""
+    ours = ("TAXI_", "MYSQL_", "GCS_", "BIGQUERY_", "BIKESHARE_", "DUCKDB_", "STORAGE_")
     for name in os.environ:
-        if name.startswith(("TAXI_", "MYSQL_", "GCS_", "BIGQUERY_", "BIKESHARE_", "DUCKDB_", "STORAGE_")):
+        if name.startswith(ours) and name != "TAXI_REAL_DATA":
             monkeypatch.delenv(name)
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
     settings.cache_clear()

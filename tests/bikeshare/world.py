@@ -125,6 +125,12 @@ class World:
             except duckdb.CatalogException:
                 return []
 
+    def change(self, sql: str) -> None:
+        """Meddle with the embedded warehouse."""
+        with closing(duckdb.connect(self.folder / "warehouse.duckdb")) as connection:
+            connection.execute("SET schema = 'bikeshare'")
+            connection.execute(sql)
+
     def content(self, *tables: str) -> dict[str, list[str]]:
         """Every row of the tables, and what the ledger says of their content."""
         names = tables or TABLES

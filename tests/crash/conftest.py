@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,9 +59,3 @@ class Source:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
     """The source of all crash tests."""
     return Source(tmp_path_factory.mktemp("crash") / "source")
-
-
-def start(month: str, source: Source, destination: str, *options: str) -> subprocess.Popen[bytes]:
-    """Start a victim in a process of its own."""
-    command = [sys.executable, "-m", "tests.crash.victim", month, str(source.folder), destination, *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=dict(os.environ))

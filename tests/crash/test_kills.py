@@ -23,8 +23,9 @@ from nyc_taxi.destinations import open_destination
 from nyc_taxi.months import Month, Service
 from nyc_taxi.standins import gcs
 from nyc_taxi.workspace import version_folder
-from tests.crash.conftest import MONTHS, Source, start
+from tests.crash.conftest import MONTHS, Source
 from tests.crash.places import DATASET, READERS, Rows, rows_of
+from tests.crash.victim import ended, start
 
 KILLS = int(os.environ.get("CRASH_KILLS", "6"))
 
@@ -76,23 +77,21 @@ def test_every_month_survives(
         month = MONTHS[(killed + survived) % len(MONTHS)]
         source.turn(month)
         if at_places:
-            victims = [start(month, source, destination, "--kill", at_places.pop())]
+            victims = [start(month, source.folder, destination, kill=at_places.pop())]
         else:
             beside = MONTHS[chance.randrange(len(MONTHS))]  # often another month, sometimes the same
-            victims = [start(name, source, destination) for name in (month, beside)]
+            victims = [start(name, source.folder, destination) for name in (month, beside)]
             time.sleep(chance.uniform(0.1, seconds * 1.5))
             for victim in victims:
                 victim.kill()
-        codes = [victim.wait() for victim in victims]
+        codes = [ended(victim) for victim in victims]
         killed += codes.count(-9)
         survived += codes.count(0)
-        assert set(codes) <= {-9, 0}, [victim.stderr.read() for victim in victims]
         for each in MONTHS:
             _check(destination, each, whole)
         assert survived < 3 * KILLS + 20, "victims no longer die"
     for month in MONTHS:
-        last = start(month, source, destination)
-        assert last.wait() == 0, last.stderr.read()
+        assert ended(start(month, source.folder, destination)) == 0
         expected = whole[month][source.turns[month]]
         assert READERS[destination](month) == expected[1]
         recorded = open_destination(destination).recorded_version(Service.GREEN, Month.parse(month))
@@ -111,14 +110,13 @@ def test_every_month_survives(
 
 def _dry_run(destination: str, source: Source, folder: Path) -> tuple[list[str], float]:
     """All places that a load passes, and how long it takes; every month is loaded once."""
-    sites = folder / "places"
+    passed = folder / "places"
     places: dict[str, None] = {}
     for month in MONTHS:
         started = time.monotonic()
-        victim = start(month, source, destination, "--sites", str(sites))
-        assert victim.wait() == 0, victim.stderr.read()
+        assert ended(start(month, source.folder, destination, places=passed)) == 0
         seconds = time.monotonic() - started
-        places |= dict.fromkeys(sites.read_text().splitlines())
+        places |= dict.fromkeys(passed.read_text().splitlines())
     return list(places), seconds
 
 
@@ -128,8 +126,7 @@ def _every_version(source: Source, destination: str) -> dict[str, dict[int, tupl
     for month in MONTHS:
         for _ in range(2):
             source.turn(month)
-            victim = start(month, source, destination)
-            assert victim.wait() == 0, victim.stderr.read()
+            assert ended(start(month, source.folder, destination)) == 0
             recorded = open_destination(destination).recorded_version(Service.GREEN, Month.parse(month))
             assert recorded is not None
             folder = version_folder(Service.GREEN, Month.parse(month), recorded.version)

@@ -1,21 +1,20 @@
 """Loads one month as `taxi run` does, and may kill itself at a chosen place of the code on the way.
 
-    python -m tests.crash.victim MONTH SOURCE DESTINATION            run to the end
-    ... --sites FILE     also write every place passed, in order, one a line
-    ... --kill PLACE     SIGKILL itself when the place is passed for the first time
-
 A place is a call made by, or a return from, a function of the package that downloads, cleans, writes
-or loads: `destinations/postgres/swap.py:40:execute`. So every step's beginning and end is one, and
-so is every statement sent to a database and every request sent to a store.
+or loads: `destinations/postgres/swap.py:40:execute`. So every step's beginning and end is one, and so
+is every statement sent to a database and every request sent to a store.
+
+Victims are processes forked from one that has imported everything, which makes them quick.
 """
 
 from __future__ import annotations
 
-import argparse
+import multiprocessing
 import os
 import signal
 import sys
 import threading
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,12 +23,43 @@ import nyc_taxi
 from nyc_taxi import flow
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.months import Month, Service
+from nyc_taxi.settings import settings
 
 PACKAGE = str(Path(nyc_taxi.__file__).parent) + os.sep
 WATCHED = ("flow.py", "clean.py", "stage.py", "parquet.py", "match.py", "download/", "destinations/")
 
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [
+        __name__,
+        "nyc_taxi.destinations.postgres",
+        "nyc_taxi.destinations.duckdb",
+        "nyc_taxi.destinations.bigquery",
+        "nyc_taxi.destinations.objects.gcs",
+        "nyc_taxi.destinations.objects.s3",
+        *("psycopg2", "boto3", "google.cloud.storage", "google.cloud.bigquery"),
+    ]
+)
 
-class Watch:
+
+def start(
+    month: str, source: Path, destination: str, kill: str | None = None, places: Path | None = None
+) -> BaseProcess:
+    """Start a victim that dies at the place `kill`, or writes all places it passes into the file `places`."""
+    options = {"kill": kill, "places": places}
+    victim = _FORKS.Process(target=_load, args=(dict(os.environ), month, source, destination), kwargs=options)
+    victim.start()
+    return victim
+
+
+def ended(victim: BaseProcess) -> int:
+    """Wait for a victim; its exit code, 0 or -9."""
+    victim.join()
+    assert victim.exitcode in (0, -signal.SIGKILL), f"exit code {victim.exitcode}"
+    return victim.exitcode
+
+
+class _Watch:
     """A profile function that notes places, and ends the process at one of them."""
 
     def __init__(self, kill: str | None) -> None:
@@ -52,30 +82,23 @@ class Watch:
             self.places[place] = None
 
 
-def main() -> None:
-    """Run as the command line says."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("month")
-    parser.add_argument("source")
-    parser.add_argument("destination")
-    parser.add_argument("--sites", type=Path)
-    parser.add_argument("--kill")
-    asked = parser.parse_args()
-    watch = Watch(asked.kill)
-    if asked.kill or asked.sites:
+def _load(
+    environment: dict[str, str],
+    month: str,
+    source: Path,
+    destination: str,
+    kill: str | None,
+    places: Path | None,
+) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    settings.cache_clear()
+    watch = _Watch(kill)
+    if kill or places:
         threading.setprofile(watch)
         sys.setprofile(watch)
-    flow.run_month(
-        Service.GREEN,
-        Month.parse(asked.month),
-        asked.source,
-        [asked.destination],
-        Run(f"crash-{os.getpid()}", "cli"),
-    )
+    run = Run(f"crash-{os.getpid()}", "cli")
+    flow.run_month(Service.GREEN, Month.parse(month), str(source), [destination], run)
     sys.setprofile(None)
-    if asked.sites:
-        asked.sites.write_text("\n".join(watch.places))
-
-
-if __name__ == "__main__":
-    main()
+    if places:
+        places.write_text("\n".join(watch.places))

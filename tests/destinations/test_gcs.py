@@ -209,6 +209,14 @@ def test_a_part_that_arrives_damaged_is_refused_and_sent_again(cloud: GcsCloud, 
     assert cloud.objects()[TRIPS][0] == files.trips_path.read_bytes()
 
 
+def test_bytes_that_always_arrive_damaged_are_not_stored(cloud: GcsCloud, tmp_path: Path) -> None:
+    """The service is told the checksum beforehand."""
+    cloud.faulty.next(damage, "PUT", times=100)
+    with pytest.raises(DestinationUnreachable, match="arrived damaged"):
+        cloud.destination().replace_month(large_month(tmp_path), RUN)
+    assert TRIPS not in cloud.objects()
+
+
 @pytest.mark.parametrize("held", [("POST", "uploadType=resumable"), ("PUT", "")], ids=["begin", "end"])
 def test_an_upload_in_parts_does_not_replace_what_another_run_wrote(
     cloud: GcsCloud, tmp_path: Path, held: tuple[str, str]

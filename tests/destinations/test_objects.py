@@ -97,6 +97,9 @@ def test_a_month_is_five_objects_and_its_row(cloud: Cloud, tmp_path: Path) -> No
     assert objects[kept][0] == objects[MANIFEST][0]
     assert {metadata["version"] for _, metadata in objects.values()} == {"v1"}
 
+    written = [target for method, target, _ in cloud.faulty.requests if method == cloud.write]
+    assert [key in target for key, target in zip(IN_ORDER, written, strict=True)] == [True] * 5
+
     manifest = json.loads(objects[MANIFEST][0])
     assert manifest.pop("objects") == {
         Path(key).stem: {"key": key, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}

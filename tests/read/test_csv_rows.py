@@ -149,6 +149,22 @@ def numbered(expected: list[dict[str, Any] | None]) -> dict[int, dict[str, Any]]
     return {number: values for number, values in enumerate(expected, 1) if values is not None}
 
 
+def test_every_cell_has_its_value(tmp_path: Path) -> None:
+    """Each cell of the tables above in a row of its own."""
+    plain = {name: next(iter(cells.items())) for name, (_, cells) in COLUMNS.items()}
+    rows = [{**plain, name: cell} for name, (_, cells) in COLUMNS.items() for cell in cells.items()]
+    path = tmp_path / "trips.csv"
+    lines = [",".join(COLUMNS), *(",".join(text for text, _ in row.values()) for row in rows)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    read = read_all(CsvReader(source_file(path)))
+    for number, row in enumerate(rows, 1):
+        values = {COLUMNS[name][0]: value for name, (_, value) in row.items()}
+        if BAD in values.values():
+            assert number in read.unreadable, lines[number]
+        else:
+            assert {name: read.rows[number][name] for name in values} == values, lines[number]
+
+
 @given(files(), st.integers(1, 400))
 @example((",".join(COLUMNS).encode() + b"\n", []), 1)
 def test_every_row_comes_back_once_with_its_own_values(

@@ -7,6 +7,7 @@ import logging
 import random
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def _connect(file: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
         "preserve_insertion_order": False,  # half the work, smaller files; source_row has the order
         "autoinstall_known_extensions": False,  # nothing is fetched from the network
     }
+    if not read_only and not file.exists():
+        _create(file)
     pause, waiting = 0.05, False
     while True:
         try:
@@ -67,6 +70,19 @@ def _connect(file: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
                 waiting = True
         time.sleep(pause * random.uniform(0.5, 1.5))  # apart, so that each gets its turn
         pause = min(pause * 1.5, 1.0)
+
+
+def _create(file: Path) -> None:
+    """Make an empty database that has its name only when it is whole: DuckDB refuses half a file for ever."""
+    new = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        duckdb.connect(new).close()
+        with contextlib.suppress(
+            OSError
+        ):  # another run was first (or there are no links: DuckDB makes it then)
+            file.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _holder(error: Exception) -> str:

@@ -67,7 +67,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, table: Table, files: MonthFi
     inserted = connection.execute(
         f"INSERT INTO {tables.qualified(table.name)} ({', '.join(keys)}, {own})"
         f" SELECT {', '.join(f'${name}' for name in keys)}, {own}"
-        # the path has service=... and month=... in it, which are no columns here
+        # folders of the workspace are named as `version=...`: a column of that name is the file's own
         " FROM read_parquet($file, hive_partitioning = false)",
         {**keys, "file": str(path)},
     ).fetchone()
