@@ -6,13 +6,14 @@ import functools
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import boto3
 import pytest
+from moto.s3.models import s3_backends
 
 from nyc_taxi.destinations.objects import gcs, s3
 from nyc_taxi.destinations.objects.month import ObjectMonths
@@ -20,8 +21,6 @@ from nyc_taxi.standins import gcs as embedded
 from tests.moto_s3 import moto_s3
 from tests.stub_gcs import StubGcs
 from tests.wsgi import Faulty, serve
-
-_TO_THE_END = ExitStack()
 
 Objects = dict[str, tuple[bytes, dict[str, str]]]
 """Bytes and custom metadata by key."""
@@ -124,24 +123,20 @@ def gcs_cloud() -> Iterator[GcsCloud]:
 
 @contextmanager
 def s3_cloud() -> Iterator[S3Cloud]:
-    """An empty bucket of S3."""
+    """An empty bucket of S3; one at a time, as moto forgets all buckets in the end."""
     faulty = Faulty(moto_s3)
-    with serve(faulty) as url:
-        cloud = S3Cloud(url, faulty, _direct_client())
-        cloud.client.create_bucket(Bucket=cloud.bucket)
+    with serve(faulty) as url, serve(Faulty(moto_s3)) as direct:
+        client = boto3.client(
+            "s3",
+            endpoint_url=direct,
+            region_name="us-east-1",
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+        )
+        cloud = S3Cloud(url, faulty, client)
+        client.create_bucket(Bucket=cloud.bucket)
         yield cloud
-
-
-@functools.cache
-def _direct_client() -> Any:
-    """A client to moto without faults, for all tests."""
-    return boto3.client(
-        "s3",
-        endpoint_url=_TO_THE_END.enter_context(serve(Faulty(moto_s3))),
-        region_name="us-east-1",
-        aws_access_key_id="key",
-        aws_secret_access_key="secret",
-    )
+    s3_backends.reset()
 
 
 @pytest.fixture(scope="session")

@@ -27,13 +27,13 @@ from typing import BinaryIO
 from nyc_taxi.bikeshare.tables import RawTable
 from nyc_taxi.errors import NotTripData, SchemaError
 
-QUOTE, BACKSLASH = "22", "5C"
-"""Escape characters, as `gcloud sql export csv --escape` names them."""
+QUOTE = "22"
+"""The default escape character, as `gcloud sql export csv --escape` names it."""
 
 BLOCK = 1 << 20
 """Bytes read at a time."""
-LONGEST_ROW = 16 << 20
-"""Bytes after which something that has no end is not taken for a row: MySQL's default packet is 64 MiB."""
+LONGEST_ROW = 64 << 20
+"""Bytes after which what has no end is not taken for a row: MySQL sends no larger one by default."""
 
 _INSTEAD = "export the table with --escape=5C and set TAXI_BIKESHARE_ESCAPE=5C"
 

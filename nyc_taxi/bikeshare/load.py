@@ -106,7 +106,6 @@ def _copy(table: RawTable, data: bytes, path: Path, what: str) -> int:
         ) from None
     if not schema.equals(table.schema):
         raise SchemaError(f"{what}: was landed with other columns; run the day again, which lands it anew.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return int(count)
 

@@ -7,27 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi import preview
-from nyc_taxi.bikeshare.ledger import COLUMNS
 from nyc_taxi.bikeshare.place import place
 from nyc_taxi.bikeshare.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nyc_taxi.bikeshare.warehouse.base import Entry
-
 
 def file(path: Path | str, rows: int = preview.ROWS) -> pd.DataFrame:
     """The first rows of a Parquet file."""
     frame: pd.DataFrame = preview.head(Path(path), rows).to_pandas()
     return frame
-
-
-def ledger(entries: list[Entry]) -> pd.DataFrame:
-    """Rows of the ledger."""
-    import pandas as pd
-
-    return pd.DataFrame([vars(entry) for entry in entries], columns=list(COLUMNS))
 
 
 def day_of_table(name: str, day: dt.date, rows: int = preview.ROWS) -> pd.DataFrame:

@@ -34,6 +34,7 @@ BATCH = 10_000
 """Rows fetched from DuckDB at a time."""
 
 TYPES = {
+    "BOOLEAN": ColumnType.TINY,
     "TINYINT": ColumnType.TINY,
     "SMALLINT": ColumnType.SHORT,
     "INTEGER": ColumnType.LONG,

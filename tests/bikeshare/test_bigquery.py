@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from nyc_taxi.bikeshare import flow, sample
+from nyc_taxi.bikeshare import flow, ledger, sample
 from nyc_taxi.bikeshare.derived import Derived
 from nyc_taxi.bikeshare.flow import run_day
+from nyc_taxi.bikeshare.warehouse import open_warehouse
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.settings import settings
 from tests.bigquery import Dataset
@@ -49,6 +50,8 @@ def plain(rows: list[tuple[Any, ...]]) -> list[str]:
 @slow
 def test_it_holds_what_the_embedded_warehouse_holds(world: World, warehouse: Dataset, monkeypatch):
     world.fill(DAY, NEXT)
+    assert ledger.entries(open_warehouse(world.place)) == []
+    assert world.name not in {made.dataset_id for made in warehouse.connection.client.list_datasets()}
     for day in (NEXT, DAY):
         outcome = run_day(day, RUN)
     assert outcome.warehouse.startswith(f"BigQuery dataset local.{world.name} on the emulator")

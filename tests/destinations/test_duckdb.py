@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -330,11 +331,9 @@ def test_months_side_by_side_all_end(warehouse: DuckDb, tmp_path: Path):
 
 def test_the_same_month_twice_at_once_is_loaded_once(warehouse: DuckDb, tmp_path: Path):
     files = month_files(tmp_path)
-    runs = [threading.Thread(target=warehouse.replace_month, args=(files, RUN)) for _ in range(4)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: warehouse.replace_month(files, RUN), range(4)))
+    assert found == [found[0]] * 4
     assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
     assert ask(warehouse, "SELECT count(*) FROM trips_green") == [(20,)]
 

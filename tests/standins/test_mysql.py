@@ -125,7 +125,7 @@ def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
     folder.mkdir()
     (folder / "data.duckdb").write_text("not a database, but long enough to be looked at as one" * 100)
     with pytest.raises(
-        SourceError, match=r"did not start in .*it is not a valid DuckDB database file.*server\.log"
+        SourceError, match=r"did not start: .*it is not a valid DuckDB database file.*server\.log"
     ):
         mysql.ensure(folder)
 

@@ -1,4 +1,4 @@
-"""BigQuery: a dataset of its own beside that of the trips, made where it is missing."""
+"""BigQuery: a dataset of its own beside that of the trips."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class BigQueryWarehouse:
         return self._connection.qualified(name)
 
     def create(self, tables: Sequence[Table]) -> None:
-        """See Warehouse."""
+        """See Warehouse; the dataset too is made where it is missing."""
+        if self._location() is None:
+            self._create_dataset()
         for table in (*tables, LOCK):
             if not self.has(table.name):
                 self._create(table)
@@ -105,19 +107,31 @@ class BigQueryWarehouse:
 
     @functools.cached_property
     def _connection(self) -> Connection:
-        from google.api_core.exceptions import NotFound
-        from google.cloud import bigquery
+        return Connection(self._beside.client, self._target, self._location() or self._beside.location)
 
-        beside = connect(self._trips)
-        connection = Connection(beside.client, self._target, beside.location)
+    @functools.cached_property
+    def _beside(self) -> Connection:
+        """To the trips' dataset, which must exist."""
+        return connect(self._trips)
+
+    def _location(self) -> str | None:
+        """Where the dataset is; None when there is none."""
+        from google.api_core.exceptions import NotFound
+
         with explained(self._target):
             try:
-                found = beside.client.get_dataset(self._target.dataset, **connection.options)
+                found = self._beside.client.get_dataset(self._target.dataset, **self._beside.options)
             except NotFound:
-                made = bigquery.Dataset(f"{connection.project}.{self._target.dataset}")
-                made.location = beside.location
-                found = beside.client.create_dataset(made, exists_ok=True, **connection.options)
-        return dataclasses.replace(connection, location=found.location)
+                return None
+            return str(found.location)
+
+    def _create_dataset(self) -> None:
+        from google.cloud import bigquery
+
+        made = bigquery.Dataset(f"{self._beside.project}.{self._target.dataset}")
+        made.location = self._beside.location
+        with explained(self._target):
+            self._beside.client.create_dataset(made, exists_ok=True, **self._beside.options)
 
     def _rows_of(self, name: str) -> int | None:
         """How many rows a table has; None when there is no such table."""

@@ -12,6 +12,7 @@ from nyc_taxi.bikeshare.warehouse.base import Test
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.destinations.duckdb import DuckDb
 from nyc_taxi.destinations.duckdb.file import PATIENCE, opened
+from nyc_taxi.errors import DestinationError
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import comment, literal, quoted
 from nyc_taxi.schema.warehouse import DUCKDB_TYPES, Table, column_types, missing
@@ -57,7 +58,12 @@ class DuckDbWarehouse:
         self, statements: Sequence[str | Test], values: Mapping[str, Any], run: Run | None = None
     ) -> None:
         """See Warehouse."""
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DestinationError(
+                f"{self._file.parent} cannot be made ({error.strerror}): set DUCKDB_DATABASE."
+            ) from None
         with opened(self._file, read_only=False, patience=PATIENCE) as connection:
             connection.begin()
             for statement in statements:
