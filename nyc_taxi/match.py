@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from nyc_taxi.rules import Rule, Rules, sql_text
 from nyc_taxi.schema import Mapping
 
-PART_KEYS = 2_000_000
-"""Keys that are sorted at a time: 16 MB of keys, as many of positions, and a sorted copy."""
+PART_KEYS = 1_000_000
+"""Keys that are sorted at a time: 8 MB of keys, as many of positions, and a sorted copy."""
 
 _CHUNK_KEYS = 1 << 20
 _MEMORY_LIMIT = "128MB"

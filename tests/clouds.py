@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import boto3
+import botocore.session
 import pytest
 from moto.s3.models import s3_backends
 
@@ -21,6 +22,9 @@ from nyc_taxi.standins import gcs as embedded
 from tests.moto_s3 import moto_s3
 from tests.stub_gcs import StubGcs
 from tests.wsgi import Faulty, serve
+
+# Reading boto3's description of S3 takes longer than a test: once must do for all clients.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 Objects = dict[str, tuple[bytes, dict[str, str]]]
 """Bytes and custom metadata by key."""
@@ -95,7 +99,7 @@ class S3Cloud:
     def target(self, prefix: str = "", url: str = "") -> s3.Target:
         return s3.Target(self.bucket, prefix, url or self.url, "us-east-1", "key", "secret")
 
-    @functools.cache  # noqa: B019 (boto3 takes a tenth of a second to open one, and has no state)
+    @functools.cache  # noqa: B019 (boto3 is slow to open one)
     def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
         return s3.S3(self.target(prefix, url))
 

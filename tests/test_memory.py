@@ -14,22 +14,17 @@ ROWS = 1_400_000
 MOST_MEGABYTES = 500
 
 CLEAN = """
-import resource
 import sys
 from pathlib import Path
 from nyc_taxi.cli import keep_pandas_out
 keep_pandas_out()
 from nyc_taxi.months import Service
 from tests.builders import parquet_month, source_file
+from tests.memory import peak_megabytes
 
 path = Path(sys.argv[1])
 files = parquet_month(source_file(path, Service.YELLOW, "2021-01"), path.parent, threads=2)
-if sys.platform == "linux":  # where ru_maxrss counts the process that started this one, too
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    peak = int(status["VmHWM"].split()[0]) // 1024
-else:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 20)
-print(files.rows_in, files.trips + files.rows_quarantined, peak)
+print(files.rows_in, files.trips + files.rows_quarantined, peak_megabytes())
 """
 
 

@@ -1,6 +1,7 @@
-"""The commands of `taxi`, each a few lines over the package."""
+"""The commands of `taxi`, each a few lines over the package.
 
-from __future__ import annotations
+No postponed annotations here: with them typer 0.9, which Mage pins, does not see options and help texts.
+"""
 
 import datetime as dt
 import json

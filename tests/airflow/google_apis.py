@@ -1,7 +1,7 @@
-"""The two services of Google that have no emulator, as far as the DAGs use them: answers on the loopback.
+"""Services of Google that have no emulator, as far as they are used here: answers on the loopback.
 
 `serve()` yields a server that knows the Cloud SQL Admin API's export (it writes `export`, a table's CSV, to
-where it is asked to, as Cloud SQL does) and a job of the Storage Transfer Service.
+where it is asked to, as Cloud SQL does), a job of the Storage Transfer Service, and a Composer environment.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ class GoogleApis:
     storage: str = ""
     """URL of the GCS server that exports are written to."""
     export: bytes = b""
+    environment: dict[str, Any] = field(default_factory=dict)
+    """Of Composer."""
+    bucket: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     """Method, path and body of each request."""
 
@@ -50,6 +53,10 @@ class GoogleApis:
             params = {"uploadType": "media", "name": name}
             httpx.post(upload, params=params, content=self.export).raise_for_status()
             return {"name": "operation-1"}
+        if "/environments/" in path and method == "PATCH":
+            return {"name": "operation-1", "done": True}
+        if "/environments/" in path:
+            return self.environment
         if "/operations/" in path:
             return {"name": "operation-1", "status": "DONE"}
         if method == "POST" and path.endswith("/transferJobs"):

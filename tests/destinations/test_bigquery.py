@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from google.cloud.bigquery import ConnectionProperty, QueryJobConfig, Table
 from nyc_taxi import samples
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Run
-from nyc_taxi.destinations.bigquery import BigQuery, commit, staging, tables
+from nyc_taxi.destinations.bigquery import BigQuery, commit, jobs, staging, tables
 from nyc_taxi.destinations.bigquery.bucket import in_bucket
 from nyc_taxi.destinations.bigquery.tables import LOCK, create_missing
 from nyc_taxi.destinations.objects.gcs import Gcs
@@ -72,11 +73,11 @@ def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_
     assert recorded.finished_at > recorded.started_at
     assert told[-1] == (23, 23)
 
-    jobs = bigquery.jobs(month)
+    found_jobs = bigquery.jobs(month)
     assert bigquery.job_ids(month) == FIRST_JOBS
-    assert jobs[-1].job_id == f"nyc_taxi-{bigquery.target.dataset}-green-{month}-v1-commit-1"
+    assert found_jobs[-1].job_id == f"nyc_taxi-{bigquery.target.dataset}-green-{month}-v1-commit-1"
     labels = {"service": "green", "month": month, "version": "v1", "orchestrator": "cli"}
-    assert [job.labels for job in jobs] == [{**labels, "run_id": "run-1--a-b"}] * 4
+    assert [job.labels for job in found_jobs] == [{**labels, "run_id": "run-1--a-b"}] * 4
     assert not [name for name in bigquery.tables() if name.startswith("staging")]
 
 
@@ -120,9 +121,9 @@ def test_versions_replace_each_other_and_no_other_month(bigquery: Dataset, tmp_p
 
     # and once more: it is there
     first.trips_path.unlink()
-    jobs = len(bigquery.jobs(april))
+    before = len(bigquery.jobs(april))
     assert there.replace_month(first, Run("run-2", "cli")) == recorded
-    assert len(bigquery.jobs(april)) == jobs
+    assert len(bigquery.jobs(april)) == before
 
 
 def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset, tmp_path: Path):
@@ -227,6 +228,7 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
             client.delete_table(name(view))
         older = Table(name("taxi_trips"))
         older.view_query = f"SELECT 1 AS a FROM {fresh.connection.qualified('ledger')}"
+        older.labels = {"text": "another"}
         client.create_table(older)
         for service in ("yellow", "green"):
             fresh.ask(f"ALTER TABLE trips_{service} DROP COLUMN congestion_surcharge")
@@ -334,6 +336,29 @@ def test_a_load_that_lost_against_another_tries_again(
 
 
 # ---- kill -9, and jobs that fail
+
+
+def test_a_job_is_begun_only_when_none_of_its_name_can_be_used(bigquery: Dataset):
+    connection, name, started = bigquery.connection, f"test-{uuid.uuid4().hex}", []
+
+    def begun(sql: str, still_there: bool) -> Any:
+        def start(job_id: str) -> Any:
+            started.append(job_id)
+            return connection.client.query(sql, job_id=job_id, job_retry=None)
+
+        return jobs.begin(connection, name, start, lambda: still_there)
+
+    with pytest.raises(DestinationError, match="it is broken"):
+        jobs.finish(connection, begun("SELECT ERROR('it is broken')", True))
+    second = begun("SELECT 1", True)  # the first has failed
+    jobs.finish(connection, second)
+    assert begun("SELECT 1", True).job_id == second.job_id
+    third = begun(
+        "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 200000)) a, UNNEST(GENERATE_ARRAY(1, 200000)) b", False
+    )
+    assert begun("SELECT 1", False).job_id == third.job_id, "it runs still"
+    third.cancel()
+    assert started == [f"{name}-{attempt}" for attempt in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(

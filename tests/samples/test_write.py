@@ -21,9 +21,9 @@ JANUARY = Month(2021, 1)
 def in_process(call: str, **how: Any) -> subprocess.CompletedProcess[str]:
     """Run a call of `write` in a process of its own, which then prints its peak memory in MB."""
     code = (
-        "import resource; from pathlib import Path; from nyc_taxi.months import Month, Service; "
+        "from pathlib import Path; from nyc_taxi.months import Month, Service; "
         f"from nyc_taxi.samples import write; {call}; "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "from tests.memory import peak_megabytes; print(peak_megabytes())"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **how)
 

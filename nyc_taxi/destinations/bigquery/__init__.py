@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import logging
 
 import stamina
 
@@ -23,8 +22,6 @@ from nyc_taxi.errors import DestinationUnreachable
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import MonthFiles
 from nyc_taxi.settings import settings
-
-log = logging.getLogger(__name__)
 
 PATIENCE = 600.0
 """Seconds to go on trying while other loads are committed first."""

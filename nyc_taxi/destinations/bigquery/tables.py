@@ -27,8 +27,8 @@ LOCK = Table(
 )
 
 CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetime")
-"""Analysts ask for zones and for days. Months before July 2016 have no zones: there the day is left,
-which is why it stands last and not first (zones within a time are no longer in order)."""
+"""Analysts ask for zones and for days. Months before July 2016 have no zones, so there the time alone
+orders the rows; were it first, zones would never."""
 
 _OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}
 """The API answers with legacy SQL's names."""

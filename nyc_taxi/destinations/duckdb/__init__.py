@@ -10,7 +10,6 @@ from nyc_taxi.destinations.duckdb.file import PATIENCE, opened
 from nyc_taxi.destinations.duckdb.lookup import replace_lookup
 from nyc_taxi.destinations.duckdb.replace import replace_month
 from nyc_taxi.destinations.duckdb.tables import SCHEMA
-from nyc_taxi.errors import DestinationError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import MonthFiles
 from nyc_taxi.settings import PROJECT, profile, settings
@@ -55,12 +54,6 @@ class DuckDb:
         Where the ledger names the version already, nothing is loaded. Other runs of this project that
         load at the same time are waited for.
         """
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DestinationError(
-                f"{self.file.parent} cannot be made ({error.strerror}): set DUCKDB_DATABASE."
-            ) from None
         with opened(self.file, read_only=False, patience=self._patience) as connection:
             return replace_month(connection, files, run, progress)
 

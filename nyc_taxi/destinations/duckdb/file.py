@@ -18,7 +18,7 @@ from nyc_taxi.settings import settings
 
 log = logging.getLogger(__name__)
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "512MB"
 """What DuckDB may hold before it writes to disk; its default is 80% of the machine's memory."""
 
 PATIENCE = 600.0
@@ -34,7 +34,7 @@ def opened(file: Path, read_only: bool, patience: float = PATIENCE) -> Iterator[
 
     Waits while other processes have the file open in a way that excludes ours. Raises
     DestinationUnreachable when they keep it for longer than `patience` seconds, DestinationError
-    when the file cannot be used or DuckDB refuses what is asked.
+    when the file cannot be made or used or DuckDB refuses what is asked.
     """
     deadline = time.monotonic() + patience
     if not _turn.acquire(timeout=patience):
@@ -74,6 +74,12 @@ def _connect(file: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
 
 def _create(file: Path) -> None:
     """Make an empty database that has its name only when it is whole: DuckDB refuses half a file for ever."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DestinationError(
+            f"{file.parent} cannot be made ({error.strerror}): set DUCKDB_DATABASE."
+        ) from None
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
         duckdb.connect(new).close()

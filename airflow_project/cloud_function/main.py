@@ -1,0 +1,95 @@
+"""A Cloud Function: a trip file that appears in a bucket is loaded at once.
+
+Eventarc delivers "at least once" and in any order. The run's id names the object's generation, so the
+same event again asks for the same run, which Airflow answers with 409.
+
+Environment:
+    AIRFLOW_URL      the Airflow web server's, without a slash at the end
+    AIRFLOW_API      v2 (Airflow 3, the default) or v1 (Airflow 2)
+    AIRFLOW_USER, AIRFLOW_PASSWORD   for an Airflow of your own; empty: the function's service account
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from typing import Any
+
+import functions_framework
+import google.auth
+import requests
+from cloudevents.http import CloudEvent
+from google.auth.transport.requests import AuthorizedSession
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+TIMEOUT = 60
+"""Seconds to wait for Airflow; the function's own timeout must be longer."""
+
+FILE = re.compile(r"(?:.*/)?(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})\.(parquet|csv|csv\.gz)")
+
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+
+class Busy(Exception):
+    """Airflow could not answer now; raising it has the event delivered again."""
+
+
+@functions_framework.cloud_event
+def new_object(event: CloudEvent) -> None:
+    """Start taxi_ingest for an object that was written; anything that is no trip file is left alone."""
+    bucket, name, generation = (str(event.data[key]) for key in ("bucket", "name", "generation"))
+    found = FILE.fullmatch(name)
+    if not found:
+        tell("ignored", bucket=bucket, object=name)
+        return
+    service, month, _ = found.groups()
+    run = f"taxi__{service}__{month}__{generation}"
+    conf = {"service": service, "month": month, "source": f"gs://{bucket}/{name}"}
+    tell(start(run, conf), run=run, **conf)
+
+
+def start(run: str, conf: dict[str, str]) -> str:
+    """Ask Airflow for the run: `started`, `already there` or `refused`; raises Busy."""
+    version = os.environ.get("AIRFLOW_API") or "v2"
+    address = f"{os.environ['AIRFLOW_URL']}/api/{version}/dags/taxi_ingest/dagRuns"
+    body: dict[str, Any] = {"dag_run_id": run, "conf": conf}
+    if version == "v2":
+        body["logical_date"] = None
+    try:
+        answer = session().post(address, json=body, timeout=TIMEOUT)
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise Busy(f"{address}: gave no answer ({error})") from error
+    if answer.status_code == 409:
+        return "already there"
+    if answer.status_code == 429 or answer.status_code >= 500:
+        raise Busy(f"{address}: answered {answer.status_code}")
+    if not answer.ok:  # another try would be answered the same
+        tell("error", status=answer.status_code, answer=answer.text[:1000])
+        return "refused"
+    return "started"
+
+
+def session() -> requests.Session:
+    """A session that Airflow lets in."""
+    user = os.environ.get("AIRFLOW_USER")
+    if not user:
+        return AuthorizedSession(google.auth.default(scopes=[SCOPE])[0])
+    made = requests.Session()
+    password = os.environ["AIRFLOW_PASSWORD"]
+    if os.environ.get("AIRFLOW_API") == "v1":
+        made.auth = (user, password)
+        return made
+    login = {"username": user, "password": password}
+    answer = made.post(f"{os.environ['AIRFLOW_URL']}/auth/token", json=login, timeout=TIMEOUT)
+    if not answer.ok:
+        raise Busy(f"{os.environ['AIRFLOW_URL']}: the login was answered {answer.status_code}")
+    made.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return made
+
+
+def tell(what: str, **facts: Any) -> None:
+    """One line of JSON, which Cloud Logging takes apart."""
+    severity = "ERROR" if what in ("error", "refused") else "INFO"
+    logging.info("%s", json.dumps({"severity": severity, "taxi_event": what, **facts}))
