@@ -69,8 +69,8 @@ def test_every_month_survives(
     destination: str, source: Source, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(20200401)
-    places, seconds = _dry_run(destination, source, tmp_path)
-    whole = _every_version(source, destination)
+    places = _dry_run(destination, source, tmp_path)
+    whole, seconds = _every_version(source, destination)
     killed = survived = 0
     at_places = _spread(places, KILLS - KILLS // 3)
     while killed < KILLS:
@@ -81,7 +81,7 @@ def test_every_month_survives(
         else:
             beside = MONTHS[chance.randrange(len(MONTHS))]  # often another month, sometimes the same
             victims = [start(name, source.folder, destination) for name in (month, beside)]
-            time.sleep(chance.uniform(0.1, seconds * 1.5))
+            time.sleep(chance.uniform(0.05, seconds))
             for victim in victims:
                 victim.kill()
         codes = [ended(victim) for victim in victims]
@@ -108,34 +108,39 @@ def test_every_month_survives(
         )
 
 
-def _dry_run(destination: str, source: Source, folder: Path) -> tuple[list[str], float]:
-    """All places that a load passes, and how long it takes; every month is loaded once."""
+def _dry_run(destination: str, source: Source, folder: Path) -> list[str]:
+    """All places that a load passes; every month is loaded once."""
     passed = folder / "places"
     places: dict[str, None] = {}
     for month in MONTHS:
-        started = time.monotonic()
         assert ended(start(month, source.folder, destination, places=passed)) == 0
-        seconds = time.monotonic() - started
         places |= dict.fromkeys(passed.read_text().splitlines())
-    return list(places), seconds
+    return list(places)
 
 
-def _every_version(source: Source, destination: str) -> dict[str, dict[int, tuple[str, Rows]]]:
-    """By month and turn: the version's name and its trips, as the Parquet in the workspace has them."""
-    whole: dict[str, dict[int, tuple[str, Rows]]] = {month: {} for month in MONTHS}
+Versions = dict[str, dict[int, tuple[str, Rows]]]
+"""By month and turn of the source: the version's name and its trips."""
+
+
+def _every_version(source: Source, destination: str) -> tuple[Versions, float]:
+    """The versions as the Parquet in the workspace has them, and how many seconds a load takes."""
+    whole: Versions = {month: {} for month in MONTHS}
+    seconds = 0.0
     for month in MONTHS:
         for _ in range(2):
             source.turn(month)
+            began = time.monotonic()
             assert ended(start(month, source.folder, destination)) == 0
+            seconds = time.monotonic() - began
             recorded = open_destination(destination).recorded_version(Service.GREEN, Month.parse(month))
             assert recorded is not None
             folder = version_folder(Service.GREEN, Month.parse(month), recorded.version)
             whole[month][source.turns[month]] = (recorded.version, rows_of(folder / "trips.parquet"))
         assert whole[month][0] != whole[month][1]
-    return whole
+    return whole, seconds
 
 
-def _check(destination: str, month: str, whole: dict[str, dict[int, tuple[str, Rows]]]) -> None:
+def _check(destination: str, month: str, whole: Versions) -> None:
     """The month is there as one whole version, which is the ledger's if the ledger names one."""
     rows = READERS[destination](month)
     versions = [version for version, expected in whole[month].values() if rows == expected]
