@@ -2,7 +2,7 @@
 # Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run ui status stop test test-crash lint format requirements clean environment environment-dev
+.PHONY: help run ui status stop test test-all test-crash lint format requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -36,7 +36,10 @@ status: environment ## show which months are loaded where
 stop: environment ## stop the embedded servers; their data stays
 	@.venv/bin/taxi stop
 
-test: environment-dev ## run the tests (TESTS=a folder or file)
+test: environment-dev ## run the tests but the slow ones (TESTS=a folder or file)
+	@$(PYTHON) -m pytest -m "not crash and not slow" $(TESTS)
+
+test-all: environment-dev ## run the slow ones too: the BigQuery stand-in, large months
 	@$(PYTHON) -m pytest -m "not crash" $(TESTS)
 
 test-crash: environment-dev ## kill loads at every step and at random, in every destination (KILLS each)
