@@ -42,8 +42,8 @@ class RuleError(TaxiError):
 
 
 class DestinationError(TaxiError):
-    """A destination refused the month; nothing of it was changed there."""
+    """A destination refused the month; the month is as it was, or counts as not recorded (GCS, S3)."""
 
 
 class DestinationUnreachable(DestinationError, Transient):
-    """A destination did not answer, or broke off; nothing of the month was changed there."""
+    """A destination did not answer, or broke off; the month is as for DestinationError."""

@@ -18,14 +18,15 @@ reboot the next `ensure` starts it again, and PostgreSQL recovers what was commi
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.standins.postgres_cluster import DBNAME, HOST, USER, Cluster
+from nyc_taxi.standins import process
+from nyc_taxi.standins.postgres_cluster import DBNAME, USER, Cluster
+from nyc_taxi.standins.process import HOST
 from nyc_taxi.standins.unprivileged import account, reachable_place
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def ensure(folder: Path) -> Server:
 
 def running(folder: Path) -> Server | None:
     """The folder's server when it runs and answers, otherwise None; starts nothing."""
-    if not (folder / "lock").exists():  # never asked for
+    if not process.ever_asked_for(folder):
         return None
     with _understood(folder):
         cluster = _cluster(folder)
@@ -90,7 +91,7 @@ def running(folder: Path) -> Server | None:
 
 def stop(folder: Path) -> bool:
     """Shut the folder's server down cleanly, cutting off its clients; False when it did not run."""
-    if not (folder / "lock").exists():  # never asked for
+    if not process.ever_asked_for(folder):
         return False
     with _locked(folder):
         cluster = _cluster(folder)
@@ -118,8 +119,7 @@ def _locked(folder: Path) -> Iterator[None]:
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)  # the server's account passes through; what is private lies in cluster/
-        with (folder / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with process.locked(folder):
             yield
 
 

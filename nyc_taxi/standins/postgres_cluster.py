@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import random
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,21 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import DestinationError
+from nyc_taxi.standins import process
 from nyc_taxi.standins.postgres_programs import find
+from nyc_taxi.standins.process import HOST
 from nyc_taxi.standins.unprivileged import Account
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
-HOST = "127.0.0.1"
 USER = "postgres"
 DBNAME = "taxi"
 
 PATIENCE = 60.0
 """Seconds a server may take to answer or to stop: recovery replays at most `max_wal_size`."""
-
-PORTS = range(20000, 30000)
-"""Below the ports that systems lend to outgoing connections, so that a kept port stays free."""
 
 SETTINGS = """\
 # Written by nyc_taxi at every start; ALTER SYSTEM changes a setting for good.
@@ -82,12 +77,7 @@ class Cluster:
 
     def alive(self) -> bool:
         """Whether any process of the server is left, in whatever container."""
-        with (self.home / "alive").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return process.alive(self.home)
 
     def connect(self, dbname: str) -> connection:
         """Raises psycopg2.OperationalError when there is no answer."""
@@ -139,14 +129,13 @@ class Cluster:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         logged = self.log.stat().st_size if self.log.exists() else 0
         kept = self.port
-        with (self.home / "alive").open("a") as alive:
-            fcntl.flock(alive, fcntl.LOCK_EX)  # the server inherits the lock and keeps it to its end
+        with process.life(self.home) as inherited:
             for attempt in range(4):
-                port = kept if attempt == 0 and kept and _free(kept) else _free_port()
+                port = process.free_port(kept if attempt == 0 else None)
                 settings = self.data / "taxi.conf"
                 settings.write_text(SETTINGS.format(port=port))
                 self.account.own(settings)
-                done = self.control("start", keep_open=(alive.fileno(),))
+                done = self.control("start", keep_open=(inherited,))
                 if done.returncode == 0:
                     return
                 lines = self.log.read_bytes()[logged:].decode(errors="replace").splitlines()
@@ -188,17 +177,3 @@ class Cluster:
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DBNAME])
             if cursor.fetchone() is None:
                 cursor.execute(f"CREATE DATABASE {DBNAME}")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as PostgreSQL itself binds
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    return next(port for port in random.sample(PORTS, len(PORTS)) if _free(port))

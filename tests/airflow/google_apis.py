@@ -1,7 +1,8 @@
 """Services of Google that have no emulator, as far as they are used here: answers on the loopback.
 
 `serve()` yields a server that knows the Cloud SQL Admin API's export (it writes `export`, a table's CSV, to
-where it is asked to, as Cloud SQL does), a job of the Storage Transfer Service, and a Composer environment.
+where it is asked to, as Cloud SQL does), a job of the Storage Transfer Service, and a Composer environment; what
+is asked of GCS it passes on to an embedded server.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,11 +38,10 @@ class GoogleApis:
 
     url: str = ""
     storage: str = ""
-    """URL of the GCS server that exports are written to."""
+    """URL of a GCS server: exports are written to it, and what is asked of GCS is passed on to it."""
     export: bytes = b""
     environment: dict[str, Any] = field(default_factory=dict)
     """Of Composer."""
-    bucket: str = ""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     """Method, path and body of each request."""
 
@@ -74,16 +74,34 @@ def serve(storage: str = "", export: bytes = b"") -> Iterator[GoogleApis]:
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            answer = json.dumps(apis.answer(self.command, re.sub(r"\?.*", "", self.path), body)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if re.match(r"/(storage|upload|resumable|download)/", self.path):
+                self.pass_on(data)
+                return
+            answer = apis.answer(
+                self.command, self.path.partition("?")[0], json.loads(data) if data else None
+            )
+            self.send(200, json.dumps(answer).encode())
 
-        do_GET = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815
+        def pass_on(self, data: bytes) -> None:
+            """To the GCS server, which answers a deletion as GCS does not: 200 and `null`."""
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            answer = httpx.request(self.command, apis.storage + self.path, content=data, headers=headers)
+            if self.command == "DELETE" and answer.status_code == 200:
+                self.send(204, b"")
+            else:
+                self.send(answer.status_code, answer.content, answer.headers)
+
+        def send(self, status: int, data: bytes, headers: Mapping[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in (headers or {"Content-Type": "application/json"}).items():
+                if name.lower() in ("content-type", "location", "x-goog-generation", "x-goog-hash"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

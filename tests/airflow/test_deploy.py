@@ -37,7 +37,7 @@ def project(tmp_path, monkeypatch):
 def composer(place, tmp_path, monkeypatch):
     """An environment: gcloud's two endpoints lead to this machine."""
     server = gcs.ensure(place / "gcs")
-    with google_apis.serve() as apis:
+    with google_apis.serve(server.url) as apis:
         apis.environment = {"config": {"dagGcsPrefix": f"gs://{server.bucket}/dags"}}
         settings = {
             "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
@@ -47,25 +47,25 @@ def composer(place, tmp_path, monkeypatch):
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "True",
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "True",
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPOSER": f"{apis.url}/",
-            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{server.url}/storage/v1/",
+            "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{apis.url}/storage/v1/",
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        apis.bucket = f"{server.url}/storage/v1/b/{server.bucket}/o"
         yield apis
     gcs.stop(place / "gcs")
+    shutil.rmtree(place / "gcs")
 
 
 def objects(composer):
     """Name and generation of all that lies in the bucket."""
-    listed = httpx.get(composer.bucket, params={"maxResults": 1000}).json()
+    listed = httpx.get(f"{composer.storage}/storage/v1/b/{gcs.BUCKET}/o", params={"maxResults": 1000}).json()
     return {item["name"]: item["generation"] for item in listed.get("items", [])}
 
 
 @needs_gcloud
 def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, project):
     httpx.post(
-        composer.bucket.replace("/storage", "/upload/storage"),
+        f"{composer.storage}/upload/storage/v1/b/{gcs.BUCKET}/o",
         params={"uploadType": "media", "name": "dags/theirs.py"},
         content=b"# another team's",
     ).raise_for_status()

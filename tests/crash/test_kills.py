@@ -54,11 +54,7 @@ def destination(
             }.items():
                 monkeypatch.setenv(variable, value)
         case "bigquery":
-            dataset = request.getfixturevalue("bigquery")
-            monkeypatch.setenv("BIGQUERY_DATASET", dataset.target.dataset)
-            monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", dataset.target.endpoint)
-            monkeypatch.setenv("STORAGE_EMULATOR_HOST", dataset.gcs.url)
-            DATASET[:] = [dataset]
+            DATASET[:] = [request.getfixturevalue("bigquery")]
     yield name
     gcs.stop(workspace / "gcs")
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.destinations.base import Recorded, Run
+from nyc_taxi.destinations.objects.layout import month_of
 from nyc_taxi.destinations.objects.store import Content
 from nyc_taxi.errors import DestinationError, DestinationUnreachable
 from nyc_taxi.months import Month, Service
@@ -359,6 +360,13 @@ def test_many_writers_at_once_leave_one_version(cloud: Cloud, tmp_path: Path) ->
         check_holds(cloud, next(files for files in months if files.version == row.version))
     cloud.destination().replace_month(months[0], RUN)
     check_holds(cloud, months[0])
+
+
+def test_only_manifests_of_months_name_a_month() -> None:
+    assert month_of(MANIFEST) == (GREEN, APRIL)
+    for strange in ("service=uber/month=2020-04", "service=green/month=2020-13", "service=green"):
+        assert month_of(f"manifests/{strange}/manifest.json") is None
+    assert month_of(f"{MANIFEST}.old") is None
 
 
 def test_contents_are_measured(tmp_path: Path) -> None:

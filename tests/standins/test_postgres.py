@@ -22,7 +22,7 @@ import sqlalchemy
 
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.settings import PROJECT
-from nyc_taxi.standins import postgres, postgres_cluster, unprivileged
+from nyc_taxi.standins import postgres, postgres_cluster, process, unprivileged
 from nyc_taxi.standins.postgres_cluster import Cluster
 from nyc_taxi.standins.postgres_programs import find
 from tests.waiting import until
@@ -204,7 +204,7 @@ def test_a_port_that_is_taken_at_the_last_moment_is_given_up(
 ) -> None:
     settings = folder / "cluster/data/taxi.conf"
     port = int(settings.read_text().split("port = ")[1].split()[0])
-    monkeypatch.setattr(postgres_cluster, "_free", lambda _: True)  # it was when it was tried
+    monkeypatch.setattr(process, "is_free", lambda _: True)  # it was when it was tried
     with socket.create_server(("127.0.0.1", port)):
         assert postgres.ensure(folder).port != port
 

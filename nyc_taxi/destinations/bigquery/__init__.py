@@ -10,8 +10,9 @@ import stamina
 from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
 from nyc_taxi.destinations.bigquery import ledger
 from nyc_taxi.destinations.bigquery.client import Connection, connect
-from nyc_taxi.destinations.bigquery.commit import commit_month
+from nyc_taxi.destinations.bigquery.commit import commit_month, commit_name
 from nyc_taxi.destinations.bigquery.failures import Busy, explained
+from nyc_taxi.destinations.bigquery.jobs import wait_for_running
 from nyc_taxi.destinations.bigquery.lookup import replace_lookup
 from nyc_taxi.destinations.bigquery.staging import stage
 from nyc_taxi.destinations.bigquery.tables import create_missing
@@ -94,6 +95,7 @@ class BigQuery:
             on=Busy, attempts=None, timeout=PATIENCE, wait_initial=1, wait_max=20
         ):
             with attempt:
+                wait_for_running(connection, commit_name(connection, files))
                 there = ledger.current(connection, files.service, files.month)
                 if there is not None and there.version == files.version:
                     return there

@@ -39,8 +39,13 @@ def commit_month(
         )
 
     # one that has ended, while the ledger does not name its version, belongs to an earlier load
-    job = begin(connection, job_name(connection, files, "commit"), start, lambda: False)
+    job = begin(connection, commit_name(connection, files), start, lambda: False)
     finish(connection, job)
+
+
+def commit_name(connection: Connection, files: MonthFiles) -> str:
+    """The name of the jobs that commit this version of the month."""
+    return job_name(connection, files, "commit")
 
 
 def _parameters(recorded: Recorded) -> list[Any]:

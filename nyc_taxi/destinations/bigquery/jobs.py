@@ -7,6 +7,7 @@ the next one is only begun when those before it failed, or did what is no longer
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.destinations.bigquery.client import Connection
 from nyc_taxi.destinations.bigquery.failures import explained, failure
-from nyc_taxi.errors import DestinationUnreachable
+from nyc_taxi.errors import DestinationError, DestinationUnreachable
 from nyc_taxi.reference import MonthFiles
 
 if TYPE_CHECKING:
@@ -69,6 +70,17 @@ def begin(
         if job.state != "DONE" or (job.error_result is None and still_there()):
             return job
     raise AssertionError("an attempt is either there or started")
+
+
+def wait_for_running(connection: Connection, name: str) -> None:
+    """Wait for the end of a job of that name that another run began, however it ends."""
+    for attempt in itertools.count(1):
+        job = _find(connection, f"{name}-{attempt}")
+        if job is None:
+            return
+        if job.state != "DONE":
+            with contextlib.suppress(DestinationError):
+                finish(connection, job)
 
 
 def finish(connection: Connection, job: Job) -> None:

@@ -83,9 +83,7 @@ def _create(file: Path) -> None:
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
         duckdb.connect(new).close()
-        with contextlib.suppress(
-            OSError
-        ):  # another run was first (or there are no links: DuckDB makes it then)
+        with contextlib.suppress(OSError):  # another run was first, or the disk knows no links
             file.hardlink_to(new)
     finally:
         new.unlink(missing_ok=True)

@@ -22,6 +22,10 @@ KINDS = ("quality", "quarantine", "trips")
 
 MANIFESTS = "manifests/"
 
+_MANIFEST = re.compile(
+    rf"{MANIFESTS}service=({'|'.join(Service)})/month=(2\d{{3}}-(?:0[1-9]|1[0-2]))/manifest\.json"
+)
+
 
 def data_key(kind: str, service: Service, month: Month) -> str:
     """Where one kind of a month's rows lies."""
@@ -42,8 +46,8 @@ def history_key(recorded: Recorded) -> str:
 
 def month_of(key: str) -> tuple[Service, Month] | None:
     """The month a manifest belongs to; None for any other key."""
-    found = re.fullmatch(rf"{MANIFESTS}service=(\w+)/month=(\d{{4}}-\d\d)/manifest\.json", key)
-    return (Service.parse(found[1]), Month.parse(found[2])) if found else None
+    found = _MANIFEST.fullmatch(key)
+    return (Service(found[1]), Month.parse(found[2])) if found else None
 
 
 def _partition(service: Service, month: Month) -> str:

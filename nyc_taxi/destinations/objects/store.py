@@ -92,7 +92,7 @@ class Store(Protocol):
         """Replace an object at once: readers see the old bytes or the new.
 
         `tag` is that of the object to be replaced, None where there must be none. Raises Again when the
-        store has another, or when the bytes were damaged on their way and nothing was stored.
+        store has another, or when the bytes were damaged on their way.
         """
         ...
 
@@ -120,6 +120,13 @@ def attempts() -> Iterable[stamina.Attempt]:
 
 def _may_succeed(error: Exception) -> bool:
     return isinstance(error, DestinationUnreachable) and not isinstance(error, Again)
+
+
+def intact(stored: Stored, digest: str, what: str) -> Stored:
+    """The object itself; raises Again when the store has computed another checksum of its bytes."""
+    if stored.digest not in (None, digest):
+        raise Again(f"{what} arrived damaged, its checksum is wrong; run the month again.")
+    return stored
 
 
 def timeouts() -> tuple[float, float]:

@@ -16,6 +16,7 @@ from nyc_taxi.destinations.objects.store import (
     Content,
     Sent,
     Stored,
+    intact,
     patiently,
     root,
     timeouts,
@@ -92,7 +93,7 @@ class GcsStore:
         blob = self._blob(key)
         blob.metadata = dict(metadata)
         blob.content_type = content.type
-        blob.crc32c = self.digest(content)
+        blob.crc32c = digest = self.digest(content)
         blob.cache_control = "no-cache"  # public objects would be served from caches for an hour
         options = {
             "if_generation_match": int(tag or 0),
@@ -104,15 +105,16 @@ class GcsStore:
             upload = patiently(lambda: self._begin(blob, content.size, options))
             with content.open() as file:
                 made = upload.send(file, sent)
-            return Stored(str(made["generation"]), int(made["size"]), made.get("crc32c"), metadata)
-
-        def send() -> Stored:
-            with content.open() as file, self._explained():
-                blob.upload_from_file(file, size=content.size, **options)
+            stored = Stored(str(made["generation"]), int(made["size"]), made.get("crc32c"), metadata)
+        else:
+            stored = patiently(lambda: self._send(blob, content, options))
             sent(content.size)
-            return _stored(blob)
+        return intact(stored, digest, f"{self._where}: {key}")
 
-        return patiently(send)
+    def _send(self, blob: Blob, content: Content, options: Mapping[str, Any]) -> Stored:
+        with content.open() as file, self._explained():
+            blob.upload_from_file(file, size=content.size, **options)
+        return _stored(blob)
 
     def _begin(self, blob: Blob, size: int, options: Mapping[str, Any]) -> Upload:
         with self._explained():

@@ -17,6 +17,7 @@ from nyc_taxi.destinations.objects.store import (
     Content,
     Sent,
     Stored,
+    intact,
     patiently,
     root,
     timeouts,
@@ -33,6 +34,7 @@ class S3Store:
     """The Store protocol over boto3; it retries nothing by itself, `patiently` does."""
 
     def __init__(self, target: Target) -> None:
+        self._where = target.where
         self._root = root(target.prefix)
         self._bucket = target.bucket
         self._explained = functools.partial(explained, target.where)
@@ -65,11 +67,8 @@ class S3Store:
         return patiently(names)
 
     def digest(self, content: Content) -> str:
-        """The ETag of an object that was sent in parts of PART_BYTES: MD5, or MD5 of the parts' MD5s."""
-        parts = [_md5(part) for _, part in _parts(content)]
-        if content.size <= PART_BYTES:
-            return parts[0].hex()
-        return f"{_md5(b''.join(parts)).hex()}-{len(parts)}"
+        """The ETag, which S3 makes of the MD5s of the parts that an object was sent in."""
+        return _etag([_md5(part) for _, part in _parts(content)])
 
     def put(
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
@@ -78,33 +77,35 @@ class S3Store:
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         what = {"Metadata": dict(metadata), "ContentType": content.type}
         if content.size > PART_BYTES:
-            made = self._send_parts(key, content, what, condition, sent)
+            made, digest = self._send_parts(key, content, what, condition, sent)
         else:
-            (_, data), *_ = _parts(content)
-            made = self._call(
-                "put_object", key, Body=data, ContentMD5=_base64(_md5(data)), **what, **condition
-            )
+            ((_, data),) = _parts(content)
+            md5 = _md5(data)
+            made = self._call("put_object", key, Body=data, ContentMD5=_base64(md5), **what, **condition)
+            digest = _etag([md5])
             sent(content.size)
-        return _stored(made, content.size, metadata)
+        return intact(_stored(made, content.size, metadata), digest, f"{self._where}: {key}")
 
     def _send_parts(
         self, key: str, content: Content, what: dict[str, Any], condition: dict[str, str], sent: Sent
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], str]:
+        """A multipart upload; the answer to its completion, and the checksum of what was sent."""
         self._abort_stale(key)
         upload = {"UploadId": self._call("create_multipart_upload", key, **what)["UploadId"]}
         try:
-            parts = []
-            done = 0
+            parts, md5s, done = [], [], 0
             for number, data in _parts(content):
+                md5s.append(_md5(data))
                 part = {"PartNumber": number}
                 made = self._call(
-                    "upload_part", key, Body=data, ContentMD5=_base64(_md5(data)), **upload, **part
+                    "upload_part", key, Body=data, ContentMD5=_base64(md5s[-1]), **upload, **part
                 )
                 parts.append({"ETag": made["ETag"], **part})
                 done += len(data)
                 sent(done)
             together = {"MultipartUpload": {"Parts": parts}}
-            return self._call("complete_multipart_upload", key, **together, **upload, **condition)
+            made = self._call("complete_multipart_upload", key, **together, **upload, **condition)
+            return made, _etag(md5s)
         except BaseException:
             with contextlib.suppress(DestinationError):
                 self._call("abort_multipart_upload", key, **upload)
@@ -158,6 +159,11 @@ def _parts(content: Content) -> Iterator[tuple[int, bytes]]:
     """Number, from 1, and bytes of each part."""
     with content.open() as file:
         yield from enumerate(iter(lambda: file.read(PART_BYTES), b""), 1)
+
+
+def _etag(md5s: list[bytes]) -> str:
+    """The ETag of an object that was sent in parts with these MD5s."""
+    return md5s[0].hex() if len(md5s) == 1 else f"{_md5(b''.join(md5s)).hex()}-{len(md5s)}"
 
 
 def _md5(data: bytes) -> bytes:
