@@ -1,7 +1,7 @@
 """Services of Google that have no emulator, as far as they are used here: answers on the loopback.
 
 `serve()` yields a server that knows the Cloud SQL Admin API's export (it writes `export`, a table's CSV, to
-where it is asked to, as Cloud SQL does), a job of the Storage Transfer Service, and a Composer environment; what
+where it is asked to, as Cloud SQL does), a job of the Storage Transfer Service, a Composer environment; what
 is asked of GCS it passes on to an embedded server.
 """
 
