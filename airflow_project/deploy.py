@@ -5,7 +5,7 @@ What goes into the environment's bucket, below `dags/`:
     taxi_ingest.py ...         the DAG files
     taxi_airflow/, nyc_taxi/   what they import
     mage_project/rules.yaml, io_config.yaml   read by the package, where it looks for them
-    .env                       where the workspace is there
+    .env                       settings there, from airflow_project/composer.env
     .airflowignore
     taxi-deployed.json         the list of all this, so that the next deployment deletes what is gone
 
@@ -32,9 +32,6 @@ from nyc_taxi.settings import PROJECT
 DAGS = PROJECT / "airflow_project" / "dags"
 LIST = "taxi-deployed.json"
 SYNC = ("storage", "rsync", "--recursive", "--checksums-only")
-
-WORKSPACE = "/home/airflow/gcs/data/taxi"
-"""The folder that all workers of an environment share: its bucket, mounted."""
 
 LEFT_OUT = {
     "every Composer image carries it, in a version that it must keep": (
@@ -97,8 +94,7 @@ def deploy(composer: Composer, packages: bool = True) -> None:
         stage = Path(made)
         now = collect(stage)
         (stage / LIST).write_text(json.dumps({"version": __version__, "files": now}, indent=2))
-        for name in ("nyc_taxi", "taxi_airflow", "mage_project"):
-            composer.change(*SYNC, str(stage / name), f"{folder}/{name}")
+        composer.change(*SYNC, "--exclude=^[^/]+$", str(stage), folder)
         composer.change(*SYNC, f"--exclude={LIST}$", str(stage), folder)
         gone = [f"{folder}/{name}" for name in before if name not in now]
         if gone:
@@ -115,7 +111,8 @@ def set_packages(composer: Composer, listed: Path) -> None:
     """Have the environment install the packages; it takes minutes, so only when they are others."""
     described = json.loads(ask("composer", "environments", "describe", *composer.named(), "--format=json"))
     there = described["config"].get("softwareConfig", {}).get("pypiPackages", {})
-    wanted = dict(re.fullmatch(r"([\w.-]+)(.*)", line).groups() for line in listed.read_text().split())  # type: ignore[union-attr]
+    named = (line.partition("==") for line in listed.read_text().split())
+    wanted = {name: f"=={version}" for name, _, version in named}
     if wanted.items() <= there.items():
         say("packages: as they are")
         return
@@ -130,12 +127,12 @@ def collect(stage: Path) -> list[str]:
     """Copy all that is deployed into a folder, laid out as below `dags/`; the names of the files."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(DAGS, stage, ignore=ignore, dirs_exist_ok=True)
-    shutil.copy(DAGS / ".airflowignore", stage)
+    shutil.copy2(DAGS / ".airflowignore", stage)
     shutil.copytree(PROJECT / "nyc_taxi", stage / "nyc_taxi", ignore=ignore)
     (stage / "mage_project").mkdir()
-    shutil.copy(PROJECT / "mage_project" / "rules.yaml", stage / "mage_project")
-    shutil.copy(PROJECT / "io_config.yaml", stage)
-    (stage / ".env").write_text(f"TAXI_WORKSPACE={WORKSPACE}\n")
+    shutil.copy2(PROJECT / "mage_project" / "rules.yaml", stage / "mage_project")
+    shutil.copy2(PROJECT / "io_config.yaml", stage)
+    shutil.copy2(DAGS.parent / "composer.env", stage / ".env")
     return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
 
 
@@ -178,12 +175,15 @@ def say(text: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="make composer-deploy", description="DAGs onto Cloud Composer.")
-    parser.add_argument("--environment", required=True)
-    parser.add_argument("--location", required=True)
+    parser.add_argument("--environment", default="")
+    parser.add_argument("--location", default="")
     parser.add_argument("--project", default="", help="otherwise the one gcloud is set to")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--no-packages", action="store_true", help="leave the environment's packages alone")
     given = parser.parse_args(arguments)
+    if not (given.environment and given.location):
+        say("Which environment? Say so: make composer-deploy ENVIRONMENT=taxi-dev LOCATION=us-central1")
+        return 2
     try:
         deploy(
             Composer(given.environment, given.location, given.project, given.dry_run),

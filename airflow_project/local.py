@@ -1,34 +1,32 @@
 """Airflow on this machine, without containers: `python -m airflow_project.local` (`make airflow-up`).
 
-An api-server, a scheduler that runs the tasks, and a DAG processor, over an embedded PostgreSQL. Everything
-they write lies in one folder: database, logs, the keys they share and the password of the only user.
+An api-server, a scheduler that runs the tasks, and a DAG processor, over an embedded PostgreSQL; with
+`--workers` the tasks are run by Celery workers, as on several machines. Everything they write lies in one
+folder: database, logs, the keys they share, the password of the only user, and `environment.sh`, with which
+`airflow` commands reach this Airflow.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from airflow_project import celery
+from airflow_project.environment import HOST, USER, exports, keys_in, settings_of, write_secret
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.settings import PROJECT, settings
 from nyc_taxi.standins import postgres
 
-DAGS = PROJECT / "airflow_project" / "dags"
-HOST = "127.0.0.1"
-USER = "admin"
 PARTS = ("api-server", "scheduler", "dag-processor")
 AIRFLOW = (sys.executable, "-m", "airflow")
 
@@ -55,22 +53,32 @@ class Airflow:
 
 
 @contextlib.contextmanager
-def running(home: Path, port: int, extra: dict[str, str] | None = None) -> Iterator[Airflow]:
+def running(
+    home: Path, port: int, extra: dict[str, str] | None = None, workers: int = 0
+) -> Iterator[Airflow]:
     """Start Airflow with its files in `home`, and stop it in the end; `extra`: more environment.
 
-    Raises TaxiError that names the log of a part that does not start.
+    Without `workers` the scheduler runs the tasks. Raises TaxiError that names the log of a part that does
+    not start.
     """
     home.mkdir(parents=True, exist_ok=True)
     server = postgres.ensure(home / "postgres")
-    keys = _keys(home / "keys.json")
-    environment = {**os.environ, **_environment(home, port, server.url, keys), **(extra or {})}
+    keys = keys_in(home / "keys.json")
+    own = {**settings_of(home, port, server.url, keys), **(extra or {})}
+    commands = {part: [*AIRFLOW, part] for part in PARTS}
+    if workers:
+        broker = celery.broker(home)
+        own |= broker.environment(server.url)
+        commands = {"redis": broker.command, **commands, **celery.workers(home, workers)}
+    write_secret(home / "environment.sh", exports(own))
+    environment = {**os.environ, **own}
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _migrate(home, environment)
-        for part in PARTS:
+        for part, command in commands.items():
             log = (home / f"{part}.log").open("ab")
             processes[part] = subprocess.Popen(
-                [*AIRFLOW, part], env=environment, stdout=log, stderr=log, start_new_session=True
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
             )
         airflow = Airflow(f"http://{HOST}:{port}", keys["password"], environment, processes)
         _wait_until_healthy(airflow, home)
@@ -78,51 +86,6 @@ def running(home: Path, port: int, extra: dict[str, str] | None = None) -> Itera
     finally:
         _stop(processes)
         postgres.stop(home / "postgres")
-
-
-def _environment(home: Path, port: int, database: str, keys: dict[str, str]) -> dict[str, str]:
-    url = f"http://{HOST}:{port}"
-    (home / "passwords.json").write_text(json.dumps({USER: keys["password"]}))
-    (home / "passwords.json").chmod(0o600)
-    options = {
-        "CORE__DAGS_FOLDER": DAGS,
-        "CORE__LOAD_EXAMPLES": False,
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 8,
-        "CORE__FERNET_KEY": keys["fernet"],
-        "CORE__DAGBAG_IMPORT_TIMEOUT": 120,
-        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": home / "passwords.json",
-        "DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql://", "postgresql+psycopg2://"),
-        "API__HOST": HOST,
-        "API__PORT": port,
-        "API__BASE_URL": url,
-        "API__WORKERS": 1,
-        "API__SECRET_KEY": keys["session"],
-        "API_AUTH__JWT_SECRET": keys["jwt"],
-        "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
-        "USAGE_DATA_COLLECTION__ENABLED": False,
-    }
-    return {
-        "AIRFLOW_HOME": str(home),
-        "PYTHONPATH": str(DAGS),
-        # forks that ask macOS for proxies crash; nothing here needs one for the loopback
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST])),
-        **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
-    }
-
-
-def _keys(path: Path) -> dict[str, str]:
-    """The keys of this Airflow, at random on first use."""
-    if not path.exists():
-        keys = {name: secrets.token_hex(32) for name in ("jwt", "session")}
-        keys["fernet"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
-        keys["password"] = secrets.token_urlsafe(12)
-        path.touch(0o600)
-        path.write_text(json.dumps(keys))
-    kept: dict[str, str] = json.loads(path.read_text())
-    return kept
 
 
 def _migrate(home: Path, environment: dict[str, str]) -> None:
@@ -170,15 +133,19 @@ def main() -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="make airflow-up", description="Airflow on this machine.")
     parser.add_argument("--port", type=int, default=8080)
-    port = parser.parse_args().port
+    parser.add_argument(
+        "--workers", type=int, default=0, help="Celery workers; otherwise the scheduler works"
+    )
+    given = parser.parse_args()
     settings()  # reads .env into os.environ
     home = PROJECT / ".airflow"
     say = sys.stderr.write
     say(f"Airflow starts (half a minute to two); logs are in {home}\n")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with running(home, port) as airflow:
+        with running(home, given.port, workers=given.workers) as airflow:
             say(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C ends it)\n")
+            say("For `airflow` commands in another shell: . .airflow/environment.sh\n")
             while all(process.poll() is None for process in airflow.processes.values()):
                 time.sleep(0.5)
             ended = [part for part, process in airflow.processes.items() if process.poll() is not None]

@@ -16,6 +16,7 @@ WAIT = dt.timedelta(hours=6)
 
 @dag(
     schedule=None,
+    is_paused_upon_creation=False,  # nothing starts it but somebody who wants it
     description="Copy what is new in an S3 bucket into a GCS bucket",
     doc_md="""
 ### From S3 to GCS

@@ -15,6 +15,7 @@ from taxi_airflow.step import step
 
 @dag(
     schedule=None,
+    is_paused_upon_creation=False,  # nothing starts it but somebody who wants it
     description="Load one month of trips: started by hand, by taxi_late_data, by the REST API",
     doc_md="""
 ### One month of trips

@@ -5,13 +5,14 @@ These tests run in Airflow's environments (`make airflow-test`); in any other no
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from typing import Any
 import httpx
 import pytest
 
+from nyc_taxi.destinations import open_destination
+from nyc_taxi.months import Month, Service
+from nyc_taxi.samples import write
 from nyc_taxi.settings import PROJECT, settings
 from nyc_taxi.standins import gcs, mysql, postgres
 from nyc_taxi.standins.process import free_port
 from tests.airflow import google_apis
+from tests.airflow.warm import Warm
 from tests.waiting import until
 
 collect_ignore_glob = [] if importlib.util.find_spec("airflow") else ["test_*.py"]
@@ -57,17 +62,23 @@ def airflow_environment(place: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1",
         "TAXI_RETRY_SECONDS": "1",
     }
-    (home / "config").mkdir(parents=True)
-    (home / "config" / "airflow_local_settings.py").write_text(google_apis.SETTINGS)
     subprocess.run([*AIRFLOW, "db", "migrate"], env=environment, capture_output=True, check=True)
     return environment
+
+
+@pytest.fixture(scope="session")
+def warm(airflow_environment: dict[str, str]) -> Iterator[Warm]:
+    """A process that runs Airflow's commands without importing Airflow anew."""
+    process = Warm(airflow_environment)
+    yield process
+    process.close()
 
 
 RunDag = Callable[..., str]
 
 
 @pytest.fixture
-def run_dag(airflow_environment: dict[str, str], place: Path) -> RunDag:
+def run_dag(airflow_environment: dict[str, str], warm: Warm, place: Path, tmp_path: Path) -> RunDag:
     """Run a DAG by `airflow dags test`; its log.
 
     Asserts that it ends as wanted: `run_dag("taxi_ingest", '{"month": ...}', good=False, TAXI_...=...)`.
@@ -75,14 +86,20 @@ def run_dag(airflow_environment: dict[str, str], place: Path) -> RunDag:
 
     def run(dag: str, conf: str = "{}", good: bool = True, **more: str) -> str:
         environment = {**airflow_environment, "TAXI_WORKSPACE": str(place / "workspace"), **more}
-        done = subprocess.run(
-            [*AIRFLOW, "dags", "test", dag, "--conf", conf], env=environment, capture_output=True, text=True
-        )
-        log = done.stdout + done.stderr
-        assert (done.returncode == 0) is good, log[-8000:]
+        said = tmp_path / f"{dag}.log"
+        code = warm.run(["dags", "test", dag, "--conf", conf], environment, said)
+        log = said.read_text()
+        assert (code == 0) is good, log[-8000:]
         return log
 
     return run
+
+
+def put(folder: Path, month: str, rows: int, seed: int = 1) -> None:
+    """Publish a generated month of green, or publish it anew."""
+    path = folder / f"green_tripdata_{month}.csv.gz"
+    write(Service.GREEN, Month.parse(month), path.with_name(f"new-{path.name}"), rows, seed)
+    path.with_name(f"new-{path.name}").replace(path)
 
 
 def plain_environment() -> dict[str, str]:
@@ -104,6 +121,15 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
     settings.cache_clear()
 
 
+def ledgers(airflow: Local, inside: Callable[[Path], None]) -> dict[str, dict[str, int]]:
+    """Rows in of each month by destination."""
+    inside(airflow.workspace)
+    return {
+        name: {str(row.month): row.rows_in for row in open_destination(name).recorded()}
+        for name in ("gcs", "postgres", "duckdb")
+    }
+
+
 def stop_servers(workspace: Path) -> None:
     """End the stand-ins of a workspace."""
     for standin in (gcs, mysql, postgres):
@@ -115,15 +141,17 @@ class Local:
     """A real Airflow on this machine, over its REST API."""
 
     url: str
-    environment: Mapping[str, str]
+    password: str
+    home: Path
     workspace: Path
     inbox: Path
     """The folder that TAXI_SOURCE names."""
     client: httpx.Client
 
     def command(self, *arguments: str) -> None:
-        """Run `airflow ...` on its database."""
-        subprocess.run([*AIRFLOW, *arguments], env=self.environment, capture_output=True, check=True)
+        """Run `airflow ...` as in another shell."""
+        shell = ["sh", "-c", '. "$0" && exec airflow "$@"', str(self.home / "environment.sh")]
+        subprocess.run([*shell, *arguments], env=plain_environment(), capture_output=True, check=True)
 
     def trigger(self, dag: str, run: str, **conf: Any) -> httpx.Response:
         """Ask for a run."""
@@ -142,18 +170,20 @@ class Local:
 
     def wait(self, dag: str, run: str) -> str:
         """The state in which a run ends."""
-        until(lambda: self.runs(dag).get(run) in ("success", "failed"), seconds=600)
+        until(lambda: self.runs(dag).get(run) in ("success", "failed"), seconds=600, every=0.3)
         return self.runs(dag)[run]
 
 
-@pytest.fixture(scope="session")
-def airflow(place: Path) -> Iterator[Local]:
-    """One Airflow for all tests, started as `make airflow-up` starts it; no DAG is paused."""
+@contextlib.contextmanager
+def local_airflow(home: Path, workers: int = 0) -> Iterator[Local]:
+    """An Airflow as `make airflow-up` starts it, workspace and inbox beside its files; no DAG is paused."""
     from airflow_project import local
 
-    workspace, inbox = place / "shared", place / "inbox"
-    inbox.mkdir()
+    workspace, inbox = home / "workspace", home / "inbox"
+    inbox.mkdir(parents=True)
     extra = {
+        **gcs.ensure(workspace / "gcs").environment(),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": google_apis.CONNECTION,
         "TAXI_WORKSPACE": str(workspace),
         "TAXI_SOURCE": str(inbox),
         "TAXI_DESTINATIONS": "gcs,postgres,duckdb",
@@ -162,11 +192,20 @@ def airflow(place: Path) -> Iterator[Local]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     }
-    with local.running(place / "local", free_port(), extra) as running:
-        headers = {"Authorization": f"Bearer {running.token()}"}
-        with httpx.Client(base_url=f"{running.url}/api/v2", headers=headers, timeout=60) as client:
-            until(lambda: client.get("/dags").json()["total_entries"] == 6, seconds=120)
-            for dag in client.get("/dags").json()["dags"]:
-                client.patch(f"/dags/{dag['dag_id']}", json={"is_paused": False}).raise_for_status()
-            yield Local(running.url, running.environment, workspace, inbox, client)
-    stop_servers(workspace)
+    try:
+        with local.running(home, free_port(), extra, workers) as running:
+            headers = {"Authorization": f"Bearer {running.token()}"}
+            with httpx.Client(base_url=f"{running.url}/api/v2", headers=headers, timeout=60) as client:
+                until(lambda: client.get("/dags").json()["total_entries"] == 6, seconds=120, every=0.3)
+                for dag in client.get("/dags").json()["dags"]:
+                    client.patch(f"/dags/{dag['dag_id']}", json={"is_paused": False}).raise_for_status()
+                yield Local(running.url, running.password, home, workspace, inbox, client)
+    finally:
+        stop_servers(workspace)
+
+
+@pytest.fixture(scope="session")
+def airflow(place: Path) -> Iterator[Local]:
+    """One Airflow for all tests."""
+    with local_airflow(place / "local") as running:
+        yield running

@@ -18,18 +18,19 @@ from typing import Any
 
 import httpx
 
-SETTINGS = '''"""Google's hooks of the provider have no setting for an endpoint: this gives them one."""
+CONNECTION = json.dumps(
+    {"conn_type": "google_cloud_platform", "extra": {"project": "local", "is_anonymous": True}}
+)
+"""For AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT: no credentials are asked for."""
 
-import os
 
-if os.environ.get("TEST_GOOGLE_APIS"):
-    from google.api_core.client_options import ClientOptions
-
-    from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
-
-    GoogleBaseHook.get_client_options = lambda self, *_: ClientOptions(os.environ["TEST_GOOGLE_APIS"])
-'''
-"""To be AIRFLOW_HOME/config/airflow_local_settings.py."""
+def put(url: str, bucket: str, name: str, data: bytes) -> dict[str, Any]:
+    """Write an object into a bucket of a GCS server; the object as the server describes it."""
+    params = {"uploadType": "media", "name": name}
+    answer = httpx.post(f"{url}/upload/storage/v1/b/{bucket}/o", params=params, content=data)
+    answer.raise_for_status()
+    made: dict[str, Any] = answer.json()
+    return made
 
 
 @dataclass
@@ -49,16 +50,14 @@ class GoogleApis:
         self.requests.append((method, path, body))
         if path.endswith("/export"):
             bucket, _, name = body["exportContext"]["uri"].removeprefix("gs://").partition("/")
-            upload = f"{self.storage}/upload/storage/v1/b/{bucket}/o"
-            params = {"uploadType": "media", "name": name}
-            httpx.post(upload, params=params, content=self.export).raise_for_status()
+            put(self.storage, bucket, name, self.export)
             return {"name": "operation-1"}
         if "/environments/" in path and method == "PATCH":
-            return {"name": "operation-1", "done": True}
+            return {"name": "projects/local/locations/here/operations/1"}
         if "/environments/" in path:
             return self.environment
         if "/operations/" in path:
-            return {"name": "operation-1", "status": "DONE"}
+            return {"name": "operation-1", "status": "DONE", "done": True}
         if method == "POST" and path.endswith("/transferJobs"):
             return {**body, "name": "transferJobs/1"}
         if "/transferOperations" in path:

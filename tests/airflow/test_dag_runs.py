@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
+import functools
 import json
 import re
 from pathlib import Path
 
 import duckdb
-import httpx
 import pytest
 
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.months import Month, Service
 from nyc_taxi.samples import write
 from nyc_taxi.standins import gcs
+from nyc_taxi.standins.process import free_port
 from tests.airflow import google_apis
 from tests.airflow.conftest import stop_servers
 from tests.bikeshare.world import NEXT, lines, trip
@@ -36,6 +39,41 @@ def ledger(place, inside):
         return {str(row.month): row for row in open_destination(name).recorded()}
 
     return look
+
+
+class Mailbox:
+    """Takes e-mails, where the program for it is installed."""
+
+    def __init__(self):
+        self.mails, self.environment = [], {}
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox():
+    box = Mailbox()
+    try:
+        from aiosmtpd.controller import Controller
+    except ModuleNotFoundError:  # in Airflow 2's environment
+        yield box
+        return
+    server = Controller(box, hostname="127.0.0.1", port=free_port())
+    server.start()
+    connection = {
+        "conn_type": "smtp",
+        "host": server.hostname,
+        "port": server.port,
+        "extra": {"disable_tls": True, "disable_ssl": True},
+    }
+    box.environment = {
+        "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(connection),
+        "TAXI_ALERT_EMAIL": "on-call@example.com",
+    }
+    yield box
+    server.stop()
 
 
 def events(log, name):
@@ -63,13 +101,17 @@ def test_a_month_is_in_every_destination_asked_for(run_dag, ledger):
     assert ledger("gcs")["2020-04"].run_id == row.run_id
 
 
-def test_a_month_that_is_not_there_is_not_tried_again(run_dag, tmp_path):
+def test_a_month_that_is_not_there_is_told_and_not_tried_again(run_dag, tmp_path, mailbox):
     conf = {**SAMPLE, "source": str(tmp_path), "destinations": "duckdb"}
-    log = run_dag("taxi_ingest", json.dumps(conf), good=False)
+    log = run_dag("taxi_ingest", json.dumps(conf), good=False, **mailbox.environment)
     [failed] = [event for event in events(log, "failed") if event["task"] == "month.download"]
     assert "green 2020-04 is not there" in failed["error"]
     assert failed["try"] == 1
     assert not events(log, "retried")
+    if mailbox.environment:
+        [mail] = [mail for mail in mailbox.mails if "month.download failed" in mail["Subject"]]
+        assert mail["To"] == "on-call@example.com"
+        assert "green 2020-04 is not there" in mail.get_payload(0).get_content()
 
 
 def test_the_monthly_run_loads_what_is_due_and_nothing_twice(run_dag, ledger, tmp_path):
@@ -86,7 +128,14 @@ def test_the_monthly_run_loads_what_is_due_and_nothing_twice(run_dag, ledger, tm
 def test_zones_are_in_every_destination(run_dag, place, tmp_path):
     path = tmp_path / "zones.csv"
     path.write_text('LocationID,Borough,Zone,service_zone\n1,EWR,Newark Airport,EWR\n264,Unknown,"N/A",N/A\n')
-    log = run_dag("zone_lookup", json.dumps({"source": str(path), "destinations": "gcs,duckdb"}))
+    storage = gcs.ensure(place / "workspace" / "gcs")
+    # as on Composer, where GCS_BUCKET in the environment is the environment's own bucket
+    log = run_dag(
+        "zone_lookup",
+        json.dumps({"source": str(path)}),
+        **{**storage.environment(), "GCS_BUCKET": "us-central1-env-bucket", "COMPOSER_ENVIRONMENT": "env"},
+        AIRFLOW_VAR_TAXI=json.dumps({"GCS_BUCKET": storage.bucket, "TAXI_DESTINATIONS": "gcs,duckdb"}),
+    )
     assert sorted(call["to"] for call in events(log, "call")) == ["duckdb", "gcs", "source"]
     with duckdb.connect(str(place / "workspace" / "warehouse.duckdb"), read_only=True) as warehouse:
         [[schema]] = warehouse.sql(
@@ -105,9 +154,10 @@ def test_a_day_of_the_bikeshare_read_from_mysql(run_dag):
 def test_a_day_of_the_bikeshare_exported_by_cloud_sql(run_dag, place):
     """Cloud SQL writes the stations into the bucket; the flow is told where and waits for the operation."""
     storage = gcs.ensure(place / "workspace" / "gcs")
-    put(storage, "bikeshare/regions.csv", b"1,Oakland\n2,San Jose\n")
+    put = functools.partial(google_apis.put, storage.url, storage.bucket)
+    put("bikeshare/regions.csv", b"1,Oakland\n2,San Jose\n")
     trips = lines(trip(1, NEXT), trip(2, NEXT))
-    put(storage, f"bikeshare/raw/trips/date={NEXT}/trips.json.gz", trips)
+    put(f"bikeshare/raw/trips/date={NEXT}/trips.json.gz", trips)
     stations = b'1,"Broadway, corner of ""5th"" Ave",1,20\n2,"Zo\xc3\xab\'s",2,"N\n'
     with google_apis.serve(storage.url, stations) as apis:
         log = run_dag(
@@ -117,7 +167,7 @@ def test_a_day_of_the_bikeshare_exported_by_cloud_sql(run_dag, place):
             TAXI_BIKESHARE_EXTRACT="export",
             CLOUD_SQL_INSTANCE="stations-db",
             TEST_GOOGLE_APIS=apis.url,
-            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=CONNECTION,
+            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=google_apis.CONNECTION,
         )
     [export] = [body for _, path, body in apis.requests if path.endswith("/instances/stations-db/export")]
     context = export["exportContext"]
@@ -125,11 +175,6 @@ def test_a_day_of_the_bikeshare_exported_by_cloud_sql(run_dag, place):
     assert context["csvExportOptions"]["selectQuery"].startswith("SELECT `station_id`, `name`")
     assert "{'table': 'dim_stations', 'rows': 2," in log
     assert "{'table': 'raw_trips', 'rows': 2," in log
-
-
-CONNECTION = json.dumps(
-    {"conn_type": "google_cloud_platform", "extra": {"project": "local", "is_anonymous": True}}
-)
 
 
 def test_objects_come_from_s3_by_a_job_that_is_deleted_afterwards(run_dag):
@@ -144,7 +189,7 @@ def test_objects_come_from_s3_by_a_job_that_is_deleted_afterwards(run_dag):
             "s3_to_gcs_transfer",
             json.dumps(conf),
             TEST_GOOGLE_APIS=apis.url,
-            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=CONNECTION,
+            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=google_apis.CONNECTION,
         )
     made = next(body for method, path, body in apis.requests if method == "POST")
     assert made["transferSpec"]["awsS3DataSource"] == {
@@ -155,12 +200,6 @@ def test_objects_come_from_s3_by_a_job_that_is_deleted_afterwards(run_dag):
     assert made["transferSpec"]["gcsDataSink"]["bucketName"] == "ours"
     method, path, last = apis.requests[-1]
     assert (method, path, last["transfer_job"]) == ("PATCH", "/v1/transferJobs/1", {"status": "DELETED"})
-
-
-def put(storage, name: str, data: bytes) -> None:
-    upload = f"{storage.url}/upload/storage/v1/b/{storage.bucket}/o"
-    params = {"uploadType": "media", "name": name}
-    httpx.post(upload, params=params, content=data).raise_for_status()
 
 
 def write_months(folder: Path, *months: str) -> None:

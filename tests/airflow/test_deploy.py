@@ -26,8 +26,9 @@ def project(tmp_path, monkeypatch):
     for name in ("nyc_taxi", "airflow_project/dags", "requirements", "mage_project"):
         ignore = shutil.ignore_patterns("__pycache__", "data_*", "transformers", "pipelines", ".*")
         shutil.copytree(PROJECT / name, tmp_path / "project" / name, ignore=ignore)
-    shutil.copy(PROJECT / "airflow_project/dags/.airflowignore", tmp_path / "project/airflow_project/dags")
-    shutil.copy(PROJECT / "io_config.yaml", tmp_path / "project")
+    shutil.copy2(PROJECT / "airflow_project/dags/.airflowignore", tmp_path / "project/airflow_project/dags")
+    shutil.copy2(PROJECT / "airflow_project/composer.env", tmp_path / "project/airflow_project")
+    shutil.copy2(PROJECT / "io_config.yaml", tmp_path / "project")
     monkeypatch.setattr(deploy, "PROJECT", tmp_path / "project")
     monkeypatch.setattr(deploy, "DAGS", tmp_path / "project" / "airflow_project" / "dags")
     return tmp_path / "project"
@@ -64,11 +65,7 @@ def objects(composer):
 
 @needs_gcloud
 def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, project):
-    httpx.post(
-        f"{composer.storage}/upload/storage/v1/b/{gcs.BUCKET}/o",
-        params={"uploadType": "media", "name": "dags/theirs.py"},
-        content=b"# another team's",
-    ).raise_for_status()
+    google_apis.put(composer.storage, gcs.BUCKET, "dags/theirs.py", b"# another team's")
     (project / "nyc_taxi" / "old.py").write_text("")
     (project / "airflow_project" / "dags" / "old_dag.py").write_text("")
     deploy.deploy(deploy.Composer("env", "here"), packages=False)
@@ -86,7 +83,8 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
     deploy.deploy(deploy.Composer("env", "here"), packages=False)
     second = objects(composer)
     assert first.keys() - second.keys() == {"dags/nyc_taxi/old.py", "dags/old_dag.py"}
-    assert [name for name in second if second[name] != first[name]] == ["dags/taxi-deployed.json"]
+    changed = {name for name in second if second[name] != first[name]}
+    assert changed == {"dags/taxi-deployed.json"}
     assert "dags/theirs.py" in second
 
 
@@ -116,6 +114,11 @@ def test_packages_are_set_when_they_are_others(composer, project):
     }
 
 
+def test_an_environment_that_is_not_named_is_asked_for(capsys):
+    assert deploy.main(["--environment", "", "--location", "us-central1"]) == 2
+    assert "ENVIRONMENT=taxi-dev LOCATION=us-central1" in capsys.readouterr().err
+
+
 def test_pyarrow_is_the_one_of_every_environment():
     pins = {}
     for name in ("mage", "airflow", "airflow2"):
@@ -141,4 +144,7 @@ def test_what_is_deployed_works_by_itself(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path / "dags", env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == [str(tmp_path / "dags"), deploy.WORKSPACE]
+    assert json.loads(done.stdout.splitlines()[-1]) == [
+        str(tmp_path / "dags"),
+        "/home/airflow/gcs/data/taxi",
+    ]

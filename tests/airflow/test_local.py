@@ -13,27 +13,9 @@ import httpx
 import psycopg2
 
 from nyc_taxi.destinations import open_destination
-from nyc_taxi.months import Month, Service
-from nyc_taxi.samples import write
 from nyc_taxi.standins import postgres
+from tests.airflow.conftest import ledgers, put
 from tests.waiting import until
-
-DESTINATIONS = ("gcs", "postgres", "duckdb")
-
-
-def put(folder, month, rows, seed=1):
-    path = folder / f"green_tripdata_{month}.csv.gz"
-    write(Service.GREEN, Month.parse(month), path.with_name(f"new-{path.name}"), rows, seed)
-    path.with_name(f"new-{path.name}").replace(path)
-
-
-def ledgers(airflow, inside):
-    """Rows in of each month by destination."""
-    inside(airflow.workspace)
-    return {
-        name: {str(row.month): row.rows_in for row in open_destination(name).recorded()}
-        for name in DESTINATIONS
-    }
 
 
 def test_pages_show_every_dag_with_its_docs(airflow):

@@ -1,4 +1,4 @@
-"""The same month through Mage and through Airflow: the same bytes and the same rows everywhere.
+"""The same month, and the same day of the bike-share, through Mage and through Airflow: the same everywhere.
 
 Needs Mage's environment beside Airflow's: `make airflow-test` makes both.
 """
@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,33 +45,71 @@ def test_mage_and_airflow_leave_the_same(run_dag, place, request, service, month
     )
     sides = {name: place / f"{name}-{month}-{rows}" for name in ("mage", "airflow")}
     try:
-        through_mage(asked, sides["mage"])
+        through_mage("taxi_trips", asked, sides["mage"])
         run_dag("taxi_ingest", asked, TAXI_WORKSPACE=str(sides["airflow"]))
         mage, airflow = (content(sides[name]) for name in ("mage", "airflow"))
     finally:
         for workspace in sides.values():
             stop_servers(workspace)
-    assert mage.keys() == airflow.keys()
-    for name in mage:
-        assert mage[name] == airflow[name], f"{name} differs"
+    assert_equal(mage, airflow)
     assert {row["rows_in"] for name in mage if "ledger" in name for row in mage[name]} == {rows}
 
 
-def through_mage(asked: str, workspace: Path) -> None:
-    """Run the Mage pipeline in Mage's own environment."""
+@pytest.mark.parametrize(
+    ("days", "trips"),
+    [
+        (["2018-01-01"], [200]),  # generated
+        pytest.param(["2018-01-01", "2018-01-02"], [1375, 3252], marks=pytest.mark.real),
+    ],
+)
+def test_a_bikeshare_is_the_same_by_command_mage_and_airflow(run_dag, place, request, days, trips):
+    """Real files lie in the folder `bikeshare` beside TLC's; Airflow loads the later day first."""
+    real = request.getfixturevalue("real_data").parent / "bikeshare" if len(days) > 1 else None
+    sides = {name: place / f"{name}-bikeshare-{len(days)}" for name in ("command", "mage", "airflow")}
+    try:
+        for side in sides.values():
+            if real:
+                taxi(side, "bikeshare", "seed", "--from", str(real))
+        for day in days:
+            taxi(sides["command"], "bikeshare", "run", day)
+            through_mage("bikeshare_stations", json.dumps({"day": day}), sides["mage"])
+        for day in reversed(days):
+            run_dag("bikeshare", json.dumps({"day": day}), TAXI_WORKSPACE=str(sides["airflow"]))
+        command, mage, airflow = (warehouse(side) for side in sides.values())
+    finally:
+        for side in sides.values():
+            stop_servers(side)
+    ledger = {(str(row["date"]), row["table_name"]): row for row in command["duckdb ledger"]}
+    assert [ledger[day, "raw_trips"]["row_count"] for day in days] == trips
+    for other in (mage, airflow):
+        assert_equal(command, other)
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Both hold the same things; says which one differs."""
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name] == other[name], f"{name} differs"
+
+
+def taxi(workspace: Path, *arguments: str) -> None:
+    """Run the command line."""
+    environment = {**plain_environment(), "TAXI_WORKSPACE": str(workspace)}
+    command = [str(Path(sys.executable).with_name("taxi")), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def through_mage(pipeline: str, asked: str, workspace: Path) -> None:
+    """Run a Mage pipeline in Mage's own environment."""
     environment = {
         **plain_environment(),
         "TAXI_WORKSPACE": str(workspace),
         "MAGE_DATA_DIR": str(workspace / "mage_data"),
     }
     command = [
-        str(MAGE),
-        "run",
-        str(PROJECT / "mage_project"),
-        "taxi_trips",
-        "--test",
-        "--runtime-vars",
-        asked,
+        *(str(MAGE), "run", str(PROJECT / "mage_project"), pipeline),
+        *("--test", "--runtime-vars", asked),
     ]
     done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
@@ -82,8 +121,13 @@ def content(workspace: Path) -> dict[str, Any]:
 
 
 def parquet(workspace: Path) -> dict[str, bytes]:
+    """Every file of the months; the manifest, which names the source's file, without the workspace's name."""
     folder = workspace / "trips"
-    return {f"file {path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*")}
+    found = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    return {
+        f"file {path.relative_to(folder)}": data.replace(str(workspace).encode(), b"")
+        for path, data in found.items()
+    }
 
 
 def tables(workspace: Path) -> dict[str, Any]:
@@ -131,9 +175,8 @@ def warehouse(workspace: Path) -> dict[str, Any]:
         for schema, name in names:
             rows = connection.sql(f"SELECT * FROM {schema}.{name} ORDER BY ALL")
             if name == "ledger":
-                found["duckdb ledger"] = [
-                    anonymous(dict(zip(rows.columns, row, strict=True))) for row in rows.fetchall()
-                ]
+                entries = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
+                found["duckdb ledger"] = [anonymous(entry) for entry in entries]
             else:
                 found[f"duckdb {name}"] = rows.fetchall()
     return found

@@ -4,7 +4,8 @@
   {"TAXI_DESTINATIONS": "gcs,bigquery", "GCS_BUCKET": "my-trips"}.
 - Connections `taxi_postgres` (Postgres) and `taxi_s3` (Amazon Web Services): hosts, logins, passwords.
 
-Both win over the worker's environment; without them the environment decides.
+Both win over the worker's environment; without them the environment decides. On Cloud Composer GCS_BUCKET in
+the environment is Composer's own bucket, with DAGs and logs, so there it is not taken for the trips'.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def set_up() -> None:
         except AirflowNotFoundException:
             continue
         found |= {name: str(value) for name, value in names(connection).items() if value}
+    if "COMPOSER_ENVIRONMENT" in os.environ:
+        os.environ.pop("GCS_BUCKET", None)
     os.environ.update(found)
     settings.cache_clear()
 
