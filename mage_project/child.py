@@ -16,6 +16,9 @@ from typing import Any
 MAGE = [sys.executable, "-m", "mage_ai.cli.main"]
 """The command `mage`, also where it is not on the path."""
 
+START = [sys.executable, "-m", "mage_project.mage", "start"]
+"""`mage start`, corrected: see mage_project.mage."""
+
 GRACE = 5
 """Seconds a process may take to end before it is killed."""
 

@@ -13,6 +13,7 @@ TITLES = {
     "download_trips": "Download",
     "clean_trips": "Clean",
     "trips_to_parquet": "Write Parquet",
+    "quality_of_month": "Quality report",
     "trips_to_postgres": "Load into Postgres",
     "trips_to_gcs": "Load into GCS",
     "trips_to_warehouse": "Load into warehouse",

@@ -1,6 +1,5 @@
 from mage_project.utils.steps import step
-from nyc_taxi.destinations import parse_names
-from nyc_taxi.settings import settings
+from mage_project.utils.variables import context_of, destinations_of
 from nyc_taxi.zones import fetch_zones, load_zones
 
 if "data_exporter" not in globals():
@@ -16,8 +15,8 @@ def zones_to_destinations(data, *args, **variables):
     Outputs: the zones; the destinations that hold them.
     """
     rows, reference = data
-    names = parse_names(variables.get("destinations") or settings().destinations)
-    with step("zones_to_destinations") as current:
+    names = destinations_of(variables)
+    with step("zones_to_destinations", context_of(variables)) as current:
         load_zones(fetch_zones(reference["source"]), names)  # the download is there already
         return current.outputs(rows, {**reference, "destinations": ", ".join(names)})
 

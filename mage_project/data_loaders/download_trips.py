@@ -2,7 +2,7 @@ from pathlib import Path
 
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
-from mage_project.utils.variables import Asked
+from mage_project.utils.variables import context_of, settled
 from nyc_taxi import flow, preview
 from nyc_taxi.reference import SourceFile
 
@@ -18,8 +18,8 @@ def download_trips(*args, **variables):
 
     Outputs: the file's first rows before any rule; a reference to it (SourceFile).
     """
-    asked = Asked.from_variables(variables)
-    with step("download_trips") as current:
+    asked = settled(variables)
+    with step("download_trips", context_of(variables, asked)) as current:
         source = flow.download(asked.service, asked.month, asked.source, progress=current.progress)
         return current.outputs(preview.raw(source), source)
 

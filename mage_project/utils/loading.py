@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mage_project.utils.steps import step
-from mage_project.utils.variables import run_of
+from mage_project.utils.variables import context_of, destinations_of, run_of
 from nyc_taxi import flow, preview
-from nyc_taxi.destinations import open_destination, parse_names
+from nyc_taxi.destinations import open_destination
 from nyc_taxi.reference import MonthFiles
-from nyc_taxi.settings import settings
 
 
 def load_month(block: str, names: set[str], data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
@@ -20,12 +19,12 @@ def load_month(block: str, names: set[str], data: list[Any], variables: Mapping[
     what was loaded: `destination` (None when none was), `ledger`, `describe`, `skipped`, `seconds`.
     """
     files = MonthFiles.from_dict(data[1])
-    wanted = parse_names(variables.get("destinations") or settings().destinations)
+    wanted = destinations_of(variables)
     destination = next((name for name in wanted if name in names), None)
     facts: dict[str, Any] = {"files": files.to_dict(), "destination": destination}
-    with step(block) as current:
+    with step(block, context_of(variables, data[1])) as current:
         if destination is None:
-            print(f"{block}: not among the destinations of this run: {', '.join(wanted)}.")  # noqa: T201
+            current.say(f"{block}: not among the destinations of this run: {', '.join(wanted)}.")
             return current.outputs(preview.trips(files, 0), facts)
         loaded = flow.load(files, destination, run_of(variables), progress=current.progress)
         ledger = {name: str(value) for name, value in vars(loaded.recorded).items()}

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -26,9 +26,10 @@ INTERVAL = 0.1
 class Step(logging.Handler):
     """One block at work; what the package logs meanwhile is the step's too."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, context: Mapping[str, str]) -> None:
         super().__init__(logging.INFO)
         self.step = name
+        self.context = " ".join(f"{key}={json.dumps(v) if ' ' in v else v}" for key, v in context.items())
         self._told = -math.inf
 
     def tell(self, event: str, **facts: Any) -> None:
@@ -41,7 +42,7 @@ class Step(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """A sentence of the package, such as what it need not do again."""
-        say(record.getMessage())
+        self.say(record.getMessage())
         self.tell("note", text=record.getMessage())
 
     def progress(self, done: int, total: int | None) -> None:
@@ -51,6 +52,10 @@ class Step(logging.Handler):
             self._told = now
             self.tell("progress", done=done, total=total)
 
+    def say(self, text: str) -> None:
+        """Write a line to the block's log, with what the run is about behind it."""
+        say(f"{text} [{self.context}]" if self.context else text)
+
     def outputs(self, preview: pd.DataFrame, reference: Reference | dict[str, Any]) -> list[Any]:
         """The block's two outputs: a preview for people, and a reference for the next block."""
         plain = reference if isinstance(reference, dict) else reference.to_dict()
@@ -59,9 +64,12 @@ class Step(logging.Handler):
 
 
 @contextmanager
-def step(name: str) -> Iterator[Step]:
-    """Report when a block starts, finishes (with its seconds) or fails (with the reason)."""
-    current = Step(name)
+def step(name: str, context: Mapping[str, str] | None = None) -> Iterator[Step]:
+    """Report when a block starts, finishes (with its seconds) or fails (with the reason).
+
+    Every line of its log ends with the context: service, month and run.
+    """
+    current = Step(name, context or {})
     package = logging.getLogger("nyc_taxi")
     package.setLevel(logging.INFO)
     package.addHandler(current)
@@ -71,12 +79,14 @@ def step(name: str) -> Iterator[Step]:
         yield current
     except Exception as error:
         expected = isinstance(error, TaxiError)
-        current.tell("failed", error=str(error) if expected else f"{type(error).__name__}: {error}")
+        told = str(error) if expected else f"{type(error).__name__}: {error}"
+        current.tell("failed", error=told)
+        current.say(f"{name} failed: {told}")
         raise
     finally:
         package.removeHandler(current)
     seconds = time.monotonic() - started
-    say(f"{name}: {seconds:.1f} s")
+    current.say(f"{name}: {seconds:.1f} s")
     current.tell("finished", seconds=seconds)
 
 

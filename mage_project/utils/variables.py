@@ -1,13 +1,15 @@
-"""What a run was asked for: the pipeline's variables `service`, `month` and `source`, with their defaults."""
+"""What a run was asked for: the pipelines' variables, with their defaults."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from nyc_taxi.destinations import parse_names
 from nyc_taxi.destinations.base import Run
+from nyc_taxi.due import newest_published
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.months import Month, Service, expected_last
 from nyc_taxi.settings import settings
@@ -34,6 +36,32 @@ class Asked:
             month=Month.parse(month) if month else expected_last(execution_day(variables)),
             source=variables.get("source") or settings().source,
         )
+
+
+def settled(variables: Mapping[str, Any]) -> Asked:
+    """What a run was asked for; without `month` the newest month that is published at its date."""
+    asked = Asked.from_variables(variables)
+    if variables.get("month"):
+        return asked
+    return replace(asked, month=newest_published(asked.service, asked.month, asked.source))
+
+
+def destinations_of(variables: Mapping[str, Any]) -> list[str]:
+    """The variable `destinations`, else TAXI_DESTINATIONS."""
+    return parse_names(variables.get("destinations") or settings().destinations)
+
+
+def services_of(variables: Mapping[str, Any]) -> list[Service]:
+    """The variable `services`, names separated by commas."""
+    return [Service.parse(name) for name in str(variables.get("services") or "yellow,green").split(",")]
+
+
+def context_of(variables: Mapping[str, Any], month: Any = None) -> dict[str, str]:
+    """What every line of a run's log says: service and month (of a reference, if given) and the run."""
+    about = month if isinstance(month, Mapping) else vars(month) if month else variables
+    named = {name: about.get(name) for name in ("service", "month")}
+    named["run"] = variables.get("pipeline_run_id") or "by hand"
+    return {name: str(value) for name, value in named.items() if value}
 
 
 def execution_day(variables: Mapping[str, Any]) -> dt.date:

@@ -28,7 +28,7 @@ def pipeline(here):
 
 
 EXPORTERS = ("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse")
-WITH_ROWS = ("download_trips", "clean_trips", "trips_to_parquet", *EXPORTERS)
+WITH_ROWS = ("download_trips", "clean_trips", "trips_to_parquet", "quality_of_month", *EXPORTERS)
 
 
 def run(pipeline, **variables):
@@ -86,10 +86,12 @@ def test_blocks_are_named_and_ordered(pipeline):
         "download_trips": [],
         "clean_trips": ["download_trips"],
         "trips_to_parquet": ["clean_trips"],
+        "quality_of_month": ["trips_to_parquet"],
         "trips_to_postgres": ["trips_to_parquet"],
         "trips_to_gcs": ["trips_to_parquet"],
         "trips_to_warehouse": ["trips_to_parquet", "trips_to_gcs"],  # BigQuery loads from the bucket
         "trips_to_s3": ["trips_to_parquet"],
+        "explore_trips": [],  # a scratchpad: no part of a run
     }
     assert pipeline.description
     assert set(pipeline.variables) == {*VARIABLES, "destinations"}

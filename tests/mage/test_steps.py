@@ -83,3 +83,18 @@ def test_a_listener_that_has_gone_does_not_stop_the_work(monkeypatch):
     with steps.step("clean_trips"):
         pass
     os.close(writing)
+
+
+def test_every_line_of_the_log_says_what_it_is_about(capsys):
+    def fail():
+        with steps.step("download_trips", {"service": "green", "month": "2020-04", "run": "7"}):
+            logging.getLogger("nyc_taxi.flow").info("looking")
+            raise NotPublished("green 2020-04 is not there.")
+
+    with pytest.raises(NotPublished):
+        fail()
+    about = "[service=green month=2020-04 run=7]"
+    assert capsys.readouterr().out.splitlines() == [
+        f"looking {about}",
+        f"download_trips failed: green 2020-04 is not there. {about}",
+    ]

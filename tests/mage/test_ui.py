@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -18,7 +19,13 @@ from mage_project import ui
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import PROJECT
 
-LOGIN = ("DEFAULT_OWNER_EMAIL", "DEFAULT_OWNER_USERNAME", "DEFAULT_OWNER_PASSWORD", "JWT_SECRET")
+LOGIN = (
+    "DEFAULT_OWNER_EMAIL",
+    "DEFAULT_OWNER_USERNAME",
+    "DEFAULT_OWNER_PASSWORD",
+    "JWT_SECRET",
+    "TAXI_TRIGGER_TOKEN",
+)
 
 
 @pytest.fixture
@@ -73,7 +80,12 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
     process = subprocess.Popen(
         [sys.executable, "-m", "mage_project.ui", "--port", str(port)],
         cwd=PROJECT,
-        env={**os.environ, **environment, **dict.fromkeys(LOGIN, "taxi@localhost.localdomain")},
+        env={
+            **os.environ,
+            **{name: value for name, value in environment.items() if name != "MAGE_REPO_PATH"},
+            **dict.fromkeys(LOGIN, "taxi@localhost.localdomain"),
+            "TAXI_TRIGGER_TOKEN": "token",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -83,6 +95,7 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
     while not shown[-1].startswith("Ctrl-C"):
         shown.append(next(process.stdout))
     assert shown[0] == f"Mage:     http://127.0.0.1:{port}\n"
+    assert re.search(r"^New file: POST /api/pipeline_schedules/\d+/api_trigger", "".join(shown), re.MULTILINE)
 
     answer = httpx.get(f"http://127.0.0.1:{port}/api/pipelines", trust_env=False).json()
     assert answer["error"]["code"] == 401

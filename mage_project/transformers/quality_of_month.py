@@ -1,0 +1,37 @@
+import pandas as pd
+
+from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.pictures import show
+from mage_project.utils.steps import step
+from mage_project.utils.variables import context_of
+from nyc_taxi import picture, preview
+from nyc_taxi.reference import MonthFiles
+
+if "transformer" not in globals():
+    from mage_ai.data_preparation.decorators import transformer
+if "test" not in globals():
+    from mage_ai.data_preparation.decorators import test
+
+
+@transformer
+def quality_of_month(data, *args, **variables):
+    """What the month is like: trips a day, what was quarantined and flagged and why, nulls, ranges.
+
+    In the editor a picture of it stands above the table.
+
+    Outputs: the quality report, the counts first; a reference to the files (MonthFiles).
+    """
+    files = MonthFiles.from_dict(data[1])
+    with step("quality_of_month", context_of(variables, data[1])) as current:
+        show(lambda: picture.draw(files, narrow=True))
+        return current.outputs(preview.quality(files), files)
+
+
+@test
+def test_report_counts_what_the_parquet_holds(rows, reference, **variables):
+    assert_safe_preview(rows)
+    counts = pd.Series(rows["value"].to_numpy(), index=pd.MultiIndex.from_frame(rows[["measure", "subject"]]))
+    quarantined = sum(reference["quarantined"].values())
+    for measure, expected in {"trips": reference["trips"], "quarantined": quarantined}.items():
+        found = counts[(measure, "")]
+        assert found == expected, f"the report counts {found:.0f} {measure}, the Parquet holds {expected}."

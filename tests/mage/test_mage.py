@@ -1,0 +1,75 @@
+"""The corrections of Mage's own code."""
+
+from __future__ import annotations
+
+import pytest
+
+from mage_project.child import START
+from tests.waiting import until
+
+pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]
+
+
+def test_a_job_handed_over_while_the_workers_leave_is_done(here, tmp_path, monkeypatch):
+    from mage_ai.orchestration.queue.config import QueueConfig
+    from mage_ai.orchestration.queue.process_queue import ProcessQueue
+
+    from mage_project.mage import correct_queue
+
+    monkeypatch.setattr(ProcessQueue, "has_job", ProcessQueue.has_job)  # put back afterwards
+    queue = ProcessQueue(QueueConfig(concurrency=1))
+    queue.start()
+    done = tmp_path / "done"
+    with monkeypatch.context() as leaving:
+        leaving.setattr(queue, "is_worker_pool_alive", lambda: True)  # they are still seen, for the last time
+        queue.enqueue("a month", done.touch)
+    until(lambda: not queue.queue.empty())
+    assert queue.has_job("a month"), "for Mage it is in good hands"
+    assert queue.worker_pool_proc is None, "but nobody is there"
+
+    correct_queue()
+    assert queue.has_job("a month")
+    until(done.exists)
+    queue.worker_pool_proc.join(30)
+    queue.mp_manager.shutdown()
+
+
+def test_a_job_that_is_not_seen_yet_is_not_handed_over_again(here, monkeypatch):
+    from mage_ai.orchestration.queue.config import QueueConfig
+    from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
+
+    from mage_project import mage
+
+    monkeypatch.setattr(ProcessQueue, "has_job", ProcessQueue.has_job)
+    queue = ProcessQueue(QueueConfig(concurrency=1))
+    queue.job_dict["a month"] = JobStatus.QUEUED
+    seen = []
+    monkeypatch.setattr(queue.queue, "empty", lambda: not seen)
+    monkeypatch.setattr(queue, "is_worker_pool_alive", lambda: True)
+    assert not queue.has_job("a month"), "for Mage it is lost"
+    monkeypatch.setattr(mage.time, "sleep", seen.append)  # by then it has come
+    mage.correct_queue()
+    assert queue.has_job("a month")
+    queue.mp_manager.shutdown()
+
+
+def test_permissions_of_users_can_be_asked(here, monkeypatch):
+    from mage_ai.orchestration.db import db_connection
+    from mage_ai.orchestration.db.cache import CachingQuery
+    from mage_ai.orchestration.db.database_manager import database_manager
+    from mage_ai.orchestration.db.models.oauth import User
+    from mage_ai.orchestration.queue.process_queue import ProcessQueue
+
+    from mage_project import mage
+
+    monkeypatch.setattr(ProcessQueue, "has_job", ProcessQueue.has_job)
+    monkeypatch.setattr(CachingQuery, "from_self", None, raising=False)
+    database_manager.run_migrations()
+    db_connection.start_session()
+    mage.correct()
+    assert User.fetch_permissions([1]) == []
+    db_connection.close_session()
+
+
+def test_pages_are_started_with_it():
+    assert START[-3:] == ["-m", "mage_project.mage", "start"]
