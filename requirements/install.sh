@@ -4,6 +4,7 @@
 #   mage, dev             .venv           Mage; with what tests and checks need
 #   airflow, airflow-dev  .venv-airflow   Airflow 3; with what its tests need
 #   airflow2              .venv-airflow2  Airflow 2, on which the DAGs are tested too
+#   bench                 .venv-bench     the tools that the benchmark compares with
 #
 # It does nothing when the environment already holds what the requirement file says, so every make target
 # can call it. uv installs (seconds); pip, which takes minutes, stands in when uv cannot.
@@ -12,6 +13,7 @@ cd "$(dirname "$0")/.."
 name=$1
 case $name in
 airflow2) venv=.venv-airflow2 ;;
+bench) venv=.venv-bench ;;
 airflow*) venv=.venv-airflow ;;
 *) venv=.venv ;;
 esac

@@ -1,0 +1,191 @@
+"""`python -m benchmarks` (`make bench`): run everything in turn, and show how it compares."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from benchmarks import history, machine, report
+from benchmarks.figures import TARGETS, Figure, summarise
+from benchmarks.lineup import LINEUP, OURS, TAXI_RUN, THEIRS, Contender, Trial
+from benchmarks.measure import Failed, Measured, run
+from benchmarks.months import FOLDER, GeneratedMonth, Prepared, prepare
+from benchmarks.place import place
+from nyc_taxi.errors import TaxiError
+
+ROWS = 1_370_000
+"""As many as TLC's yellow January of 2021."""
+LARGE_ROWS = 10_000_000
+"""As many as TLC's largest months."""
+WARM_UP_ROWS = 2_000
+
+LARGE = dataclasses.replace(TAXI_RUN, name="large", title="ours: taxi run")
+
+Entry = tuple[Contender, Trial]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; its exit code is 1 when a contender failed, and 0 also when a target is missed."""
+    asked = _arguments(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers are stopped
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    large = 0 if asked.quick else asked.large_rows
+    rounds = 1 if asked.quick else asked.rounds
+    month, small = GeneratedMonth(asked.rows), GeneratedMonth(WARM_UP_ROWS)
+    slow_month = GeneratedMonth(asked.rows // 10) if asked.quick else month
+
+    def say(text: str) -> None:
+        console.print(escape(text), soft_wrap=True)
+
+    try:
+        if not Path(THEIRS).exists():
+            raise TaxiError(f"{THEIRS} is not there: make bench, or requirements/install.sh bench, makes it.")
+        for each in {small, month, slow_month, *([GeneratedMonth(large)] if large else [])}:
+            each.generate(say)
+        with place(FOLDER, needed=1000 * max(asked.rows, large) + 3 * 10**9) as there:
+            told = machine.describe(there)
+            prepared = prepare(month, there)
+            entries = [
+                (contender, Trial(slow_month if contender.slow else month, prepared, there))
+                for contender in LINEUP
+            ]
+            if large:
+                entries.append((LARGE, Trial(GeneratedMonth(large), prepared, there)))
+            if month.rows > small.rows:
+                warm_up(Trial(small, prepare(small, there), there), say)
+            figures = compete(entries, rounds, asked.budget * 60, say)
+            reckoned, measured = reckon(figures, month.rows, prepared)
+    except (TaxiError, subprocess.CalledProcessError) as error:
+        console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    outcomes = [target.outcome(figures) for target in TARGETS]
+    report.show(figures, outcomes, told, console)
+    if asked.json:
+        document = {
+            "machine": told,
+            "rows": asked.rows,
+            "figures": [dataclasses.asdict(figure) for figure in figures.values()],
+            "targets": [dataclasses.asdict(outcome) for outcome in outcomes],
+            "history": reckoned and dataclasses.asdict(reckoned),
+        }
+        asked.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if asked.docs and reckoned:
+        sections = {
+            "figures": report.figures_text(figures, outcomes, told, asked.rows),
+            "history": report.history_text(reckoned, measured),
+        }
+        report.write_into(report.PAGE, sections)
+        console.print(f"written into {report.PAGE}", soft_wrap=True)
+    return 1 if any(figure.failure for figure in figures.values()) else 0
+
+
+def warm_up(trial: Trial, say: Callable[[str], None]) -> None:
+    """Let all run once, untimed, so that modules are compiled and files are in the system's cache."""
+    say(f"Everybody runs once on {trial.month.rows:,} rows, untimed.")
+    for contender in LINEUP:
+        with suppress(Failed):  # it will fail again, and say so
+            attempt(contender, trial)
+
+
+def compete(
+    entries: list[Entry], rounds: int, budget: float, say: Callable[[str], None]
+) -> dict[str, Figure]:
+    """Let all run in turn, round by round; the figures by name. `budget`: seconds for the slow ones."""
+    began = time.monotonic()
+    runs: dict[str, list[Measured]] = {contender.name: [] for contender, _ in entries}
+    failures: dict[str, str] = {}
+    for number in range(1, rounds + 1):
+        for contender, trial in entries:
+            done = runs[contender.name]
+            if contender.name in failures:
+                continue
+            if (
+                contender.slow
+                and done
+                and not _another(len(done), done[-1].wall, budget - (time.monotonic() - began))
+            ):
+                continue
+            try:
+                done.append(attempt(contender, trial))
+                said = f"{done[-1].wall:8.2f} s"
+            except Failed as failed:
+                failures[contender.name] = str(failed)
+                said = f"failed: {failed}"
+            say(f"round {number} of {rounds}  {contender.title:<32} {said}")
+    return {contender.name: _figure(contender, trial, runs, failures) for contender, trial in entries}
+
+
+def attempt(contender: Contender, trial: Trial) -> Measured:
+    """One run on empty tables, and the look whether all rows are there; raises Failed."""
+    there = trial.place
+    there.reset()
+    log = there.folder / "logs" / f"{there.runs}-{contender.name}.log"
+    measured = run(contender.command(trial), there.environment(), log)
+    contender.check(trial)
+    if contender.timed and contender.timed not in measured.steps:
+        raise Failed(f"it did not say how long {contender.timed} took")
+    return measured
+
+
+def _another(done: int, took: float, left: float) -> bool:
+    """Whether a slow contender runs once more: three times, within the budget."""
+    return done < 3 and took < left
+
+
+def _figure(
+    contender: Contender, trial: Trial, runs: dict[str, list[Measured]], failures: dict[str, str]
+) -> Figure:
+    name, done, failure = contender.name, runs[contender.name], failures.get(contender.name, "")
+    figure = Figure(name, contender.title, contender.group, trial.month.rows, len(done), failure=failure)
+    return figure if failure else summarise(figure, done, contender.steps, contender.timed)
+
+
+def reckon(figures: dict[str, Figure], rows: int, prepared: Prepared) -> tuple[history.History | None, int]:
+    """All of TLC's history from the largest month that ours has run, and how many rows that has.
+
+    `prepared` is of a month of `rows` rows.
+    """
+    ran = [figures[name] for name in ("large", "taxi_run") if name in figures and not figures[name].failure]
+    if not ran:
+        return None, 0
+    child = [OURS, "-m", "benchmarks.history", str(prepared.parquet / "trips.parquet")]
+    logical = subprocess.run(child, capture_output=True, text=True, check=True).stdout
+    parquet = sum(path.stat().st_size for path in prepared.parquet.glob("*.parquet"))
+    sizes = history.Sizes(rows, parquet, int(logical))
+    return history.reckon(ran[0].rows, ran[0].seconds, sizes), ran[0].rows
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make bench", description="Run everything in turn, and show how it compares."
+    )
+    quick = "one round, slow ones on a tenth of the rows, no large month"
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: 3)")
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows of the month")
+    parser.add_argument("--large-rows", type=int, default=LARGE_ROWS, help="rows of the large month; 0: none")
+    budget = "minutes after which slow ones are not run again (default: 25)"
+    parser.add_argument("--budget", type=float, default=25.0, help=budget)
+    parser.add_argument("--json", type=Path, help="also write all figures into this file")
+    parser.add_argument("--docs", action="store_true", help="also write them into docs/performance.md")
+    asked = parser.parse_args(arguments)
+    if asked.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

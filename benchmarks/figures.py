@@ -1,0 +1,135 @@
+"""What came of all runs of one contender, and how it stands against the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from benchmarks.measure import Measured
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table."""
+
+    name: str
+    title: str
+    group: str
+    rows: int
+    """Rows of the month that it had to do with."""
+    rounds: int
+    seconds: float = 0.0
+    """Median of the rounds."""
+    cpu: float = 0.0
+    """Median of the rounds."""
+    memory: float = 0.0
+    """The greatest of the rounds, in MB."""
+    steps: dict[str, float] = field(default_factory=dict)
+    """Medians of the rounds."""
+    failure: str = ""
+    """Why there are no figures."""
+
+    @property
+    def per_row(self) -> float:
+        """Seconds a row."""
+        return self.seconds / self.rows
+
+
+def summarise(figure: Figure, runs: list[Measured], steps: tuple[str, ...], timed: str) -> Figure:
+    """The figure of several runs: `steps` are shown; its time is that of the step `timed`, else of all."""
+    return replace(
+        figure,
+        seconds=median(run.steps[timed] if timed else run.wall for run in runs),
+        cpu=median(run.cpu for run in runs),
+        memory=max(run.memory for run in runs),
+        steps={
+            step: median(run.steps[step] for run in runs)
+            for step in steps
+            if all(step in run.steps for run in runs)
+        },
+    )
+
+
+Figures = Mapping[str, Figure]
+"""By the name of the contender; `large` is `taxi run` on the large month."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be reached."""
+
+    says: str
+    unit: str
+    needs: tuple[str, ...]
+    """The figures it is computed from."""
+    value: Callable[[Figures], float]
+    bound: float
+    at_most: bool
+
+    def wanted(self) -> str:
+        """In words."""
+        return f"{'at most' if self.at_most else 'at least'} {self.bound:g}{self.unit}"
+
+    def outcome(self, figures: Figures) -> Outcome:
+        """How it stands."""
+        if not all(name in figures and not figures[name].failure for name in self.needs):
+            return Outcome(self.says, self.wanted(), "", "not measured")
+        value = self.value(figures)
+        met = value <= self.bound if self.at_most else value >= self.bound
+        return Outcome(self.says, self.wanted(), f"{value:.3g}{self.unit}", "met" if met else "not met")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A target, what was measured, and `met`, `not met` or `not measured`."""
+
+    says: str
+    wanted: str
+    measured: str
+    verdict: str
+
+
+def _faster(name: str, title: str, bound: float) -> Target:
+    """How many times faster ours is, row by row, than another."""
+    return Target(
+        f"faster than {title}",
+        "x",
+        ("taxi_run", name),
+        lambda figures: figures[name].per_row / figures["taxi_run"].per_row,
+        bound,
+        at_most=False,
+    )
+
+
+def _memory(name: str, title: str) -> Target:
+    return Target(
+        f"peak memory, {title}", " MB", (name,), lambda figures: figures[name].memory, 400, at_most=True
+    )
+
+
+TARGETS = [
+    Target(
+        "everything, against the server's binary COPY alone",
+        "x",
+        ("taxi_run", "server_copy"),
+        lambda figures: figures["taxi_run"].seconds / figures["server_copy"].seconds,
+        2.0,
+        at_most=True,
+    ),
+    _faster("course_script", "the course script", 40),
+    _faster("mage_exporter", "Mage's exporter", 5),
+    _faster("dlt_parquet", "dlt", 2),
+    _faster("duckdb_postgres", "DuckDB", 1),
+    _faster("polars_adbc", "polars", 1),
+    _memory("taxi_run", "the month"),
+    _memory("large", "the large month"),
+    Target(
+        "time of the large month, against the month",
+        "x",
+        ("large", "taxi_run"),
+        lambda figures: figures["large"].seconds / figures["taxi_run"].seconds,
+        8.0,
+        at_most=True,
+    ),
+]

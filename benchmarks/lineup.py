@@ -1,0 +1,185 @@
+"""Everything that is measured, as a list: how it is run, and how one sees that it has done its work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.contenders import SCHEMA, TABLE
+from benchmarks.measure import Failed
+from benchmarks.months import MONTH, SERVICE, TAXI, GeneratedMonth, Prepared
+from benchmarks.place import Place
+from mage_project.child import MAGE
+from nyc_taxi.settings import PROJECT
+
+OURS = sys.executable
+"""The Python of the package, and of Mage."""
+
+THEIRS = str(PROJECT / ".venv-bench" / "bin" / "python")
+"""The Python that has the other tools."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One month and where it goes: what a contender's command and check are made from."""
+
+    month: GeneratedMonth
+    prepared: Prepared
+    place: Place
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of those that are measured."""
+
+    name: str
+    title: str
+    group: str
+    command: Callable[[Trial], list[str]]
+    check: Callable[[Trial], None]
+    """Raises Failed when not every row is there."""
+    steps: tuple[str, ...] = ()
+    """What it prints the seconds of and is worth showing."""
+    timed: str = ""
+    """The step that is its time, where the start of Python is not to count."""
+    slow: bool = False
+    """Runs three times at most."""
+
+
+def run_module(module: str, *arguments: str, python: str = THEIRS) -> list[str]:
+    """The command line of a module in benchmarks/contenders."""
+    return [python, "-m", f"benchmarks.contenders.{module}", *arguments]
+
+
+def peer(module: str, title: str, python: str = THEIRS, slow: bool = False) -> Contender:
+    """One that loads the file into Postgres with other tools."""
+
+    def command(trial: Trial) -> list[str]:
+        return run_module(module, str(trial.month.path), trial.place.postgres.url, python=python)
+
+    return Contender(module, title, "Postgres", command, loaded_all, slow=slow)
+
+
+def expect(what: str, found: int, wanted: int) -> None:
+    """Raise Failed when a count is not as it must be."""
+    if found != wanted:
+        raise Failed(f"{what}: {found:,} instead of {wanted:,}")
+
+
+def loaded_all(trial: Trial) -> None:
+    """Every row of the file is in the table."""
+    expect("rows in Postgres", trial.place.rows(f"{SCHEMA}.{TABLE}"), trial.month.rows)
+
+
+def judged_all(trial: Trial) -> None:
+    """Every row of the file is a trip or in quarantine, and the ledger has the month."""
+    place = trial.place
+    rows = place.rows(f"taxi.trips_{SERVICE}") + place.rows(f"taxi.quarantine_{SERVICE}")
+    expect("trips and quarantine", rows, trial.month.rows)
+    expect("ledger", place.rows("taxi.ledger"), 1)
+
+
+def copied_all(trial: Trial) -> None:
+    """Every trip is in the table."""
+    expect("trips in Postgres", trial.place.rows(f"{SCHEMA}.{TABLE}"), trial.prepared.trips)
+
+
+def uploaded_all(trial: Trial) -> None:
+    """The trips' Parquet is in the bucket."""
+    size = (trial.prepared.parquet / "trips.parquet").stat().st_size
+    expect("bytes of trips.parquet", trial.place.uploaded().get("trips.parquet", 0), size)
+
+
+def nothing_to_check(_bout: Trial) -> None:
+    """It loads nothing."""
+
+
+def _taxi_run(trial: Trial) -> list[str]:
+    source = f"{trial.place.files_url}/{trial.month.name}"
+    return [TAXI, "run", SERVICE, MONTH, "--source", source, "--to", "postgres"]
+
+
+def _mage_pipeline(trial: Trial) -> list[str]:
+    source = f"{trial.place.files_url}/{trial.month.name}"
+    variables = {"service": SERVICE, "month": MONTH, "source": source, "destinations": "postgres"}
+    pipeline = [str(PROJECT / "mage_project"), "taxi_trips"]
+    return [*MAGE, "run", *pipeline, "--runtime-vars", json.dumps(variables)]
+
+
+def _ours_to(destination: str) -> Callable[[Trial], list[str]]:
+    return lambda trial: run_module("ours_load", str(trial.prepared.parquet), destination, python=OURS)
+
+
+STEPS = ("download", "clean", "parquet", "postgres")
+MAGE_STEPS = ("download_trips", "clean_trips", "trips_to_parquet", "trips_to_postgres")
+
+TAXI_RUN = Contender("taxi_run", "ours: taxi run", "Postgres", _taxi_run, judged_all, STEPS)
+
+LINEUP = [
+    TAXI_RUN,
+    Contender("mage_pipeline", "ours: Mage pipeline", "Postgres", _mage_pipeline, judged_all, MAGE_STEPS),
+    peer("course_script", "course script: pandas to_sql", slow=True),
+    peer("mage_exporter", "Mage's Postgres exporter", python=OURS, slow=True),
+    peer("dlt_parquet", "dlt: Arrow, Parquet, ADBC"),
+    peer("duckdb_postgres", "DuckDB: Postgres extension"),
+    peer("polars_adbc", "polars: ADBC"),
+    Contender(
+        "gunzip",
+        "isal: gunzip alone",
+        "limit",
+        lambda trial: run_module("gunzip", str(trial.month.path), "", python=OURS),
+        nothing_to_check,
+        timed="gunzip",
+    ),
+    Contender(
+        "server_copy",
+        "server-side binary COPY",
+        "limit",
+        lambda trial: run_module(
+            "server_copy",
+            trial.prepared.copy_file,
+            trial.place.postgres.url,
+            trial.prepared.table,
+            python=OURS,
+        ),
+        copied_all,
+        timed="copy",
+    ),
+    Contender(
+        "memory_copy",
+        "memory: copy of as many bytes",
+        "limit",
+        lambda trial: run_module("memory_copy", "", str(trial.prepared.copy_size), python=OURS),
+        nothing_to_check,
+        timed="copy",
+    ),
+    Contender("ours_gcs", "ours: Parquet to the bucket", "GCS", _ours_to("gcs"), uploaded_all, ("load",)),
+    Contender(
+        "gcs_client",
+        "Google's client",
+        "GCS",
+        lambda trial: run_module("gcs_client", str(trial.prepared.parquet), trial.place.prefix, python=OURS),
+        uploaded_all,
+        ("load",),
+    ),
+    Contender(
+        "ours_duckdb",
+        "ours: Parquet to the warehouse",
+        "warehouse",
+        _ours_to("duckdb"),
+        lambda trial: expect(
+            "trips", trial.place.warehouse_rows(f"taxi.trips_{SERVICE}"), trial.prepared.trips
+        ),
+        ("load",),
+    ),
+    Contender(
+        "duckdb_file",
+        "DuckDB: CREATE TABLE AS",
+        "warehouse",
+        lambda trial: run_module("duckdb_file", str(trial.prepared.parquet), str(trial.place.warehouse)),
+        lambda trial: expect("trips", trial.place.warehouse_rows("trips"), trial.prepared.trips),
+        ("load",),
+    ),
+]

@@ -1,0 +1,146 @@
+"""Where the contenders run: a Postgres and a GCS server of the benchmark's own, in a temporary folder."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from dotenv import dotenv_values
+
+from benchmarks.contenders import SCHEMA
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.settings import PROJECT
+from nyc_taxi.standins import gcs, postgres
+
+
+@dataclass
+class Place:
+    """The servers, and the folder that everything is written into."""
+
+    folder: Path
+    postgres: postgres.Server
+    gcs: gcs.Server
+    files_url: str
+    """Where the months' folder is served."""
+    runs: int = 0
+    """How many runs there were: each has a prefix of its own in the bucket."""
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace of the present run."""
+        return self.folder / "workspace"
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file of the present run."""
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def prefix(self) -> str:
+        """The folder in the bucket of the present run."""
+        return f"run-{self.runs}"
+
+    def environment(self) -> dict[str, str]:
+        """For a child: the servers, and otherwise the project's defaults, whatever the caller's are."""
+        kept = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+        return {
+            **kept,
+            **dict.fromkeys(dotenv_values(PROJECT / ".env.example"), ""),  # an empty one shields from .env
+            **self.postgres.environment(),
+            **self.gcs.environment(),
+            "GCS_PREFIX": self.prefix,
+            "DUCKDB_DATABASE": str(self.warehouse),
+            "TAXI_WORKSPACE": str(self.workspace),
+            "MAGE_DATA_DIR": str(self.folder / "mage"),
+            "DISABLE_AUTO_BROWSER_OPEN": "1",
+            "RUNTIME__DLTHUB_TELEMETRY": "false",  # dlt would send what it does over the network
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+            "COLUMNS": "200",  # the line of seconds stays one line
+        }
+
+    def reset(self) -> None:
+        """Empty everything that a run loads into, and let the disk come to rest."""
+        self.runs += 1
+        shutil.rmtree(self.workspace, ignore_errors=True)
+        self.warehouse.unlink(missing_ok=True)
+        self.sql(f"DROP SCHEMA IF EXISTS {SCHEMA}, taxi CASCADE")
+        self.sql(f"CREATE SCHEMA {SCHEMA}")
+        self.sql("CHECKPOINT")
+        os.sync()
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows."""
+        with contextlib.closing(psycopg2.connect(self.postgres.url)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+
+    def rows(self, table: str) -> int:
+        """How many rows a table in Postgres has."""
+        return int(self.sql(f"SELECT count(*) FROM {table}")[0][0])
+
+    def warehouse_rows(self, table: str) -> int:
+        """How many rows a table in the warehouse has; asked in a child, so that this process stays small."""
+        code = "import duckdb, sys; print(duckdb.connect(sys.argv[1]).table(sys.argv[2]).shape[0])"
+        command = [sys.executable, "-c", code, str(self.warehouse), table]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    def uploaded(self) -> dict[str, int]:
+        """Bytes by the last part of the name of every object that the present run has uploaded."""
+        url = f"{self.gcs.url}/storage/v1/b/{self.gcs.bucket}/o?prefix={self.prefix}/"
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as answer:
+            items = json.load(answer).get("items", [])
+        return {item["name"].rpartition("/")[2]: int(item["size"]) for item in items}
+
+
+_UNWANTED = ("PYTHONDONTWRITEBYTECODE", "POSTGRES_SCHEMA", "STORAGE_EMULATOR_HOST")
+"""Compiled modules are kept, as on anyone's second run."""
+
+
+@contextlib.contextmanager
+def place(months: Path, needed: int) -> Iterator[Place]:
+    """Servers on a new folder with `needed` bytes free, which is deleted in the end; `months` is served."""
+    folder = Path(tempfile.mkdtemp(prefix="nyc-taxi-bench-"))
+    folder.chmod(0o711)  # the Postgres server runs as another account when this is root's
+    try:
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise TaxiError(
+                f"{folder.parent}: {needed / 1e9:.0f} GB are needed there and {free / 1e9:.0f} GB are free:"
+                " set TMPDIR to another folder."
+            )
+        with _served(months) as url:
+            yield Place(folder, postgres.ensure(folder / "postgres"), gcs.ensure(folder / "gcs"), url)
+    finally:
+        postgres.stop(folder / "postgres")
+        gcs.stop(folder / "gcs")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -1,0 +1,121 @@
+"""Figures for people: tables in the terminal, and the same as Markdown in docs/performance.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmarks import history, machine
+from benchmarks.figures import Figure, Figures, Outcome
+from benchmarks.history import History
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.settings import PROJECT
+
+PAGE = PROJECT / "docs" / "performance.md"
+
+OURS_OF = {"Postgres": "taxi_run", "limit": "taxi_run", "GCS": "ours_gcs", "warehouse": "ours_duckdb"}
+"""What each group is compared with."""
+
+HEADS = ["", "rounds", "seconds", "CPU s", "peak MB", "x ours", "of which"]
+TARGET_HEADS = ["target", "wanted", "measured", ""]
+
+
+def rows(figures: Figures) -> list[list[str]]:
+    """The cells of every figure; times of months of another size are compared row by row."""
+    return [_cells(figure, figures) for figure in figures.values()]
+
+
+def _cells(figure: Figure, figures: Figures) -> list[str]:
+    ours = figures.get(OURS_OF[figure.group])
+    title = (
+        figure.title if ours is None or figure.rows == ours.rows else f"{figure.title} ({figure.rows:,} rows)"
+    )
+    if figure.failure:
+        return [title, str(figure.rounds), "failed", "", "", "", figure.failure]
+    steps = ", ".join(f"{step} {seconds:.3g}" for step, seconds in figure.steps.items())
+    against = f"{figure.per_row / ours.per_row:.3g}" if ours and not ours.failure else ""
+    measured = [f"{figure.seconds:.2f}", f"{figure.cpu:.2f}", f"{figure.memory:.0f}"]
+    return [title, str(figure.rounds), *measured, against, steps]
+
+
+def outcome_rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """The cells of every target."""
+    return [[each.says, each.wanted, each.measured, each.verdict] for each in outcomes]
+
+
+def show(figures: Figures, outcomes: Sequence[Outcome], told: dict[str, Any], console: Console) -> None:
+    """Print both tables, the machine, and in a sentence which targets are missed."""
+    console.print(_table(HEADS, rows(figures)))
+    console.print(_table(TARGET_HEADS, outcome_rows(outcomes)))
+    console.print(machine.in_words(told), soft_wrap=True)
+    if machine.is_busy(told):
+        console.print("Other programs were running when this began: take the figures with care.")
+    if figures["course_script"].rows < figures["taxi_run"].rows:
+        console.print("A quick run counts the start of the slow ones tenfold: only a full run compares them.")
+    missed = [each.says for each in outcomes if each.verdict == "not met"]
+    if missed:
+        console.print(f"Targets that are not met: {'; '.join(missed)}.", soft_wrap=True)
+
+
+def _table(heads: list[str], cells: list[list[str]]) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    for head in heads:
+        number = head in HEADS[1:6] or head == "measured"
+        table.add_column(head, justify="right" if number else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def markdown(heads: list[str], cells: list[list[str]]) -> str:
+    """A table."""
+    lines = [heads, ["---"] * len(heads), *cells]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def figures_text(figures: Figures, outcomes: Sequence[Outcome], told: dict[str, Any], size: int) -> str:
+    """The section of figures; `size` is how many rows the month has."""
+    versions = ", ".join(f"{name} {number}" for name, number in (told["ours"] | told["others"]).items())
+    return "\n\n".join(
+        [
+            f"A month of {size:,} rows; medians, greatest peak. {machine.in_words(told)}; {versions}.",
+            markdown(HEADS, rows(figures)),
+            markdown(TARGET_HEADS, outcome_rows(outcomes)),
+        ]
+    )
+
+
+def history_text(reckoned: History, rows_measured: int) -> str:
+    """The section on all of TLC's history."""
+    cells = [
+        ["rows a second, whole run", f"{reckoned.rows_per_second:,.0f}"],
+        ["one machine, into Postgres", f"{reckoned.hours:,.1f} hours"],
+        [f"{history.MACHINES} months side by side", f"{reckoned.hours_side_by_side:,.1f} hours"],
+        ["Parquet", f"{reckoned.parquet_gib:,.0f} GiB"],
+        ["in a bucket", f"${reckoned.bucket_dollars:,.2f} a month"],
+        ["BigQuery, logical bytes", f"{reckoned.logical_gib:,.0f} GiB"],
+        ["its storage", f"${reckoned.storage_dollars:,.2f} a month, half after 90 days"],
+        ["a query that reads all of it", f"${reckoned.scan_dollars:,.2f}"],
+    ]
+    head = f"{history.ROWS / 1e9:g} billion rows, from a run over {rows_measured:,}:"
+    return f"{head}\n\n{markdown(['', ''], cells)}"
+
+
+def write_into(page: Path, sections: dict[str, str]) -> None:
+    """Put each text between the two comments that name its section; raises TaxiError without them."""
+    text = page.read_text(encoding="utf-8")
+    for name, section in sections.items():
+        parts = re.split(rf"(<!-- begin {name}\b.*-->|<!-- end {name} -->)", text)
+        if len(parts) != 5:
+            raise TaxiError(
+                f"{page}: has no place for {name}: <!-- begin {name} --> and <!-- end {name} -->."
+            )
+        before, begin, _, end, after = parts
+        text = f"{before}{begin}\n\n{section}\n\n{end}{after}"
+    page.write_text(text, encoding="utf-8")
