@@ -95,13 +95,14 @@ def _judged(
 ) -> Iterator[tuple[Chunk, pa.Table]]:
     """Blocks parsed and judged by a few threads, given back in the order of the file."""
     local = threading.local()
-    query = rules.verdict_sql(source.month)
+    query = rules.verdict_sql(source.month, reader.mapping.absent)
 
     def work(block: Any) -> tuple[Chunk, pa.Table]:
         if not hasattr(local, "connection"):
             local.connection = duckdb.connect(config={"threads": 1})
         chunk = reader.parse(block)
-        local.connection.register("batch", pa.Table.from_batches([chunk.batch]))
+        batch = pa.RecordBatchReader.from_batches(chunk.batch.schema, [chunk.batch])
+        local.connection.register("batch", batch)  # a reader is spared the scanner that a table gets
         verdict = local.connection.execute(query).to_arrow_table()
         local.connection.unregister("batch")
         return chunk, verdict

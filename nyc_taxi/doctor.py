@@ -40,6 +40,7 @@ def checkup() -> Iterator[Check]:
     except TaxiError:  # the settings check says it
         names = []
     parts |= {name: lambda name=name: _destination(name) for name in names}  # type: ignore[misc]
+    parts["bike-share"] = _bikeshare
     for name, part in parts.items():
         try:
             yield Check(name, True, part())
@@ -90,3 +91,15 @@ def _destination(name: str) -> str:
     there = open_destination(name)
     count = len(there.recorded())
     return f"{there.describe()}; holds {count} months"
+
+
+def _bikeshare() -> str:
+    if "MYSQL_HOST" not in profile():
+        return "MYSQL_HOST is not set: its stations come from an embedded MySQL server"
+    from nyc_taxi.bikeshare.extract import count_rows
+    from nyc_taxi.bikeshare.place import place
+    from nyc_taxi.bikeshare.tables import raw_tables
+
+    mysql = place().mysql
+    counts = [f"{count_rows(mysql, table):,} {table.name}" for table in raw_tables("mysql")]
+    return f"MySQL {mysql.where} as {mysql.user}: {', '.join(counts)}"

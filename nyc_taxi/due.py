@@ -13,8 +13,13 @@ from email.utils import parsedate_to_datetime
 
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Recorded
-from nyc_taxi.months import Month, Service, month_range
+from nyc_taxi.download import fetched_sha256
+from nyc_taxi.months import Month, Service, expected_last, month_range
+from nyc_taxi.settings import settings
 from nyc_taxi.source import Published, resolve
+
+LOOK_BACK = 6
+"""Months that are looked at when nobody says since when."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,23 @@ class Due:
     published: Published
     why: str
     """`gcs does not hold it`, or `gcs holds an earlier version`."""
+
+
+def months_to_look_at(day: dt.date, since: Month | None = None) -> tuple[Month, Month]:
+    """The first and the last month that may be due on a day; TLC may be a month early."""
+    last = expected_last(day) + 1
+    return since or last - LOOK_BACK, last
+
+
+def newest_published(service: Service, expected: Month, source: str) -> Month:
+    """The newest month that is published, not newer than `expected` and at most two months older.
+
+    TLC's two months are rather three at times. When none is there it is `expected`, whose download
+    says what is amiss. Raises SettingsError and SourceUnreachable.
+    """
+    where = resolve(source)
+    candidates = (expected - late for late in range(3))
+    return next((month for month in candidates if where.published(service, month)), expected)
 
 
 def due_months(
@@ -57,14 +79,16 @@ def _reason(destination: str, row: Recorded | None, published: Published) -> str
         return f"{destination} does not hold it"
     if row.source_url.startswith("sample:") and not published.url.startswith("sample:"):
         return f"{destination} holds a generated sample"
-    return f"{destination} holds an earlier version" if _changed(row, published) else None
+    if _changed(row, published) and not _same_bytes(row, published):
+        return f"{destination} holds an earlier version"
+    return None
 
 
 def _changed(row: Recorded, published: Published) -> bool:
     """Whether the place the month was loaded from has another version now.
 
     A month that somebody loaded from another place on purpose is left as it is. Without ETags the
-    date decides; a month that turns out to be the same is then found so when it is loaded.
+    date decides.
     """
     if row.source_url != published.url:
         return False
@@ -74,3 +98,8 @@ def _changed(row: Recorded, published: Published) -> bool:
         return False
     changed = parsedate_to_datetime(published.last_modified)
     return changed.replace(tzinfo=changed.tzinfo or dt.UTC) > row.started_at
+
+
+def _same_bytes(row: Recorded, published: Published) -> bool:
+    """Whether the change was one of name and date alone, as was found when it was downloaded."""
+    return fetched_sha256(row.service, row.month, published, settings().workspace) == row.source_sha256

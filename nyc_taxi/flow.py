@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nyc_taxi import workspace
 from nyc_taxi.clean import clean_month, month_version
 from nyc_taxi.destinations import open_destination
-from nyc_taxi.destinations.base import Recorded, Run
+from nyc_taxi.destinations.base import EarlyDestination, Recorded, Run, refuse_sample
 from nyc_taxi.download import fetch
-from nyc_taxi.errors import DestinationError, TaxiError
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.judged import ComingMonth
 from nyc_taxi.months import Month, Service
 from nyc_taxi.parquet import read_month, write_month
 from nyc_taxi.quality import unusual_size
@@ -78,15 +80,16 @@ def clean(source: SourceFile, progress: Progress | None = None) -> CleanMonth:
         return done
     workspace.prune(source.service, source.month, keep=version)
     config = settings()
-    cleaned = clean_month(
-        source,
-        rules,
-        folder,
-        threads=config.threads,
-        max_unreadable=config.max_unreadable,
-        progress=(lambda rows: progress(rows, None)) if progress else None,
-    )
-    (folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
+    with _told(folder):
+        cleaned = clean_month(
+            source,
+            rules,
+            folder,
+            threads=config.threads,
+            max_unreadable=config.max_unreadable,
+            progress=(lambda rows: progress(rows, None)) if progress else None,
+        )
+        (folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
     _report(cleaned)
     return cleaned
 
@@ -102,18 +105,17 @@ def to_parquet(cleaned: CleanMonth) -> MonthFiles:
         raise TaxiError(
             f"{cleaned.folder}: the cleaned month is gone; clean {cleaned.service} {cleaned.month} again."
         )
-    rules = _rules(cleaned.service)
-    if month_version(cleaned.source, rules) != cleaned.version:
-        raise TaxiError(
-            f"{settings().rules}: the rules have changed since {cleaned.service} {cleaned.month} was cleaned;"
-            " clean it again."
-        )
-    return write_month(cleaned, rules, folder)
+    rules = _rules_of(cleaned)
+    with _told(folder):
+        return write_month(cleaned, rules, folder)
 
 
-def load(files: MonthFiles, destination: str, run: Run, progress: Progress | None = None) -> Loaded:
+def load(
+    month: MonthFiles | ComingMonth, destination: str, run: Run, progress: Progress | None = None
+) -> Loaded:
     """Have the month in a destination, complete and recorded; never a sample over a real month."""
     started = time.monotonic()
+    files = month.clean if isinstance(month, ComingMonth) else month
     there = open_destination(destination)
     before = there.recorded_version(files.service, files.month)
     if before is not None and before.version == files.version:
@@ -121,13 +123,14 @@ def load(files: MonthFiles, destination: str, run: Run, progress: Progress | Non
             "%s holds %s %s already: version %s.", destination, files.service, files.month, files.version
         )
         return Loaded(destination, there.describe(), before, True, time.monotonic() - started)
-    if before is not None and files.source.is_sample and not before.source_url.startswith("sample:"):
-        raise DestinationError(
-            f"{destination} holds the real {files.service} {files.month} ({before.source_url});"
-            " a generated sample is not loaded over it. Use another month."
-        )
+    refuse_sample(files, before, destination)
     earlier = {row.month: row.rows_loaded for row in there.recorded() if row.service == files.service}
-    recorded = there.replace_month(files, run, progress)
+    if isinstance(month, MonthFiles):
+        recorded = there.replace_month(month, run, progress)
+    elif isinstance(there, EarlyDestination):
+        recorded = there.replace_coming_month(month, run, progress)
+    else:
+        recorded = there.replace_month(month.files(), run, progress)
     odd = unusual_size(files.trips, {month: trips for month, trips in earlier.items() if month < files.month})
     if odd:
         log.warning("%s %s: %s; look at it before you trust it.", files.service, files.month, odd)
@@ -150,31 +153,73 @@ def run_month(
         source_file = download(service, month, source, tell("download"))
     with _timed(seconds, "clean"):
         cleaned = clean(source_file, tell("clean"))
-    with _timed(seconds, "parquet"):
-        files = to_parquet(cleaned)
-    shutil.rmtree(workspace.scratch_folder(service, month, files.version), ignore_errors=True)
-    loaded = load_all(files, destinations, run, tell)
+
+    def parquet() -> MonthFiles:
+        with _timed(seconds, "parquet"):
+            return to_parquet(cleaned)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
+        there = read_month(workspace.version_folder(service, month, cleaned.version))
+        coming = None if there else _rules_of(cleaned)
+        writing = pool.submit(parquet)
+        try:
+            wanted = ComingMonth(cleaned, coming, writing) if coming else writing.result()
+            loaded = load_all(wanted, destinations, run, tell)
+            files = writing.result()
+        finally:
+            if not writing.exception():  # else the next run goes on from what is staged
+                shutil.rmtree(workspace.scratch_folder(service, month, cleaned.version), ignore_errors=True)
     seconds |= {each.destination: each.seconds for each in loaded}
     return Outcome(files, loaded, seconds, time.monotonic() - started)
 
 
 def load_all(
-    files: MonthFiles, destinations: list[str], run: Run, tell: Callable[[str], Progress]
+    month: MonthFiles | ComingMonth, destinations: list[str], run: Run, tell: Callable[[str], Progress]
 ) -> list[Loaded]:
     """Load into several destinations side by side; BigQuery after the bucket, from which it loads.
 
-    When one fails the others are finished all the same; then its error is raised.
+    When one fails the others are finished all the same; then its error is raised, and those of further ones
+    are logged.
     """
     chains = [["gcs", "bigquery"], ["postgres"], ["s3"], ["duckdb"]]
     wanted = [[name for name in chain if name in destinations] for chain in chains]
 
     def work(chain: list[str]) -> list[Loaded]:
-        return [load(files, name, run, tell(name)) for name in chain]
+        return [load(month, name, run, tell(name)) for name in chain]
 
     with ThreadPoolExecutor(len(chains), thread_name_prefix="load") as pool:
         done = [pool.submit(work, chain) for chain in wanted if chain]
+    errors = {id(error): error for future in done if (error := future.exception())}
+    first, *others = errors.values() or [None]
+    for error in others:
+        log.error("%s", error)
+    if first:
+        raise first
     loaded = {each.destination: each for future in done for each in future.result()}
     return [loaded[name] for name in destinations]
+
+
+def _rules_of(cleaned: CleanMonth) -> Rules:
+    """The rules by which the month was cleaned; raises TaxiError when they have changed since."""
+    rules = _rules(cleaned.service)
+    if month_version(cleaned.source, rules) != cleaned.version:
+        raise TaxiError(
+            f"{settings().rules}: the rules have changed since {cleaned.service} {cleaned.month} was cleaned;"
+            " clean it again."
+        )
+    return rules
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """What goes wrong with the disk, in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise TaxiError(
+            f"{error.filename or folder}: cannot be read or written ({error.strerror or error});"
+            " free space or mend permissions there, or set TAXI_WORKSPACE."
+        ) from error
 
 
 def _rules(service: Service) -> Rules:

@@ -8,12 +8,14 @@ fetched whole and compared exactly, so that a collision of keys never matters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nyc_taxi.rules import Rule, Rules, sql_text
@@ -48,9 +50,10 @@ class KeyFiles:
         for file in self._files.values():
             file.close()
 
-    def shared_positions(self) -> np.ndarray:
+    def shared_positions(self, threads: int) -> np.ndarray:
         """Positions (from 0, ascending) of the rows that share a key with another row."""
-        found = [positions for path in self._paths.values() for positions in _shared(path)]
+        with ThreadPoolExecutor(threads, thread_name_prefix="match") as pool:
+            found = list(chain(*pool.map(lambda path: list(_shared(path)), self._paths.values())))
         return np.unique(np.concatenate(found)) if found else np.array([], np.int64)
 
     def remove(self) -> None:
@@ -66,7 +69,7 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, thr
     flag. Leaves `candidates.parquet`, the rows that were compared exactly.
     """
     result, candidates = folder / "matches.parquet", folder / "candidates.parquet"
-    _fetch(folder / "rows.arrow", keys.shared_positions(), candidates)
+    _fetch(folder / "rows.arrow", keys.shared_positions(threads), candidates)
     if not rules.month_rules():
         pq.write_table(VERDICT_SCHEMA.empty_table(), result)
         return result
@@ -133,7 +136,13 @@ def _shared(path: Path) -> Iterator[np.ndarray]:
         ordered = np.sort(keys)
         repeated = ordered[1:][ordered[1:] == ordered[:-1]]
         if len(repeated):
-            yield positions[np.isin(keys, repeated)]
+            yield positions[_is_in(keys, repeated)]
+
+
+def _is_in(keys: np.ndarray, few: np.ndarray) -> np.ndarray:
+    """Which keys are among the few: by a hash table, where numpy.isin sorts all keys a second time."""
+    found: np.ndarray = pc.is_in(pa.array(keys), value_set=pa.array(few)).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, np.ndarray]]:

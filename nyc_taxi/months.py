@@ -57,7 +57,9 @@ class Month:
 
     def __post_init__(self) -> None:
         if not (1 <= self.number <= 12 and 2000 <= self.year <= 2999):
-            raise SettingsError(f"month {self.year}-{self.number} does not exist: write it as 2020-04.")
+            raise SettingsError(
+                f"there is no month {self.year:04d}-{self.number:02d} of taxi trips: write it as 2020-04."
+            )
 
     @classmethod
     def parse(cls, text: str | Month) -> Month:

@@ -17,8 +17,11 @@ _TRIPS, _FLAGGED, _QUARANTINED, _NULLS = "#2b6cb0", "#d69e2e", "#c53030", "#7180
 _LEAST_BARS, _MOST_BARS = 6, 14
 
 
-def draw(files: MonthFiles) -> bytes:
-    """A PNG of four panels: trips a day, quarantined by rule, flagged by rule, share of nulls by column."""
+def draw(files: MonthFiles, narrow: bool = False) -> bytes:
+    """A PNG of four panels: trips a day, quarantined by rule, flagged by rule, share of nulls by column.
+
+    1210 x 825 pixels. Narrow it is the first two, one below the other, 630 x 432.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -27,22 +30,25 @@ def draw(files: MonthFiles) -> bytes:
     for row in rows:
         if row["value"] is not None:
             figures.setdefault(row["measure"], {})[row["subject"]] = row["value"]
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.8) if narrow else (11, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
-    days, quarantined, flagged, nulls = figure.subplots(2, 2).flat
     sample = " (generated sample)" if files.source.is_sample else ""
     figure.suptitle(
         f"{files.service} {files.month}{sample}: {files.rows_in:,} rows in = {files.trips:,} trips"
-        f" + {files.rows_quarantined:,} quarantined"
+        f" + {files.rows_quarantined:,} quarantined",
+        fontsize="medium" if narrow else "large",
     )
+    days, quarantined, *others = figure.subplots(2, 1 if narrow else 2).flat
     _days(days, figures.get("trips_on_day", {}))
     _bars(quarantined, "Quarantined, by rule", files.quarantined, _QUARANTINED, "nothing was quarantined")
-    _bars(flagged, "Flagged trips, by rule", files.flagged, _FLAGGED, "no trip was flagged")
-    shares = {name: share for name, share in figures.get("null_share", {}).items() if share}
-    _bars(nulls, "Null values, share by column", shares, _NULLS, "no nulls")
-    nulls.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    if others:
+        flagged, nulls = others
+        _bars(flagged, "Flagged trips, by rule", files.flagged, _FLAGGED, "no trip was flagged")
+        shares = {name: share for name, share in figures.get("null_share", {}).items() if share}
+        _bars(nulls, "Null values, share by column", shares, _NULLS, "no nulls")
+        nulls.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110)
+    figure.savefig(png, format="png", dpi=90 if narrow else 110)
     return png.getvalue()
 
 

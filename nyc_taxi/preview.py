@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.parquet import judged_batches
+from nyc_taxi.judged import judged_batches
 from nyc_taxi.read import open_month
 from nyc_taxi.reference import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.rules import load_rules

@@ -53,8 +53,8 @@ class QualityReport:
         """Take in a batch of trips."""
         self._trips += len(trips)
         picked = pa.array(np.flatnonzero(trips["source_row"].to_numpy() % self._step == 0))
-        days, counts = np.unique(_days(trips["pickup_datetime"]), return_counts=True)
-        self._days.update(dict(zip(days.tolist(), counts.tolist(), strict=True)))
+        days, counts = pa.array(_days(trips["pickup_datetime"])).value_counts().flatten()
+        self._days.update(dict(zip(days.to_pylist(), counts.to_pylist(), strict=True)))
         for column in self._columns:
             values = trips[column.name]
             self._nulls[column.name] += values.null_count

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +28,8 @@ from nyc_taxi.schema import arrow_schema, service_columns
 MAX_RULES = 62
 """Bits of a signed 64-bit verdict that stay positive, less one."""
 
+KEY_COLUMNS = 8
+"""Columns that a key is made of: enough to tell nearly all rows apart; equal keys are compared exactly."""
 
 _ANY_MONTH = Month(2020, 1)
 
@@ -86,14 +88,15 @@ class Rules:
         """Names of the rules of an action that are set in a verdict."""
         return [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
 
-    def verdict_sql(self, month: Month) -> str:
+    def verdict_sql(self, month: Month, absent: Collection[str] = ()) -> str:
         """A SELECT over `batch`: `_reasons`, `_flags`, and `_key_<bit>` for each month rule.
 
         Rows that match have the same key, which is never 0. It is NULL for rows that can be no
-        match: quarantined ones, and for reversals those with nothing to reverse.
+        match: quarantined ones, and for reversals those with nothing to reverse. `absent`: columns
+        that the file does not have, so that nothing need be asked of them.
         """
         columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{self._mask_sql('flag')} AS _flags"]
-        keys = [f"{self._key_sql(rule)} AS _key_{bit}" for bit, rule in self.month_rules()]
+        keys = [f"{self._key_sql(rule, absent)} AS _key_{bit}" for bit, rule in self.month_rules()]
         kept = ", ".join(
             f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
         )
@@ -106,6 +109,12 @@ class Rules:
             return [*(column.name for column in service_columns(self.service)), *unknown]
         return list(rule.repeats or ())
 
+    def _telling(self, names: Iterable[str]) -> list[str]:
+        """Columns in the order in which they tell rows apart: times, then amounts, then codes."""
+        types = {column.name: column.type for column in service_columns(self.service)}
+        order = ["timestamp", "float64"]
+        return sorted(names, key=lambda name: order.index(types[name]) if types[name] in order else 2)
+
     def _mask_sql(self, action: str) -> str:
         bits = [
             f"(coalesce(({rule.when}), false)::BIGINT << {bit})"
@@ -114,9 +123,10 @@ class Rules:
         ]
         return " | ".join(["0::BIGINT", *bits])
 
-    def _key_sql(self, rule: Rule) -> str:
+    def _key_sql(self, rule: Rule, absent: Collection[str]) -> str:
         if rule.reverses is None:
-            return _hash_sql(f'"{name}"' for name in self.compared(rule))
+            telling = [name for name in self._telling(self.compared(rule)) if name not in absent]
+            return _hash_sql(f'"{name}"' for name in telling[:KEY_COLUMNS] or self.compared(rule)[:1])
         same = [f'"{name}"' for name in rule.reverses.same]
         amounts = [f'abs("{name}")' for name in rule.reverses.negated]
         nothing = " AND ".join(f'coalesce("{name}" = 0, true)' for name in rule.reverses.negated)

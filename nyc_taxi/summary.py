@@ -22,6 +22,9 @@ _TELLING = (
 )
 """The columns that tell most in the width of a terminal: of trips, of quarantine, of quality."""
 
+TITLES = {"postgres": "Postgres", "gcs": "GCS", "s3": "S3", "bigquery": "BigQuery", "duckdb": "DuckDB"}
+"""The destinations as people write them."""
+
 
 def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     """Rows in and out, quarantined by reason, where everything lies, a few trips, seconds by step."""
@@ -36,7 +39,7 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     places.add_row("Parquet", escape(str(files.trips_path)))
     for loaded in outcome.loaded:
         note = " [dim](held this version already; nothing was loaded)[/]" if loaded.skipped else ""
-        places.add_row(loaded.destination.capitalize(), escape(loaded.describe) + note)
+        places.add_row(TITLES[loaded.destination], escape(loaded.describe) + note)
     console.print(places)
     console.print()
     console.print(rich_table(preview.head(files.trips_path, rows)))

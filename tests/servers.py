@@ -87,6 +87,8 @@ class FaultyServer:
         self.sent = 0
         """Bytes of file bodies handed out so far."""
         self.go_on = threading.Event()
+        self.missing = 404
+        """The status for a file that is not there; TLC's server says 403."""
         self.url = ""
 
     def put(
@@ -107,7 +109,7 @@ class FaultyServer:
         fault = self.plan.pop(0) if self.plan else Fault()
         file = self.files.get(request.path)
         if fault.status or not file:
-            return web.Response(status=fault.status or 404, headers=fault.headers)
+            return web.Response(status=fault.status or self.missing, headers=fault.headers)
         response, data, start = _good_answer(request, file, fault)
         response.headers.update(fault.headers)
         if fault.flip is not None and start <= fault.flip < start + len(data):
@@ -202,9 +204,20 @@ def server() -> Iterator[FaultyServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def quick_module() -> Iterator[None]:
+    """As `quick`, for all tests of a module."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield from _quickly(monkeypatch)
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Three attempts with no wait between them; requests stay on the loopback."""
+    yield from _quickly(monkeypatch)
+
+
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TAXI_RETRIES", "3")
     monkeypatch.setenv("TAXI_TIMEOUT", "10")

@@ -263,11 +263,12 @@ def test_a_cleaned_month_that_is_gone_is_named(source: Path, shelf: Shelf) -> No
 
 
 def test_after_a_failed_load_only_the_load_is_repeated(
-    source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+    source: Path, shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shelf.down = True
     with pytest.raises(DestinationUnreachable):
         run_month(source)
+    assert list((workspace / "scratch").iterdir()) == []
     shelf.down = False
     forbid(monkeypatch, "clean_month", "write_month")
     assert not run_month(source).loaded[0].skipped
@@ -285,15 +286,16 @@ def test_destinations_are_loaded_side_by_side(
 
 
 def test_when_one_destination_fails_the_others_are_finished(
-    source: Path, shelves: dict[str, Shelf], order: list[str]
+    source: Path, shelves: dict[str, Shelf], order: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelves["postgres"].down = True
+    shelves["postgres"].down = shelves["s3"].down = True
     with pytest.raises(DestinationUnreachable):
         flow.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
-    assert sorted(order) == sorted(set(NAMES) - {"postgres"})
-    shelves["postgres"].down = False
+    assert caplog.text.count("the shelf does not answer") == 1  # the other error is the one that is raised
+    assert sorted(order) == sorted(set(NAMES) - {"postgres", "s3"})
+    shelves["postgres"].down = shelves["s3"].down = False
     again = flow.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
-    assert [loaded.destination for loaded in again.loaded if not loaded.skipped] == ["postgres"]
+    assert [loaded.destination for loaded in again.loaded if not loaded.skipped] == ["postgres", "s3"]
 
 
 def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
@@ -306,6 +308,31 @@ def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
         run_month(source)
     assert shelf.recorded_version(GREEN, APRIL) == first.loaded[0].recorded
     assert list((workspace / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["clean_month", "write_month"])
+def test_a_full_disk_is_told_in_a_sentence(
+    source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(flow, step, full)
+    with pytest.raises(TaxiError, match=r"No space left on device\); free space"):
+        run_month(source)
+    assert shelf.recorded() == []
+
+
+def test_a_parquet_that_fails_is_told_once(
+    source: Path, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise TaxiError("it does not fit.")
+
+    monkeypatch.setattr(flow, "write_month", fail)
+    with pytest.raises(TaxiError, match="it does not fit"):
+        flow.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    assert "it does not fit" not in caplog.text
 
 
 def test_a_sample_is_never_loaded_over_a_real_month(source: Path, shelf: Shelf) -> None:

@@ -57,7 +57,7 @@ def test_what_is_no_month_is_refused(text: object) -> None:
 
 @pytest.mark.parametrize("text", ["2020-00", "2020-13", "1999-12", "3000-01"])
 def test_a_month_that_does_not_exist_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match=r"does not exist: write it as 2020-04\.$"):
+    with pytest.raises(SettingsError, match=r"of taxi trips: write it as 2020-04\.$"):
         Month.parse(text)
 
 

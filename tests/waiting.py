@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def until(happened: Callable[[], Any], seconds: float = 30) -> None:
-    """Return once it has happened; the time is only reached when it never does."""
+def until(happened: Callable[[], Any], seconds: float = 30, every: float = 0.01) -> None:
+    """Return once it has happened, asking again and again; `seconds` is only reached when it never does."""
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline, "what the test waits for did not happen"
-        time.sleep(0.01)
+        time.sleep(every)

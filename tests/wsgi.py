@@ -39,6 +39,7 @@ class Faulty:
     def __init__(self, application: Application) -> None:
         self._application = application
         self._planned: list[_Planned] = []
+        self._struck = 0
         self._lock = threading.Lock()
         self.requests: list[tuple[str, str, int]] = []
         """Method, target and length of the body of all requests so far.
@@ -52,6 +53,12 @@ class Faulty:
         `skip` of them pass before.
         """
         self._planned.append(_Planned(fault, method, target, skip, times))
+
+    def forget(self) -> int:
+        """Behave well from now on; how many requests met a fault since the last time."""
+        struck, self._struck = self._struck, 0
+        self._planned.clear()
+        return struck
 
     def count(self, method: str, target: str = "") -> int:
         """How many such requests there were."""
@@ -74,6 +81,7 @@ class Faulty:
                     planned.skip -= 1
                     continue
                 planned.times -= 1
+                self._struck += 1
                 return planned.fault
         return None
 

@@ -44,6 +44,16 @@ def extract_table(mysql: Mysql, table: RawTable, path: Path) -> int:
     )
 
 
+def count_rows(mysql: Mysql, table: RawTable) -> int:
+    """How many rows a table has; raises as `extract_table` does."""
+
+    def count(cursor: Any) -> int:
+        cursor.execute(f"SELECT count(*) FROM ({select(table)}) AS selected")
+        return int(cursor.fetchone()[0])
+
+    return transact(mysql, count)
+
+
 def transact(mysql: Mysql, work: Callable[[Any], T]) -> T:
     """Do `work` with a cursor in one transaction, all or nothing."""
     with _explained(mysql), contextlib.closing(_connect(mysql)) as connection, connection.cursor() as cursor:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import bikeshare
+from nyc_taxi.cli import bikeshare, several
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.months import Month, Service
 
@@ -70,6 +70,10 @@ def run(
             progress,
         )
     summary.show(output(), outcome)
+
+
+app.command("catch-up")(several.catch_up)
+app.command()(several.backfill)
 
 
 @app.command()
@@ -149,6 +153,19 @@ def quality(
     output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))
     if picture:
         typer.echo(f"drawn into {save(files, Path(picture))}")
+
+
+@app.command()
+def cost(
+    month: Annotated[str, typer.Option(metavar="MONTH", help="One month, such as 2020-04; else all.")] = "",
+    price: Annotated[float, typer.Option(min=0, help="US dollars per TiB scanned.")] = 6.25,
+) -> None:
+    """Ask BigQuery what reading each shipped view would scan, and what that costs; nothing is read."""
+    from nyc_taxi.destinations.bigquery import BigQuery
+
+    scanned = BigQuery().dry_run_cost(Month.parse(month) if month else None)
+    for view, size in scanned.items():
+        typer.echo(f"{view:<22} {size / 2**20:12,.1f} MiB  ${size / 2**40 * price:,.6f}")
 
 
 @app.command()

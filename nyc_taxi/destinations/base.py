@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from nyc_taxi import __version__
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.judged import ComingMonth
 from nyc_taxi.months import Month, Service
-from nyc_taxi.reference import MonthFiles
-from nyc_taxi.schema import Column
+from nyc_taxi.reference import CleanMonth, MonthFiles
+from nyc_taxi.schema import SCHEMA_VERSION, Column
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows in all) now and then."""
@@ -45,6 +48,40 @@ class Recorded:
     finished_at: dt.datetime
     run_id: str
     orchestrator: str
+
+    @classmethod
+    def of(cls, month: CleanMonth, run: Run, started: dt.datetime) -> Recorded:
+        """What a load that ends now has brought."""
+        return cls(
+            service=month.service,
+            month=month.month,
+            version=month.version,
+            source_url=month.source.url,
+            source_etag=month.source.etag,
+            source_sha256=month.source.sha256,
+            rows_in=month.rows_in,
+            rows_loaded=month.trips,
+            rows_quarantined=month.rows_quarantined,
+            schema_version=SCHEMA_VERSION,
+            package_version=__version__,
+            started_at=started,
+            finished_at=dt.datetime.now(dt.UTC),
+            run_id=run.run_id,
+            orchestrator=run.orchestrator,
+        )
+
+
+def refuse_sample(month: CleanMonth, there: Recorded | None, where: str) -> None:
+    """Raise DestinationError when the month is generated and what is there is not.
+
+    Asked before a load for the sake of time, and where a destination has its ledger to itself for
+    the sake of certainty.
+    """
+    if there and month.source.is_sample and not there.source_url.startswith("sample:"):
+        raise DestinationError(
+            f"{where} holds the real {month.service} {month.month} ({there.source_url});"
+            " a generated sample is not loaded over it. Use another month."
+        )
 
 
 @dataclass(frozen=True)
@@ -87,4 +124,15 @@ class Destination(Protocol):
         Raises DestinationError (DestinationUnreachable when another try may help); then the month
         is as it was before.
         """
+        ...
+
+
+@runtime_checkable
+class EarlyDestination(Protocol):
+    """A destination that loads trips while their Parquet is still being written."""
+
+    def replace_coming_month(
+        self, month: ComingMonth, run: Run, progress: Progress | None = None
+    ) -> Recorded:
+        """As `Destination.replace_month`; nothing is visible before the Parquet is whole."""
         ...

@@ -4,8 +4,8 @@
 what a file is, whatever it is called.
 """
 
-from nyc_taxi.download.fetch import fetch, fetch_file
+from nyc_taxi.download.fetch import fetch, fetch_file, fetched_sha256
 from nyc_taxi.download.formats import Format, detect_format
 from nyc_taxi.download.transfer import Progress
 
-__all__ = ["Format", "Progress", "detect_format", "fetch", "fetch_file"]
+__all__ = ["Format", "Progress", "detect_format", "fetch", "fetch_file", "fetched_sha256"]

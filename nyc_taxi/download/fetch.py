@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from nyc_taxi.download.transfer import Part, Progress, transfer
 from nyc_taxi.errors import NotPublished, NotTripData, SourceError, SourceUnreachable
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import SourceFile
-from nyc_taxi.source import Candidate, LocalFile, Sample, Source, WebFile
+from nyc_taxi.source import Candidate, LocalFile, Published, Sample, Source, WebFile
 from nyc_taxi.source.resolve import names_other
 
 log = logging.getLogger(__name__)
@@ -34,10 +35,14 @@ def fetch(
     Raises NotPublished, SourceUnreachable, NotTripData, SourceError; no file is left half-written,
     and what has arrived is resumed by the next call. Several processes may ask for the same month.
     """
-    folder = workspace / "source" / str(service) / str(month)
+    folder = _folder(workspace, service, month)
     failed: SourceError | None = None
     down: Down = {}
     for place in source.candidates(service, month):
+        if source.any_name and (other := names_other(place.name, service, month)):
+            raise SourceError(
+                f"{place.url}: its name says {other}, not {service} {month}; ask for that, or rename it."
+            )
         try:
             path, about = _bring(place, service, month, folder, progress, down)
         except (NotPublished, SourceUnreachable) as error:
@@ -50,8 +55,6 @@ def fetch(
             ) from error
         if isinstance(failed, SourceUnreachable) and not (isinstance(place, WebFile) and place.host in down):
             log.warning("%s Using %s instead.", failed, place.url)
-        if source.any_name and (other := names_other(place.name, service, month)):
-            log.warning("%s: is read as %s %s, but its name says %s.", place.url, service, month, other)
         if progress:
             progress(about.size, about.size)
         return SourceFile(
@@ -60,6 +63,16 @@ def fetch(
     if isinstance(failed, SourceUnreachable):
         raise failed
     raise source.missing(service, month) from failed
+
+
+def fetched_sha256(service: Service, month: Month, published: Published, workspace: Path) -> str | None:
+    """SHA-256 of the file that the workspace has of this very publication; None when it has none."""
+    version = (published.url, published.etag, published.last_modified)
+    for note in _folder(workspace, service, month).glob("*.json"):
+        known = Sidecar.read(note)
+        if known and (known.url, known.etag, known.last_modified) == version:
+            return known.sha256
+    return None
 
 
 def fetch_file(source: str, folder: Path) -> tuple[Path, str]:
@@ -74,6 +87,10 @@ def fetch_file(source: str, folder: Path) -> tuple[Path, str]:
         else:
             path, about = place.path, _in_place(place, folder)
     return path, about.sha256
+
+
+def _folder(workspace: Path, service: Service, month: Month) -> Path:
+    return workspace / "source" / str(service) / str(month)
 
 
 def _bring(
@@ -120,6 +137,9 @@ def _in_place(file: LocalFile, folder: Path) -> Sidecar:
     published = file.published()
     note = folder / f"{file.name}.in-place.json"
     known = Sidecar.trusted(note, file.path, file.url)
+    if known and known.last_modified != published.last_modified:  # the same bytes under another date
+        known = dataclasses.replace(known, last_modified=published.last_modified)
+        known.save(note)
     if known:
         return known
     about = Sidecar.of(file.path, file.url, last_modified=published.last_modified)

@@ -34,17 +34,24 @@ class Sidecar:
         return cls(url, etag, last_modified, stat.st_size, stat.st_mtime_ns, sha256, now)
 
     @classmethod
+    def read(cls, at: Path) -> Self | None:
+        """What lies at `at`; None when that is no sidecar of this version of the package."""
+        try:
+            return cls(**json.loads(at.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    @classmethod
     def trusted(cls, at: Path, path: Path, url: str) -> Self | None:
         """The sidecar that lies at `at`, if it is about `path` as it now is, and that came from `url`.
 
         Same size and time of change: the same file. With another time alone the bytes decide, since
         a workspace may have been copied.
         """
-        try:
-            known = cls(**json.loads(at.read_text(encoding="utf-8")))
-            stat = path.stat()
-        except (FileNotFoundError, ValueError, TypeError):
+        known = cls.read(at)
+        if known is None or not path.exists():
             return None
+        stat = path.stat()
         if (known.url, known.size) != (url, stat.st_size):
             return None
         if known.mtime_ns == stat.st_mtime_ns:

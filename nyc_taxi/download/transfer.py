@@ -14,14 +14,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
-
-import httpx
+from typing import TYPE_CHECKING, Self
 
 from nyc_taxi.download import files
 from nyc_taxi.download.sidecar import Sidecar
 from nyc_taxi.errors import SourceError, SourceUnreachable
 from nyc_taxi.source import WebFile, web
+
+if TYPE_CHECKING:
+    import httpx
 
 Progress = Callable[[int, int | None], None]
 """Called with (bytes done, bytes in all or None where unknown) now and then."""

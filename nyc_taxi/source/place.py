@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-
-import httpx
 
 from nyc_taxi import __version__
 from nyc_taxi.errors import NotPublished, SourceError
 from nyc_taxi.source import web
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,17 @@ import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import stamina
 
 from nyc_taxi import __version__
 from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable
 from nyc_taxi.settings import settings
+
+if TYPE_CHECKING:
+    import httpx  # at run time where it is used: a month that lies on a disk needs none of it
 
 LONGEST_WAIT = 60.0
 """Seconds of Retry-After that are waited for; a server that asks for more is given up at once."""
@@ -64,6 +67,8 @@ def stream(method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.
 
     The status is the caller's to judge: see `check`.
     """
+    import httpx
+
     host = urlsplit(url).hostname
     seconds = settings().timeout
     try:
@@ -118,4 +123,6 @@ def _retry_after(response: httpx.Response) -> float | None:
 @functools.lru_cache(maxsize=1)
 def _client(process: int) -> httpx.Client:
     """One client a process, so that polls reuse connections; a forked child must not share sockets."""
+    import httpx
+
     return httpx.Client(follow_redirects=True)

@@ -39,6 +39,8 @@ maintenance_work_mem = 128MB    # sorts of CREATE INDEX
 max_wal_size = 2GB              # a month's COPY without a checkpoint in its midst; no more disk than that
 checkpoint_timeout = 15min      # the same, for slow disks
 wal_compression = on            # whole pages in the log: smaller writes on one disk
+wal_level = minimal             # no replica follows: what COPY puts into a new table need not be logged too
+max_wal_senders = 0             # as that level wants it
 random_page_cost = 1.1          # laptops have SSDs
 jit = off                       # compiling a query takes longer than most queries here
 """

@@ -26,7 +26,16 @@ from nyc_taxi.months import Month, Service
 from nyc_taxi.settings import settings
 
 PACKAGE = str(Path(nyc_taxi.__file__).parent) + os.sep
-WATCHED = ("flow.py", "clean.py", "stage.py", "parquet.py", "match.py", "download/", "destinations/")
+WATCHED = (
+    "flow.py",
+    "clean.py",
+    "stage.py",
+    "parquet.py",
+    "judged.py",
+    "match.py",
+    "download/",
+    "destinations/",
+)
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud.bigquery import ConnectionProperty, QueryJobConfig, Table
+from typer.testing import CliRunner
 
 from nyc_taxi import samples
+from nyc_taxi.cli.commands import app
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Run
 from nyc_taxi.destinations.bigquery import BigQuery, commit, jobs, staging, tables
@@ -210,6 +212,8 @@ def test_revenue_by_day_and_zone_over_both_services(bigquery: Dataset, tmp_path:
     )
     of_service = [(first_day(month), 7, 2, 12.5), (first_day(month), None, 1, 4.0)]
     assert found == [(service, *row) for service in ("green", "yellow") for row in of_service]
+    told = CliRunner().invoke(app, ["cost", "--month", month])
+    assert [line.split()[0] for line in told.output.splitlines()] == ["taxi_trips", "daily_revenue_by_zone"]
     assert bigquery.destination().dry_run_cost().keys() == {"taxi_trips", "daily_revenue_by_zone"}
 
 

@@ -166,7 +166,9 @@ def test_a_first_month_does_not_wait_for_readers(postgres: Target, tmp_path: Pat
     with session(postgres) as slow:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
         with transaction(postgres) as connection:
-            replace.replace_month(connection, "taxi", month_files(tmp_path), RUN, patience=0.1)
+            replace.replace_month(
+                connection, "taxi", replace.Rows.of(month_files(tmp_path)), RUN, patience=0.1
+            )
     assert query(postgres, "SELECT count(*) FROM trips_green") == [(40,)]
 
 
@@ -182,5 +184,7 @@ def test_patience_with_readers_ends(
             pytest.raises(failures.Busy, match="others kept the green tables locked"),
             transaction(postgres) as connection,
         ):
-            replace.replace_month(connection, "taxi", month_files(tmp_path, "v2"), RUN, patience=0.1)
+            replace.replace_month(
+                connection, "taxi", replace.Rows.of(month_files(tmp_path, "v2")), RUN, patience=0.1
+            )
     assert state(postgres) == before

@@ -1,6 +1,5 @@
 """Files that need no download: local ones, used where they lie, and generated ones."""
 
-import logging
 import os
 from importlib import import_module
 from pathlib import Path
@@ -69,14 +68,12 @@ def test_files_of_the_same_name_are_told_apart(files: Path, tmp_path: Path) -> N
     assert bring(str(other), tmp_path).sha256 == sha256(CSV[::-1])
 
 
-def test_another_month_in_the_name_is_a_warning(
-    files: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_month_in_the_name_is_refused(files: Path, tmp_path: Path) -> None:
     path = files / "yellow_tripdata_2020-05.csv"
     path.write_bytes(CSV)
-    with caplog.at_level(logging.WARNING, "nyc_taxi"):
+    with pytest.raises(SourceError, match="its name says yellow 2020-05, not green 2020-04"):
         bring(str(path), tmp_path)
-    assert "is read as green 2020-04, but its name says yellow 2020-05" in caplog.text
+    assert not (tmp_path / "source").exists()
 
 
 def test_a_file_that_is_being_written_is_transient(

@@ -7,7 +7,7 @@ import functools
 
 import stamina
 
-from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
+from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run, refuse_sample
 from nyc_taxi.destinations.bigquery import ledger
 from nyc_taxi.destinations.bigquery.client import Connection, connect
 from nyc_taxi.destinations.bigquery.commit import commit_month, commit_name
@@ -69,17 +69,21 @@ class BigQuery:
                 return self._replace(files, run, wanted, progress)
         raise AssertionError("the last attempt returns or raises")
 
-    def dry_run_cost(self) -> dict[str, int]:
-        """Bytes that reading each analysts' view in full would scan, and be paid for; nothing is read."""
+    def dry_run_cost(self, month: Month | None = None) -> dict[str, int]:
+        """Bytes that reading each analysts' view would scan, and be paid for; nothing is read.
+
+        All months, or one: a table that requires a filter on its months refuses to be read whole.
+        """
         from google.cloud.bigquery import QueryJobConfig
 
         connection = self._connection
         config = QueryJobConfig(dry_run=True, use_query_cache=False)
+        only = f" WHERE month = DATE '{month.first_day}'" if month else ""
         with explained(self._target):
             return {
                 view: int(
                     connection.client.query(
-                        f"SELECT * FROM {connection.qualified(view)}",
+                        f"SELECT * FROM {connection.qualified(view)}{only}",
                         job_config=config,
                         location=connection.location,
                         **connection.options,
@@ -99,6 +103,7 @@ class BigQuery:
                 there = ledger.current(connection, files.service, files.month)
                 if there is not None and there.version == files.version:
                     return there
+                refuse_sample(files, there, self.name)
                 create_missing(connection)
                 staged = stage(connection, files, run)
                 if progress:

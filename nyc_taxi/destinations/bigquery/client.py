@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nyc_taxi.destinations.bigquery.failures import explained
 from nyc_taxi.destinations.bigquery.target import Target
+from nyc_taxi.destinations.google import credentials
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import settings
 
@@ -87,23 +88,13 @@ def connect(target: Target) -> Connection:
 
 
 def _credentials(target: Target) -> tuple[Credentials, str | None]:
-    import google.auth
     from google.auth.credentials import AnonymousCredentials
-    from google.oauth2 import service_account
 
     if target.endpoint:
         return AnonymousCredentials(), EMULATED_PROJECT
-    if not target.key_file:
-        found, project = google.auth.default(scopes=SCOPES)
-        if not (target.project or project):
-            raise SettingsError(
-                "BigQuery needs a project, which the credentials do not name: set GOOGLE_CLOUD_PROJECT."
-            )
-        return found, project
-    try:
-        key = service_account.Credentials.from_service_account_file(target.key_file, scopes=SCOPES)
-    except (OSError, ValueError) as error:
+    found, project = credentials(target.key_file, SCOPES)
+    if not (target.project or project):
         raise SettingsError(
-            f"GOOGLE_SERVICE_ACC_KEY_FILEPATH={target.key_file!r} is not a service account's key: {error}."
-        ) from None
-    return key, key.project_id
+            "BigQuery needs a project, which the credentials do not name: set GOOGLE_CLOUD_PROJECT."
+        )
+    return found, project

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.base import Progress, Recorded, Run, refuse_sample
 from nyc_taxi.destinations.duckdb import ledger, tables
 from nyc_taxi.destinations.warehouse.record import footer, record
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.reference import MonthFiles
-from nyc_taxi.schema.sql import quoted
+from nyc_taxi.schema.sql import literal, quoted
 from nyc_taxi.schema.warehouse import DUCKDB_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
 
 
@@ -35,6 +35,7 @@ def replace_month(
     recorded = ledger.current(connection, files.service, files.month)
     if recorded is not None and recorded.version == files.version:
         return recorded
+    refuse_sample(files, recorded, "duckdb")
     trip_rows = _replace(connection, trips(files.service), files, files.trips_path)
     if progress:
         progress(trip_rows, files.rows_in)
@@ -58,16 +59,15 @@ def _replace(connection: duckdb.DuckDBPyConnection, table: Table, files: MonthFi
     what = f"{path.name} of {files.service} {files.month}"
     of_file = file_types(footer(path).schema.to_arrow_schema(), DUCKDB_TYPES, what)
     tables.add_missing(connection, table, of_file)
-    values = {"service": str(files.service), "month": files.month.first_day}
+    values = {"service": literal(files.service), "month": f"DATE '{files.month.first_day}'"}
     keys = {key.name: values[key.name] for key in table.keys}
-    where = " AND ".join(f"{name} = ${name}" for name in keys)
-    connection.execute(f"DELETE FROM {tables.qualified(table.name)} WHERE {where}", keys)
+    where = " AND ".join(f"{name} = {value}" for name, value in keys.items())
+    connection.execute(f"DELETE FROM {tables.qualified(table.name)} WHERE {where}")
     own = ", ".join(quoted(name) for name in of_file)
     inserted = connection.execute(
         f"INSERT INTO {tables.qualified(table.name)} ({', '.join(keys)}, {own})"
-        f" SELECT {', '.join(f'${name}' for name in keys)}, {own}"
+        f" SELECT {', '.join(keys.values())}, {own}"
         # folders of the workspace are named as `version=...`: a column of that name is the file's own
-        " FROM read_parquet($file, hive_partitioning = false)",
-        {**keys, "file": str(path)},
+        f" FROM read_parquet({literal(str(path))}, hive_partitioning = false)"
     ).fetchone()
     return int(inserted[0]) if inserted else 0

@@ -32,9 +32,8 @@ def columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]
     """The types of a table's columns by name, in order; empty when there is no such table."""
     rows = connection.execute(
         "SELECT column_name, data_type FROM duckdb_columns()"
-        " WHERE database_name = current_database() AND schema_name = ? AND table_name = ?"
-        " ORDER BY column_index",
-        [SCHEMA, table],
+        " WHERE database_name = current_database()"
+        f" AND schema_name = {literal(SCHEMA)} AND table_name = {literal(table)} ORDER BY column_index"
     )
     return dict(rows.fetchall())
 

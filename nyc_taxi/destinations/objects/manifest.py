@@ -8,14 +8,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from nyc_taxi import __version__
 from nyc_taxi.destinations.base import Recorded, Run
 from nyc_taxi.destinations.objects.layout import data_key
 from nyc_taxi.destinations.objects.store import Content, Stored
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import MonthFiles
-from nyc_taxi.schema import SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
@@ -41,23 +39,7 @@ class Manifest:
         cls, files: MonthFiles, run: Run, started: dt.datetime, contents: dict[str, Content]
     ) -> Manifest:
         """The manifest of a load that has just put everything else in place."""
-        recorded = Recorded(
-            service=files.service,
-            month=files.month,
-            version=files.version,
-            source_url=files.source.url,
-            source_etag=files.source.etag,
-            source_sha256=files.source.sha256,
-            rows_in=files.rows_in,
-            rows_loaded=files.trips,
-            rows_quarantined=files.rows_quarantined,
-            schema_version=SCHEMA_VERSION,
-            package_version=__version__,
-            started_at=started,
-            finished_at=dt.datetime.now(dt.UTC),
-            run_id=run.run_id,
-            orchestrator=run.orchestrator,
-        )
+        recorded = Recorded.of(files, run, started)
         objects = {
             kind: Named(data_key(kind, files.service, files.month), content.sha256, content.size)
             for kind, content in contents.items()

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import stamina
 
-from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run
+from nyc_taxi.destinations.base import Lookup, Progress, Recorded, Run, refuse_sample
 from nyc_taxi.destinations.objects.layout import (
     KINDS,
     MANIFESTS,
@@ -106,6 +106,7 @@ class ObjectMonths:
             with attempt:
                 held = self._read(files.service, files.month)
                 manifest = held.manifest
+                refuse_sample(files, manifest.recorded if manifest else None, self._where)
                 if manifest is None or held.row is None or held.row.version != files.version:
                     manifest = self._replace(held, files, run, started, contents, count)
                 self._keep(manifest)

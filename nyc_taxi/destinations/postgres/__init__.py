@@ -14,10 +14,11 @@ from nyc_taxi.destinations.postgres import ledger
 from nyc_taxi.destinations.postgres.connection import transaction
 from nyc_taxi.destinations.postgres.failures import Busy
 from nyc_taxi.destinations.postgres.lookup import replace_lookup
-from nyc_taxi.destinations.postgres.replace import replace_month
+from nyc_taxi.destinations.postgres.replace import Rows, replace_month
 from nyc_taxi.destinations.postgres.tables import create_missing
 from nyc_taxi.destinations.postgres.target import Target, configured
 from nyc_taxi.errors import DestinationUnreachable
+from nyc_taxi.judged import ComingMonth
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import MonthFiles
 from nyc_taxi.settings import settings
@@ -56,14 +57,23 @@ class Postgres:
         Where the ledger names the version already, nothing is loaded. After a broken connection it
         begins anew. Raises SchemaError for a column whose type is not the table's.
         """
-        schema = self._target.schema
-        self._transact(lambda connection: create_missing(connection, schema, files.service))
-        return self._transact(lambda connection: replace_month(connection, schema, files, run, progress))
+        return self._replace(files.service, Rows.of(files), run, progress)
+
+    def replace_coming_month(
+        self, month: ComingMonth, run: Run, progress: Progress | None = None
+    ) -> Recorded:
+        """The same while the Parquet is being written; it is waited for before anything is swapped in."""
+        return self._replace(month.clean.service, Rows.coming(month), run, progress)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table equal to `lookup`, in one transaction."""
         schema = self._target.schema
         self._transact(lambda connection: replace_lookup(connection, schema, lookup))
+
+    def _replace(self, service: Service, rows: Rows, run: Run, progress: Progress | None) -> Recorded:
+        schema = self._target.schema
+        self._transact(lambda connection: create_missing(connection, schema, service))
+        return self._transact(lambda connection: replace_month(connection, schema, rows, run, progress))
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction; from its beginning again when the connection fails."""

@@ -30,8 +30,11 @@ BATCH_ROWS = 8192
 
 Chunks = Iterator[bytes]
 
+Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+"""Rows and their schema, without metadata."""
 
-def read_parquet(path: Path) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+
+def read_parquet(path: Path) -> Batches:
     """The file's schema and its batches; raises DestinationError when it is no whole Parquet file."""
     try:
         file = pq.ParquetFile(path)
@@ -68,7 +71,7 @@ def copy_batches(
     import psycopg2.extensions
 
     encode = csv_chunks if pgpq is None else binary_chunks
-    pipe = _Pipe(encode(schema, (_without_nul(batch) for batch in batches)))
+    pipe = _Pipe(encode(schema, _small(map(_without_nul, batches))))
     names = ", ".join(quoted(name) for name in schema.names)
     options = f"FORMAT {'csv' if pgpq is None else 'binary'}, FREEZE {freeze}"
     raw: psycopg2.extensions.connection = connection.connection.driver_connection  # type: ignore[assignment]
@@ -80,6 +83,12 @@ def copy_batches(
                 raise pipe.error from None
             raise
         return cursor.rowcount
+
+
+def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for start in range(0, len(batch), BATCH_ROWS):
+            yield batch.slice(start, BATCH_ROWS)
 
 
 def binary_chunks(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Chunks:

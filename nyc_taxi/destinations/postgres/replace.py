@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import stamina
@@ -19,18 +20,18 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nyc_taxi import __version__
-from nyc_taxi.destinations.base import Progress, Recorded, Run
+from nyc_taxi.destinations.base import Progress, Recorded, Run, refuse_sample
 from nyc_taxi.destinations.postgres import ledger
 from nyc_taxi.destinations.postgres.connection import execute
-from nyc_taxi.destinations.postgres.copy import copy_batches, read_parquet
+from nyc_taxi.destinations.postgres.copy import Batches, copy_batches, read_parquet
 from nyc_taxi.destinations.postgres.failures import DEADLOCK, LOCK_NOT_AVAILABLE, Busy, sqlstate
 from nyc_taxi.destinations.postgres.staging import Staged, stage
 from nyc_taxi.destinations.postgres.swap import swap
 from nyc_taxi.destinations.postgres.tables import quarantine_of, trips_of
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.reference import MonthFiles
-from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION, trip_columns
+from nyc_taxi.judged import ComingMonth
+from nyc_taxi.reference import CleanMonth, MonthFiles
+from nyc_taxi.schema import QUARANTINE, trip_columns
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,39 @@ LOCK_TIMEOUT = "2s"
 """The longest that an attempt to swap holds readers up; autovacuum gives way after one second."""
 
 
+@dataclass(frozen=True)
+class Rows:
+    """What is loaded: a month's figures, and its rows as they are asked for."""
+
+    month: CleanMonth
+    trips: Callable[[], Batches]
+    files: Callable[[], MonthFiles]
+    """The Parquet, from which all but the trips are read; may wait until it is there."""
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are not among those of the trips, as all have the same text."""
+
+    @classmethod
+    def of(cls, files: MonthFiles) -> Rows:
+        """A month whose Parquet is there."""
+        return cls(files, lambda: read_parquet(files.trips_path), lambda: files)
+
+    @classmethod
+    def coming(cls, month: ComingMonth) -> Rows:
+        """A month whose Parquet is being written; or there, when another run was quicker."""
+
+        def trips() -> Batches:
+            try:
+                return month.trips()
+            except FileNotFoundError:
+                return read_parquet(month.files().trips_path)
+
+        return cls(month.clean, trips, month.files, month.constants)
+
+
 def replace_month(
     connection: Connection,
     schema: str,
-    files: MonthFiles,
+    rows: Rows,
     run: Run,
     progress: Progress | None = None,
     patience: float = 120.0,
@@ -55,63 +85,54 @@ def replace_month(
     DestinationError when the rows are not as many as the month says.
     """
     started = dt.datetime.now(dt.UTC)
-    _wait_for_turn(connection, schema, files)
-    recorded = ledger.current(connection, files.service, files.month)
-    if recorded and recorded.version == files.version:
+    month = rows.month
+    _wait_for_turn(connection, schema, month)
+    recorded = ledger.current(connection, month.service, month.month)
+    if recorded and recorded.version == month.version:
         return recorded
-    staged = _stage(connection, files, progress)
+    refuse_sample(month, recorded, "postgres")
+    staged = _stage(connection, rows, progress)
+    files = rows.files()
     _replace_quality(connection, files)
     with _busy(
         f"others kept the {files.service} tables locked for {patience:.0f} s: run {files.month} again later."
     ):
         _swap(connection, staged, patience)
-    recorded = Recorded(
-        service=files.service,
-        month=files.month,
-        version=files.version,
-        source_url=files.source.url,
-        source_etag=files.source.etag,
-        source_sha256=files.source.sha256,
-        rows_in=files.rows_in,
-        rows_loaded=files.trips,
-        rows_quarantined=files.rows_quarantined,
-        schema_version=SCHEMA_VERSION,
-        package_version=__version__,
-        started_at=started,
-        finished_at=dt.datetime.now(dt.UTC),
-        run_id=run.run_id,
-        orchestrator=run.orchestrator,
-    )
+    recorded = Recorded.of(files, run, started)
     ledger.add(connection, recorded)
     return recorded
 
 
-def _wait_for_turn(connection: Connection, schema: str, files: MonthFiles) -> None:
+def _wait_for_turn(connection: Connection, schema: str, month: CleanMonth) -> None:
     """Runs of the same month go one after the other; the lock ends with the transaction."""
-    key = {"key": f"nyc_taxi {schema} {files.service} {files.month}"}
+    key = {"key": f"nyc_taxi {schema} {month.service} {month.month}"}
     if connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key):
         return
-    log.info("Another run loads %s %s: waiting for it.", files.service, files.month)
+    log.info("Another run loads %s %s: waiting for it.", month.service, month.month)
     with _busy(
-        f"another run has been loading {files.service} {files.month} for {MONTH_PATIENCE}: end it or wait."
+        f"another run has been loading {month.service} {month.month} for {MONTH_PATIENCE}: end it or wait."
     ):
         execute(connection, f"SET LOCAL lock_timeout TO '{MONTH_PATIENCE}'")
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
 
 
-def _stage(connection: Connection, files: MonthFiles, progress: Progress | None) -> list[Staged]:
+def _stage(connection: Connection, rows: Rows, progress: Progress | None) -> list[Staged]:
     """Load trips and quarantine; every row of the source must be in one of them."""
     done = 0
 
-    def count(rows: int) -> None:
+    def count(loaded: int) -> None:
         nonlocal done
-        done += rows
+        done += loaded
         if progress:
-            progress(done, files.rows_in)
+            progress(done, rows.month.rows_in)
 
-    service, month = files.service, files.month
-    trips = stage(connection, trips_of(service), trip_columns(service), month, files.trips_path, count)
-    quarantine = stage(connection, quarantine_of(service), QUARANTINE, month, files.quarantine_path, count)
+    service, month = rows.month.service, rows.month.month
+    trips = stage(
+        connection, trips_of(service), trip_columns(service), month, rows.trips(), count, rows.constants
+    )
+    files = rows.files()
+    bad = read_parquet(files.quarantine_path)
+    quarantine = stage(connection, quarantine_of(service), QUARANTINE, month, bad, count)
     loaded = (trips.rows, quarantine.rows)
     if loaded != (files.trips, files.rows_quarantined) or sum(loaded) != files.rows_in:
         raise DestinationError(

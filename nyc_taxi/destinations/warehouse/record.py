@@ -11,12 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi import __version__
 from nyc_taxi.destinations.base import Recorded, Run
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import MonthFiles
-from nyc_taxi.schema import SCHEMA_VERSION
 
 COLUMNS = tuple(column.name for column in dataclasses.fields(Recorded))
 """The ledger's columns without its id."""
@@ -39,23 +37,7 @@ def record(files: MonthFiles, run: Run, started: dt.datetime) -> Recorded:
             f"{files.folder}: {files.trips:,} trips and {files.rows_quarantined:,} quarantined rows are not"
             f" the {files.rows_in:,} rows of the source: make the month again."
         )
-    return Recorded(
-        service=files.service,
-        month=files.month,
-        version=files.version,
-        source_url=files.source.url,
-        source_etag=files.source.etag,
-        source_sha256=files.source.sha256,
-        rows_in=files.rows_in,
-        rows_loaded=files.trips,
-        rows_quarantined=files.rows_quarantined,
-        schema_version=SCHEMA_VERSION,
-        package_version=__version__,
-        started_at=started,
-        finished_at=dt.datetime.now(dt.UTC),
-        run_id=run.run_id,
-        orchestrator=run.orchestrator,
-    )
+    return Recorded.of(files, run, started)
 
 
 def to_row(recorded: Recorded) -> dict[str, Any]:
