@@ -2,7 +2,7 @@
 # Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run ui status stop test test-all test-crash lint format requirements clean environment environment-dev
+.PHONY: help run ui env status stop test test-all test-crash test-faults docker-test bench bench-parts airflow-up airflow-test composer-deploy lint format requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -12,23 +12,44 @@ SOURCE :=
 TESTS := tests
 # how often each destination is killed: make test-crash KILLS=10
 KILLS := 50
+# the files of tests run side by side, on at most so many cores
+CORES := 4
+SEQUENCES := 100
+PYTEST = $(PYTHON) -m pytest -n auto --maxprocesses $(CORES) --dist loadfile
+# how to compare: make bench QUICK=1, ROUNDS=5, JSON=file for the figures, DOCS=1 to renew docs/performance.md
+QUICK :=
+ROUNDS := 3
+JSON :=
+DOCS :=
 PORT := 6789
+AIRFLOW_PORT := 8080
+# Celery workers of airflow-up; without any the scheduler runs the tasks
+WORKERS := 0
+ON_AIRFLOW_2 = $(addprefix tests/airflow/test_,integrity.py surroundings.py dag_runs.py)
+# where to deploy: make composer-deploy ENVIRONMENT=taxi LOCATION=us-central1 GCP_PROJECT=... DRY_RUN=1
+ENVIRONMENT :=
+LOCATION :=
+GCP_PROJECT :=
+DRY_RUN :=
 
 PYTHON := .venv/bin/python
 # in the order in which they build on each other; each list's second line says how it is compiled
-LISTS := uv mage dev airflow airflow-dev airflow2 bigquery-standin
+LISTS := uv mage dev airflow airflow-dev airflow2 bench bigquery-standin
 UPGRADE :=
 # Mage imports thousands of modules: keep them compiled, whatever the caller's habit
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: environment ## load one month through Mage into Postgres (SERVICE, MONTH, SOURCE)
 	@$(PYTHON) -m mage_project.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
 
 ui: environment ## start Mage's pages on this machine, behind a login (PORT)
 	@$(PYTHON) -m mage_project.ui --port "$(PORT)"
+
+env: ## write what containers need into .env: passwords and keys at random; what is there stays
+	@python3 mage_project/env_file.py
 
 status: environment ## show which months are loaded where
 	@.venv/bin/taxi status
@@ -37,13 +58,40 @@ stop: environment ## stop the embedded servers; their data stays
 	@.venv/bin/taxi stop
 
 test: environment-dev ## run the tests but the slow ones (TESTS=a folder or file)
-	@$(PYTHON) -m pytest -m "not crash and not slow" $(TESTS)
+	@$(PYTEST) -m "not crash and not slow and not docker" $(TESTS)
 
 test-all: environment-dev ## run the slow ones too: the BigQuery stand-in, large months
-	@$(PYTHON) -m pytest -m "not crash" $(TESTS)
+	@$(PYTEST) -m "not crash and not docker" $(TESTS)
 
 test-crash: environment-dev ## kill loads at every step and at random, in every destination (KILLS each)
 	@CRASH_KILLS=$(KILLS) $(PYTHON) -m pytest -m crash tests/crash
+
+test-faults: environment-dev ## break the way to source and buckets in random sequences (SEQUENCES)
+	@FAULT_SEQUENCES=$(SEQUENCES) $(PYTHON) -m pytest -n 0 tests/download/test_random_faults.py tests/destinations/test_random_faults.py
+
+docker-test: environment-dev ## build the images and try the whole stack on a Docker engine (docs/docker.md)
+	@tests/docker/run.sh
+
+airflow-up: ## start Airflow on this machine, behind a login, without containers (AIRFLOW_PORT, WORKERS)
+	@requirements/install.sh airflow
+	@.venv-airflow/bin/python -m airflow_project.local --port "$(AIRFLOW_PORT)" --workers "$(WORKERS)"
+
+airflow-test: environment ## test the DAGs on Airflow 3 and 2, and against Mage (TESTS=tests/airflow/...: on 3)
+	@requirements/install.sh airflow2
+	@requirements/install.sh airflow-dev
+	@$(if $(filter tests,$(TESTS)),.venv-airflow2/bin/python -m pytest $(ON_AIRFLOW_2))
+	@.venv-airflow/bin/python -m pytest $(if $(filter tests,$(TESTS)),tests/airflow,$(TESTS))
+
+composer-deploy: environment ## bring the DAGs onto Cloud Composer (ENVIRONMENT, LOCATION, GCP_PROJECT, DRY_RUN=1)
+	@$(PYTHON) -m airflow_project.deploy --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \
+		--project "$(GCP_PROJECT)" $(if $(DRY_RUN),--dry-run)
+
+bench: environment ## this pipeline, other tools and the machine's limit, side by side (QUICK=1, ROUNDS, JSON, DOCS=1)
+	@requirements/install.sh bench
+	@$(PYTHON) -m benchmarks --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
+
+bench-parts: environment ## where the time of a month goes, part by part, into docs/performance.md
+	@$(PYTHON) -m benchmarks.parts
 
 lint: environment-dev ## check style and types
 	@$(PYTHON) -m ruff check
@@ -62,7 +110,7 @@ requirements: environment ## compile requirements/*.in into hashed lists (UPGRAD
 
 clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
 	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop || true; fi
-	@rm -rf .venv .mage_data mage_project/.[a-z]*
+	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
