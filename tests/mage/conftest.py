@@ -1,13 +1,15 @@
-"""One Mage in this process, one workspace and one embedded PostgreSQL for all tests of this folder."""
+"""One Mage in this process and one embedded PostgreSQL for this folder; a workspace for each file of tests."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from nyc_taxi.settings import PROJECT, settings
@@ -30,18 +32,26 @@ def place() -> Iterator[Path]:
 def server(place: Path) -> Iterator[postgres.Server]:
     yield postgres.ensure(place / "postgres")
     postgres.stop(place / "postgres")
-    gcs.stop(place / "workspace" / "gcs")  # which the first month that is loaded starts
 
 
-@pytest.fixture(scope="session")
-def environment(place: Path, server: postgres.Server) -> dict[str, str]:
-    """For a run of its own: workspace, Mage's data and the server are the tests'."""
-    return {
-        "TAXI_WORKSPACE": str(place / "workspace"),
+@pytest.fixture(scope="module")
+def environment(
+    place: Path, server: postgres.Server, request: pytest.FixtureRequest
+) -> Iterator[dict[str, str]]:
+    """For a run of its own: the workspace and the database are those of the file of tests."""
+    name = request.module.__name__.rpartition(".")[2]
+    with contextlib.closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(f"CREATE DATABASE {name}")
+    workspace = place / name
+    yield {
+        "TAXI_WORKSPACE": str(workspace),
         "MAGE_DATA_DIR": str(place / "mage_data"),
         "MAGE_REPO_PATH": str(MAGE_PROJECT),
         **server.environment(),
+        "POSTGRES_DBNAME": name,
     }
+    gcs.stop(workspace / "gcs")  # which the first month that is loaded starts
 
 
 @pytest.fixture
