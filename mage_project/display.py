@@ -68,7 +68,8 @@ class Display:
             case "outputs":
                 self.references[name] = event["reference"]
             case "finished":
-                self._console.print(f"  {TITLES.get(name, name):<20} {event['seconds']:6.1f} s")
+                if self.references.get(name, {}).get("destination", name):  # else it had nothing to load
+                    self._console.print(f"  {TITLES.get(name, name):<20} {event['seconds']:6.1f} s")
                 for note in self.notes:
                     self._console.print(f"    [dim]{escape(note)}[/]")
                 self.notes.clear()

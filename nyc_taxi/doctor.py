@@ -28,6 +28,11 @@ class Check:
 
 def checkup() -> Iterator[Check]:
     """Look at every configured part; never raises an expected error."""
+    try:
+        settings()
+    except TaxiError as error:  # nothing else can be looked at without them
+        yield Check("settings", False, str(error))
+        return
     parts: dict[str, Callable[[], str]] = {
         "settings": _settings,
         "connections": _connections,

@@ -60,3 +60,9 @@ def test_a_fault_is_named_and_the_other_parts_are_looked_at_all_the_same(
     assert advice in found[part].detail
     assert found[part].detail.endswith(".")
     assert list(found)[-1] == "bike-share"
+
+
+def test_a_setting_that_makes_no_sense_is_said_once(checks) -> None:
+    found = checks(TAXI_RETRIES="many")
+    assert list(found) == ["settings"]
+    assert found["settings"].detail.startswith("TAXI_RETRIES='many' makes no sense")

@@ -1,4 +1,4 @@
-"""One Mage in this process and one embedded PostgreSQL for this folder; a workspace for each file of tests."""
+"""One Mage in this process, one embedded PostgreSQL for this folder, a workspace for each file of tests."""
 
 from __future__ import annotations
 

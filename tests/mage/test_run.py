@@ -56,6 +56,7 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
         "Load into Postgres",
     ):
         assert text in shown
+    assert "Load into S3" not in shown  # which is not configured
     assert "Traceback" not in shown
     assert len(shown.splitlines()) < 30, shown
 
