@@ -21,6 +21,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     USER=taxi \
     PYTHONUNBUFFERED=1 \
+    ARROW_DEFAULT_MEMORY_POOL=jemalloc \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONWARNINGS=ignore \
     GIT_PYTHON_REFRESH=quiet \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.contenders import SCHEMA, TABLE
 from benchmarks.measure import Failed
 from benchmarks.months import MONTH, SERVICE, TAXI, GeneratedMonth, Prepared
-from benchmarks.place import Place
+from benchmarks.place import ARROW_POOL, Place
 from mage_project.child import MAGE
 from nyc_taxi.settings import PROJECT
 
@@ -105,7 +106,8 @@ def _mage_pipeline(trial: Trial) -> list[str]:
     source = f"{trial.place.files_url}/{trial.month.name}"
     variables = {"service": SERVICE, "month": MONTH, "source": source, "destinations": "postgres"}
     pipeline = [str(PROJECT / "mage_project"), "taxi_trips"]
-    return [*MAGE, "run", *pipeline, "--runtime-vars", json.dumps(variables)]
+    pool = [f"{name}={value}" for name, value in os.environ.items() if name == ARROW_POOL]  # as in make run
+    return ["env", *pool, *MAGE, "run", *pipeline, "--runtime-vars", json.dumps(variables)]
 
 
 def _ours_to(destination: str) -> Callable[[Trial], list[str]]:

@@ -87,8 +87,13 @@ def client(path: Path, folder: Path) -> Parts:
     batches = _best(
         parts, "verdicts into rows", lambda: [row for row, _ in judged.judged_batches(clean, rules)]
     )
-    quality = QualityReport(clean)
-    _best(parts, "quality report", lambda: [quality.add(batch) for batch in batches])
+
+    def report_quality() -> None:
+        quality = QualityReport(clean)
+        for batch in batches:
+            quality.add(batch)
+
+    _best(parts, "quality report", report_quality)
 
     def write() -> None:
         with parquet._Writer(folder / "trips.parquet", judged.trips_schema(clean)) as file:

@@ -108,8 +108,9 @@ class Place:
         return {item["name"].rpartition("/")[2]: int(item["size"]) for item in items}
 
 
-_UNWANTED = ("PYTHONDONTWRITEBYTECODE", "POSTGRES_SCHEMA", "STORAGE_EMULATOR_HOST")
-"""Compiled modules are kept, as on anyone's second run."""
+ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
+_UNWANTED = ("PYTHONDONTWRITEBYTECODE", "POSTGRES_SCHEMA", "STORAGE_EMULATOR_HOST", ARROW_POOL)
+"""Compiled modules are kept, as on anyone's second run; Arrow's memory is set for ours alone."""
 
 
 @contextlib.contextmanager

@@ -45,7 +45,10 @@ class QualityReport:
         self._nulls: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
         self._extremes: dict[str, tuple[float, float]] = {}
-        self._samples: dict[str, list[np.ndarray]] = {}
+        # room for all of a sample at once: many small arrays kept among large ones that come and go would
+        # leave the large ones no place, and memory would grow with the month
+        self._samples: dict[str, np.ndarray] = {}
+        self._sampled: Counter[str] = Counter()
         self._days: Counter[int] = Counter()
         self._trips = 0
 
@@ -75,7 +78,7 @@ class QualityReport:
             rows.append(("null_share", column.name, self._nulls[column.name] / max(self._trips, 1)))
             if column.name in self._extremes:
                 low, high = self._extremes[column.name]
-                sample = np.concatenate(self._samples[column.name])
+                sample = self._samples[column.name][: self._sampled[column.name]]
                 median = float(np.median(sample)) if len(sample) else None
                 figures = {"min": low, "median": median, "max": high, "sum": self._sums[column.name]}
                 rows += [(measure, column.name, value) for measure, value in figures.items()]
@@ -94,7 +97,11 @@ class QualityReport:
         self._extremes[name] = (min(low, before[0]), max(high, before[1]))
         self._sums[name] += pc.sum(values).as_py()
         sample = values.take(picked).drop_null().to_numpy()
-        self._samples.setdefault(name, []).append(sample)
+        if name not in self._samples:
+            self._samples[name] = np.empty(self._clean.rows_in // self._step)
+        first = self._sampled[name]
+        self._samples[name][first : first + len(sample)] = sample
+        self._sampled[name] += len(sample)
 
 
 def _is_measure(column: Column) -> bool:

@@ -117,7 +117,7 @@ class Rules:
 
     def _mask_sql(self, action: str) -> str:
         bits = [
-            f"(coalesce(({rule.when}), false)::BIGINT << {bit})"
+            f"CASE WHEN ({rule.when}) THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
             for bit, rule in self.of(action)
             if rule.when is not None
         ]
