@@ -54,11 +54,14 @@ class ComingMonth:
         return schema, self._trips(staged, schema)
 
     def _trips(self, staged: _Staged, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        def kept(judged: Judged) -> pa.RecordBatch:
+            if self.writing.done():
+                self.files()  # where it has failed, going on is of no use
+            batch, reasons, flags, other_rows = judged
+            return _trips(batch, reasons == 0, flags, other_rows, self.rules, self.clean, schema)
+
         with staged:
-            for batch, reasons, flags, other_rows in staged.verdicts():
-                if self.writing.done():
-                    self.files()  # where it has failed, going on is of no use
-                yield _trips(batch, reasons == 0, flags, other_rows, self.rules, self.clean, schema)
+            yield from map(kept, staged.verdicts())
 
 
 _MADE = ("source_version", "flags", "reversal_source_row")
@@ -93,10 +96,12 @@ class _Staged:
     def verdicts(self) -> Iterator[Judged]:
         """The rows with their final verdicts, batch by batch."""
         matches = SortedCursor(self._matches.iter_batches(), VERDICT_SCHEMA)
-        for batch in self.rows:
-            if len(batch):
-                numbers = batch["source_row"].to_numpy()
-                yield batch, *_verdicts(batch, numbers, matches.up_to(int(numbers[-1])))
+
+        def judged(batch: pa.RecordBatch) -> Judged:
+            numbers = batch["source_row"].to_numpy()
+            return batch, *_verdicts(batch, numbers, matches.up_to(int(numbers[-1])))
+
+        return map(judged, filter(len, self.rows))  # holds no batch while the next one is read
 
     @staticmethod
     def _stream(path: Path, opened: ExitStack) -> pa.RecordBatchReader:
@@ -108,14 +113,20 @@ def judged_batches(clean: CleanMonth, rules: Rules) -> Generator[tuple[pa.Record
     with _Staged(clean) as staged:
         schema = staged.trips_schema()
         unreadable = SortedCursor(staged.unreadable, arrow_schema(QUARANTINE))
-        for batch, reasons, flags, other_rows in staged.verdicts():
+
+        def both(judged: Judged) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+            batch, reasons, flags, other_rows = judged
             keep = reasons == 0
             bad = batch.filter(pa.array(~keep)) if not keep.all() else batch.slice(0, 0)
-            judged = _quarantine(bad, reasons[~keep], rules, clean)
-            yield (
+            return (
                 _trips(batch, keep, flags, other_rows, rules, clean, schema),
-                _merge(judged, unreadable.up_to(int(batch["source_row"][-1].as_py()))),
+                _merge(
+                    _quarantine(bad, reasons[~keep], rules, clean),
+                    unreadable.up_to(int(batch["source_row"][-1].as_py())),
+                ),
             )
+
+        yield from map(both, staged.verdicts())
         rest = unreadable.up_to(np.iinfo(np.int64).max)
         if len(rest):
             yield pa.RecordBatch.from_pylist([], schema), rest

@@ -84,6 +84,7 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
             quality.add(good)
             counted["trips.parquet"] += len(good)
             counted["quarantine.parquet"] += len(bad)
+            del good, bad  # before the next ones are made
     found = (counted["trips.parquet"], counted["quarantine.parquet"])
     if found != (clean.trips, clean.rows_quarantined) or sum(found) != clean.rows_in:
         raise TaxiError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -86,17 +87,17 @@ def copy_batches(
 
 
 def _small(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for start in range(0, len(batch), BATCH_ROWS):
-            yield batch.slice(start, BATCH_ROWS)
+    def slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        return (batch.slice(start, BATCH_ROWS) for start in range(0, len(batch), BATCH_ROWS))
+
+    return chain.from_iterable(map(slices, batches))  # holds no batch while the next one is made
 
 
 def binary_chunks(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Chunks:
     """Postgres' binary COPY format."""
     encoder = pgpq.ArrowToPostgresBinaryEncoder(schema)
     yield encoder.write_header()
-    for batch in batches:
-        yield encoder.write_batch(batch)
+    yield from map(encoder.write_batch, batches)
     yield encoder.finish()
 
 
