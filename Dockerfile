@@ -22,6 +22,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     USER=taxi \
     PYTHONUNBUFFERED=1 \
     ARROW_DEFAULT_MEMORY_POOL=jemalloc \
+    JE_ARROW_MALLOC_CONF=dirty_decay_ms:50,muzzy_decay_ms:0 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONWARNINGS=ignore \
     GIT_PYTHON_REFRESH=quiet \

@@ -12,7 +12,7 @@ from benchmarks.contenders import SCHEMA, TABLE
 from benchmarks.measure import Failed
 from benchmarks.months import MONTH, SERVICE, TAXI, GeneratedMonth, Prepared
 from benchmarks.place import ARROW_POOL, Place
-from mage_project.child import MAGE
+from mage_project.child import MAGE, MEMORY
 from nyc_taxi.settings import PROJECT
 
 OURS = sys.executable
@@ -106,8 +106,9 @@ def _mage_pipeline(trial: Trial) -> list[str]:
     source = f"{trial.place.files_url}/{trial.month.name}"
     variables = {"service": SERVICE, "month": MONTH, "source": source, "destinations": "postgres"}
     pipeline = [str(PROJECT / "mage_project"), "taxi_trips"]
-    pool = [f"{name}={value}" for name, value in os.environ.items() if name == ARROW_POOL]  # as in make run
-    return ["env", *pool, *MAGE, "run", *pipeline, "--runtime-vars", json.dumps(variables)]
+    pool = {name: value for name, value in os.environ.items() if name == ARROW_POOL}
+    memory = [f"{name}={value}" for name, value in (pool | MEMORY).items()]  # as in make run
+    return ["env", *memory, *MAGE, "run", *pipeline, "--runtime-vars", json.dumps(variables)]
 
 
 def _ours_to(destination: str) -> Callable[[Trial], list[str]]:

@@ -19,6 +19,12 @@ MAGE = [sys.executable, "-m", "mage_ai.cli.main"]
 START = [sys.executable, "-m", "mage_project.mage", "start"]
 """`mage start`, corrected: see mage_project.mage."""
 
+MEMORY = {"JE_ARROW_MALLOC_CONF": "dirty_decay_ms:50,muzzy_decay_ms:0"}
+"""For its environment: Arrow gives back what it frees at once, 30 MB less at a month's peak, 3 % more time.
+
+Mage alone takes 390 MB before the first block begins.
+"""
+
 GRACE = 5
 """Seconds a process may take to end before it is killed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from mage_project.child import MEMORY
 from nyc_taxi.destinations.postgres.target import configured, standin_folder
 from nyc_taxi.settings import PROJECT, settings
 
@@ -20,6 +21,7 @@ def mage_environment() -> dict[str, str]:
         "PYTHONWARNINGS": "ignore",
         "DISABLE_AUTO_BROWSER_OPEN": "1",
         "_TYPER_STANDARD_TRACEBACK": "1",  # a traceback in plain lines, the reason on the last
+        **MEMORY,
     }
     missing = {name: value for name, value in defaults.items() if not os.environ.get(name)}
     return {**os.environ, **missing}

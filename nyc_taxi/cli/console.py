@@ -35,4 +35,5 @@ def set_up_logging(verbose: bool) -> None:
 def _say_retry(details: object) -> None:
     cause, wait = getattr(details, "caused_by", None), getattr(details, "wait_for", 0.0)
     if wait >= 1:
-        logging.getLogger("nyc_taxi").info("Trying again in %.0f s: %s", wait, cause)
+        what = str(cause).partition("; ")[0]  # what to do about it says the error, when trying has ended
+        logging.getLogger("nyc_taxi").info("Trying again in %.0f s: %s", wait, what)
