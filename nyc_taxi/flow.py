@@ -6,6 +6,7 @@ then does nothing but say so.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import shutil
@@ -66,6 +67,8 @@ def download(service: Service, month: Month, source: str, progress: Progress | N
     """Have the month's file in the workspace, fetched only when its source has another version."""
     if month < service.first_month:
         raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
+    if month > Month.of(dt.datetime.now(dt.UTC).date()):
+        raise TaxiError(f"{service} {month}: has not begun; TLC publishes a month two months after its end.")
     return fetch(service, month, resolve(source), settings().workspace, progress)
 
 
@@ -131,7 +134,8 @@ def load(
         recorded = there.replace_coming_month(month, run, progress)
     else:
         recorded = there.replace_month(month.files(), run, progress)
-    odd = unusual_size(files.trips, {month: trips for month, trips in earlier.items() if month < files.month})
+    year = {month: trips for month, trips in earlier.items() if files.month - 12 <= month < files.month}
+    odd = unusual_size(files.trips, year)
     if odd:
         log.warning("%s %s: %s; look at it before you trust it.", files.service, files.month, odd)
     return Loaded(destination, there.describe(), recorded, False, time.monotonic() - started)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from nyc_taxi.errors import TaxiError
 from nyc_taxi.reference import MonthFiles
 
 if TYPE_CHECKING:
@@ -53,8 +54,13 @@ def draw(files: MonthFiles, narrow: bool = False) -> bytes:
 
 
 def save(files: MonthFiles, path: Path) -> Path:
-    """Draw into a file."""
-    path.write_bytes(draw(files))
+    """Draw into a PNG file; raises TaxiError where none can be written."""
+    if path.suffix.lower() != ".png":
+        raise TaxiError(f"{path}: the picture is a PNG; give it a name that ends in .png.")
+    try:
+        path.write_bytes(draw(files))
+    except OSError as error:
+        raise TaxiError(f"{path}: cannot be written ({error.strerror}); name another file.") from None
     return path
 
 

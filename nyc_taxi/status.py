@@ -101,7 +101,13 @@ def table(months: list[MonthStatus]) -> Table:
 
 
 def _plain(row: Recorded) -> dict[str, Any]:
-    return {name: value if isinstance(value, int | None) else str(value) for name, value in vars(row).items()}
+    return {name: _plain_value(value) for name, value in vars(row).items()}
+
+
+def _plain_value(value: object) -> int | str | None:
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    return value if isinstance(value, int | None) else str(value)
 
 
 def newest_files(service: Service, month: Month) -> MonthFiles:

@@ -33,19 +33,20 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     sample = " [yellow](a generated sample, not TLC's data)[/]" if files.source.is_sample else ""
     console.print(f"[bold]{files.service} {files.month}[/]{sample} from {escape(files.source.url)}")
     console.print(_balance(files))
-    places = Table.grid(padding=(0, 2))
-    places.add_column()
-    places.add_column(overflow="fold")  # a path cut short leads nowhere
-    places.add_row("Parquet", escape(str(files.trips_path)))
+    _place(console, "Parquet", str(files.trips_path))
     for loaded in outcome.loaded:
         note = " [dim](held this version already; nothing was loaded)[/]" if loaded.skipped else ""
-        places.add_row(TITLES[loaded.destination], escape(loaded.describe) + note)
-    console.print(places)
+        _place(console, TITLES[loaded.destination], loaded.describe, note)
     console.print()
     console.print(rich_table(preview.head(files.trips_path, rows)))
     if outcome.seconds:
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
         console.print(f"[dim]{steps}; {outcome.total:.1f} s in all[/]")
+
+
+def _place(console: Console, title: str, where: str, note: str = "") -> None:
+    """A line, however long: a path that is broken or cut short leads nowhere."""
+    console.print(f"{title:<8}  {escape(where)}{note}", soft_wrap=True, highlight=False)
 
 
 def rich_table(rows: pa.Table) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from nyc_taxi import samples
 from nyc_taxi.months import Month, Service
+from tests.waiting import until
 
 TAXI = Path(sys.executable).with_name("taxi")
 BROKEN = {
@@ -88,3 +90,25 @@ def test_broken_files_load_nothing_and_leave_nothing(tmp_path: Path, real_data: 
     if (tmp_path / "warehouse.duckdb").exists():
         with duckdb.connect(tmp_path / "warehouse.duckdb", read_only=True) as warehouse:
             assert warehouse.execute("SELECT count(*) FROM taxi.ledger").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("while_importing", [True, False])
+def test_ctrl_c_leaves_at_once_and_says_so(tmp_path: Path, while_importing: bool) -> None:
+    if while_importing and sys.platform != "linux":
+        pytest.skip("what a process has imported is asked of /proc")
+    source = tmp_path / "green_tripdata_2020-04.csv.gz"
+    samples.write(Service.GREEN, Month(2020, 4), source, rows=100_000)
+    workspace, warehouse = tmp_path / "workspace", tmp_path / "warehouse.duckdb"
+    environment = {**os.environ, "TAXI_WORKSPACE": str(workspace), "DUCKDB_DATABASE": str(warehouse)}
+    arguments = ["run", "green", "2020-04", "--source", str(source), "--to", "duckdb"]
+    with subprocess.Popen([TAXI, *arguments], env=environment, stderr=subprocess.PIPE, text=True) as process:
+        libraries = Path(f"/proc/{process.pid}/maps")
+        if while_importing:
+            until(lambda: "arrow" in libraries.read_text())
+        else:
+            until(lambda: any((workspace / "scratch").glob("*")))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("Stopped. Nothing is half loaded; the next run carries on.\n")
+    assert taxi(tmp_path, *arguments).returncode == 0

@@ -23,8 +23,8 @@ app = typer.Typer(no_args_is_help=True, help="Bike-share: MySQL to the bucket to
 
 @app.command()
 def run(
-    day: Annotated[str, typer.Argument(metavar="DATE", help="Such as 2018-01-01.")],
-    wait: Annotated[float, typer.Option(help="Seconds to wait for the day's trips to come.")] = 0.0,
+    day: Annotated[str, typer.Argument(show_default=False, metavar="DATE", help="Such as 2018-01-01.")],
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the day's trips to come.")] = 0.0,
     poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks for them.")] = 60.0,
 ) -> None:
     """Extract, land, load and transform one day. What is done already is not done again."""
@@ -49,7 +49,7 @@ def status(
     entries = ledger_entries(warehouse)
     if as_json:
         plain = [vars(entry) | {"counts": json.loads(entry.counts)} for entry in entries]
-        typer.echo(json.dumps(plain, indent=2, default=str))
+        typer.echo(json.dumps(plain, indent=2, default=lambda when: when.isoformat()))
         return
     console = output()
     console.print(escape(warehouse.describe()) + _generated(here.generated), soft_wrap=True)

@@ -25,8 +25,10 @@ app = typer.Typer(
 
 app.add_typer(bikeshare.app, name="bikeshare")
 
-ServiceArgument = Annotated[str, typer.Argument(metavar="SERVICE", help="yellow, green, fhv or fhvhv.")]
-MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2020-04.")]
+ServiceArgument = Annotated[
+    str, typer.Argument(show_default=False, metavar="SERVICE", help="yellow, green, fhv or fhvhv.")
+]
+MonthArgument = Annotated[str, typer.Argument(show_default=False, metavar="MONTH", help="Such as 2020-04.")]
 
 
 @app.callback()
@@ -186,7 +188,9 @@ def doctor() -> None:
 def sample(
     service: ServiceArgument,
     month: MonthArgument,
-    path: Annotated[Path, typer.Argument(help="File to write: .csv, .csv.gz or .parquet.")],
+    path: Annotated[
+        Path, typer.Argument(show_default=False, help="File to write: .csv, .csv.gz or .parquet.")
+    ],
     rows: Annotated[int, typer.Option(help="How many rows; 0 for the service's usual number.")] = 0,
     seed: Annotated[int, typer.Option(help="Another seed, another month.")] = 1,
 ) -> None:

@@ -49,9 +49,13 @@ def catch_up(
 
 
 def backfill(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="yellow, green, fhv or fhvhv.")],
-    first: Annotated[str, typer.Argument(metavar="FIRST", help=MONTH_HELP)],
-    last: Annotated[str, typer.Argument(metavar="LAST", help=f"{MONTH_HELP[:-1]}; loaded too.")],
+    service: Annotated[
+        str, typer.Argument(show_default=False, metavar="SERVICE", help="yellow, green, fhv or fhvhv.")
+    ],
+    first: Annotated[str, typer.Argument(show_default=False, metavar="FIRST", help=MONTH_HELP)],
+    last: Annotated[
+        str, typer.Argument(show_default=False, metavar="LAST", help=f"{MONTH_HELP[:-1]}; loaded too.")
+    ],
     source: FromOption = "",
     to: ToOption = "",
 ) -> None:
