@@ -153,6 +153,8 @@ def run_month(
     started = time.monotonic()
     tell = progress or (lambda _step: lambda _done, _total: None)
     seconds: dict[str, float] = {}
+    for name in destinations:
+        open_destination(name)  # what is not set is said before anything is fetched
     with _timed(seconds, "download"):
         source_file = download(service, month, source, tell("download"))
     with _timed(seconds, "clean"):

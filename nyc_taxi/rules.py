@@ -183,6 +183,9 @@ def _rule(path: Path, entry: Any) -> Rule:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the rule"
+        if first["type"] == "extra_forbidden":
+            fields = ", ".join((Reversal if len(first["loc"]) > 1 else Rule).model_fields)
+            raise RuleError(f"{path}: rule {name!r}: {where} is not known; use {fields}.") from None
         raise RuleError(
             f"{path}: rule {name!r}: {where}: {first['msg'].removeprefix('Value error, ')}."
         ) from None
@@ -222,7 +225,8 @@ def _look_at_one_row(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnecti
     parsed = json.loads(text)
     if parsed.get("error") or len(parsed["statements"]) != 1:
         message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
-        raise RuleError(f"{path}: rule {rule.name!r} does not compile: {message}.")
+        message = message.replace('at or near "FROM"', "at its end")  # the query's, not the condition's
+        raise RuleError(f"{path}: rule {rule.name!r} does not compile: {rule.when!r}: {message}.")
     if '"COLUMN_REF"' not in text:
         raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
     if '"SUBQUERY"' in text:

@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Lookup
 from nyc_taxi.download import fetch_file
-from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.errors import NotTripData, SchemaError, SourceUnreachable
 from nyc_taxi.schema import Column, arrow_schema, normalise
 from nyc_taxi.settings import settings
 
@@ -33,7 +33,13 @@ def fetch_zones(source: str = "") -> Lookup:
 
     Raises NotTripData or SchemaError for something else, and what downloads raise.
     """
-    path, sha256 = fetch_file(source or settings().zones_url, settings().workspace / "source" / "zones")
+    try:
+        path, sha256 = fetch_file(source or settings().zones_url, settings().workspace / "source" / "zones")
+    except SourceUnreachable as error:
+        what = str(error).partition("; ")[0]  # what follows is advice on months
+        raise SourceUnreachable(
+            f"{what}; name a file or another URL as the source, or in TAXI_ZONES_URL."
+        ) from error
     return read_zones(path, sha256[:12])
 
 

@@ -17,7 +17,7 @@ from nyc_taxi import flow, samples
 from nyc_taxi import workspace as places
 from nyc_taxi.destinations import NAMES
 from nyc_taxi.destinations.base import Progress, Recorded, Run
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, NotTripData, TaxiError
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, NotTripData, SettingsError, TaxiError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import CleanMonth, MonthFiles, Reference, SourceFile
 from nyc_taxi.settings import settings
@@ -373,6 +373,33 @@ def test_a_month_of_an_unusual_size_is_told(shelf: Shelf, caplog: pytest.LogCapt
         f"green 2020-05: {may} trips are {may / april:.0%} of the usual {april} (2020-04);"
         " look at it before you trust it."
     ]
+
+
+def test_last_year_is_no_measure_for_this_one(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    run_month("sample:9000", Month(2019, 3))
+    with caplog.at_level(logging.WARNING, "nyc_taxi.flow"):
+        run_month("sample:300", Month(2020, 4))
+    assert caplog.messages == []
+
+
+def test_a_month_that_has_not_begun_is_refused(shelf: Shelf) -> None:
+    coming = Month.of(dt.datetime.now(dt.UTC).date()) + 2  # whatever day it is when this runs
+    with pytest.raises(
+        TaxiError, match=f"green {coming}: has not begun; TLC publishes a month two months after"
+    ):
+        run_month("sample:300", coming)
+
+
+def test_what_a_destination_lacks_is_said_before_anything_is_fetched(
+    shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_name: str) -> None:
+        raise SettingsError("S3_BUCKET is not set")
+
+    monkeypatch.setattr("nyc_taxi.flow.open_destination", refuse)
+    with pytest.raises(SettingsError):
+        run_month("sample:300")
+    assert not list(workspace.rglob("*.csv*"))
 
 
 def test_old_scratch_and_superseded_versions_are_pruned(source: Path, shelf: Shelf, workspace: Path) -> None:

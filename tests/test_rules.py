@@ -145,7 +145,10 @@ RULE = {"name": "long", "action": "flag", "why": "Long.", "when": "trip_distance
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({**RULE, "when": "trip_distance >"}, "rule 'long' does not compile: syntax error"),
+        (
+            {**RULE, "when": "trip_distance >"},
+            "rule 'long' does not compile: 'trip_distance >': .* at its end",
+        ),
         ({**RULE, "when": "trip_distance > 5; DROP TABLE x"}, "rule 'long' does not compile"),
         (
             {**RULE, "when": "trip_distance > 5 -- far"},
@@ -168,7 +171,11 @@ RULE = {"name": "long", "action": "flag", "why": "Long.", "when": "trip_distance
             {**RULE, "when": "fare_amount > (SELECT avg(fare_amount) FROM batch)"},
             "rule 'long' has a subquery",
         ),
-        ({**RULE, "unless": "x"}, "rule 'long': unless: Extra inputs are not permitted"),
+        ({**RULE, "unless": "x"}, "rule 'long': unless is not known; use name, action"),
+        (
+            {**RULE, "when": None, "reverses": {"like": [], "same": ["x"], "negated": ["y"]}},
+            "rule 'long': reverses.like is not known; use same, negated",
+        ),
         ({**RULE, "action": "drop"}, "rule 'long': action: .* 'quarantine' or 'flag'"),
         ({**RULE, "services": ["uber"]}, "rule 'long': services.0: .* 'yellow', 'green', 'fhv' or 'fhvhv'"),
         ({**RULE, "name": "Long Trip"}, "rule 'Long Trip': name: .* pattern"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import TypeVar
@@ -37,7 +38,7 @@ class Postgres:
         """`target`: another database than the configured one."""
         self._target = target or configured()
         if not self._target.host:
-            log.info("Using the %s.", self._target.describe())
+            _tell_of(self._target.describe())
 
     def describe(self) -> str:
         """Where it is; says so when it is a stand-in."""
@@ -86,6 +87,11 @@ class Postgres:
             attempts=settings().retries, timeout=None, wait_initial=0.2, wait_max=5
         )
         return retrying(_may_succeed_now, once)
+
+
+@functools.cache  # once a process
+def _tell_of(standin: str) -> None:
+    log.info("Using the %s.", standin)
 
 
 def _may_succeed_now(error: Exception) -> bool:

@@ -69,7 +69,8 @@ def _explain(error: BaseException, target: Target) -> DestinationError:
     where = f"Postgres at {target.where}"
     if code.startswith(_TRANSIENT):
         return DestinationUnreachable(
-            f"{where} does not answer or broke off ({message}): run the month again."
+            f"{where} does not answer or broke off ({message}); see that it runs there"
+            " (POSTGRES_HOST, POSTGRES_PORT), then run the month again."
         )
     return DestinationError(
         _ADVICE.get(code, "{where} refused: {message}.").format(where=where, message=message, target=target)
@@ -99,4 +100,4 @@ def _one_line(error: BaseException) -> str:
     diagnostics = getattr(error, "diag", None)
     parts = [getattr(diagnostics, "message_primary", None), getattr(diagnostics, "message_detail", None)]
     text = ": ".join(part for part in parts if part) or str(error) or type(error).__name__
-    return " ".join(text.split()).rstrip(".")
+    return " ".join(text.partition("\n\tIs the server running")[0].split()).rstrip(".")
