@@ -42,7 +42,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: environment ## load one month through Mage into Postgres (SERVICE, MONTH, SOURCE)
+run: environment ## load one month through Mage into Postgres, bucket and warehouse (SERVICE, MONTH, SOURCE)
 	@$(PYTHON) -m mage_project.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
 
 ui: environment ## start Mage's pages on this machine, behind a login (PORT)

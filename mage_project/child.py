@@ -90,11 +90,23 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def reason(log: Path) -> str | None:
-    """Why a process of Mage failed: the last exception in its log, without the traceback."""
-    last = None
+    """Why a process of Mage failed: the last exception in its log, without the traceback.
+
+    Of exceptions that were raised while others were handled it is the last that tells what happened; Mage
+    runs a pipeline while it handles one of its own.
+    """
+    last = current = None
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = re.match(r"(?:[\w.]+\.)?\w*(?:Error|Exception): (.+)", line)
+        if line.startswith("Traceback (most recent call last)"):
+            last, current = current or last, None
+        elif line.startswith(_HANDLED):
+            current = None
         # a failed test of a block is told in its own words, not in Mage's
-        if found and not found[1].startswith("Failed to pass tests for block"):
-            last = found[1]
-    return last
+        elif (found := _EXCEPTION.match(line)) and not found[1].startswith("Failed to pass tests for block"):
+            current = found[1]
+    return current or last
+
+
+_EXCEPTION = re.compile(r"(?:nyc_taxi\.errors\.\w+|(?:[\w.]+\.)?\w*(?:Error|Exception)): (.+)")
+_HANDLED = ("During handling of the above exception,", "The above exception was the direct cause")
+"""What Python writes between the exceptions of one traceback."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from mage_project.child import MEMORY
 from nyc_taxi.destinations.postgres.target import configured, standin_folder
+from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import PROJECT, settings
 
 MAGE_PROJECT = PROJECT / "mage_project"
@@ -25,6 +27,24 @@ def mage_environment() -> dict[str, str]:
     }
     missing = {name: value for name, value in defaults.items() if not os.environ.get(name)}
     return {**os.environ, **missing}
+
+
+def log_file(environment: dict[str, str], name: str) -> Path:
+    """The file for the log of that name, where there is one now: below MAGE_DATA_DIR.
+
+    Raises SettingsError when nothing can be written there.
+    """
+    folder = Path(environment["MAGE_DATA_DIR"])
+    file = folder / "logs" / f"{name}.log"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("ab").close()
+    except OSError as error:
+        raise SettingsError(
+            f"{folder} cannot be written to ({error.strerror}): "
+            "set MAGE_DATA_DIR to a folder in which you may write."
+        ) from None
+    return file
 
 
 def ensure_postgres(say: Callable[[str], object]) -> dict[str, str]:

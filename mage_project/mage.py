@@ -9,6 +9,8 @@ is handed over again.
 A scheduler that has died, as it does when its database goes away, is forked anew out of the server's event
 loop. Its runs go on with that loop, which still serves the server's sockets, and wait for ever.
 
+A page that has a terminal gets a shell, whether terminals are allowed or not: only what is typed is refused.
+
 And Mage asks for users' permissions in words that SQLAlchemy has dropped: users cannot be edited.
 """
 
@@ -24,6 +26,8 @@ from mage_ai.cli.main import app
 from mage_ai.orchestration.db.cache import CachingQuery
 from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
 
+from mage_project.alone import end_with_starter
+
 UNSEEN = 0.5
 """Seconds after which what was put into a queue is seen in it."""
 
@@ -32,6 +36,7 @@ def correct() -> None:
     """Put all of it right in this process and those that it forks."""
     CachingQuery.from_self = lambda query: _Numbered(query)  # a method, which a class would not be
     correct_queue()
+    correct_terminal()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 
 
@@ -63,6 +68,16 @@ def correct_queue() -> None:
     ProcessQueue.has_job = has_job
 
 
+def correct_terminal() -> None:
+    """No shell where DISABLE_TERMINAL is set; the connection stays, or the page would ask again and again."""
+    from mage_ai.server import terminal_server  # here: it reads settings that tests set
+
+    if terminal_server.DISABLE_TERMINAL:
+        server = terminal_server.TerminalWebsocketServer
+        server.open = lambda connection, *_: connection.send_json_message(["setup", {}])
+
+
 if __name__ == "__main__":
+    end_with_starter()
     correct()
     app()

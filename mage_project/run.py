@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import json
-import os
 import signal
 import sys
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-import httpx
-from rich.console import Console
-from rich.markup import escape
-
-from mage_project.child import MAGE, Stopped, child, reason
-from mage_project.display import Display
-from mage_project.environment import MAGE_PROJECT, ensure_postgres, mage_environment
-from mage_project.utils.steps import EVENTS_FD
-from mage_project.utils.variables import Asked
-from nyc_taxi import summary
-from nyc_taxi.destinations import open_destination
-from nyc_taxi.destinations.postgres.tables import trips_of
-from nyc_taxi.destinations.postgres.target import configured
-from nyc_taxi.errors import TaxiError
-from nyc_taxi.flow import Loaded, Outcome
-from nyc_taxi.months import expected_last
-from nyc_taxi.reference import MonthFiles
-from nyc_taxi.settings import settings
-from nyc_taxi.source import Candidate, WebFile, resolve
+from mage_project.child import Stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,123 +15,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--service", default="", help="yellow, green, fhv or fhvhv")
     parser.add_argument("--month", default="", help="such as 2020-04; without it the newest there should be")
     parser.add_argument("--source", default="", help="auto, tlc, csv, sample, a folder, a file or a URL")
-    console = Console(highlight=False)
+    asked = vars(parser.parse_args(arguments))
     try:
-        asked = Asked.from_variables(vars(parser.parse_args(arguments)))
-        postgres = ensure_postgres(partial(console.print, soft_wrap=True))
-        source = choose_source(asked, console)
-        return run(replace(asked, source=source), postgres, console) if source else 0
-    except TaxiError as error:
-        console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
-        return 1
+        # imported here, for it takes a second or two in which somebody may press Ctrl-C
+        from mage_project.one_month import load
+
+        return load(asked)
     except Stopped as stopped:
-        console.print("Stopped. Nothing is half loaded; the next run carries on.")
-        return stopped.code
+        code = stopped.code
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-
-
-def choose_source(asked: Asked, console: Console) -> str | None:
-    """The source to take: as asked, or a generated sample where `auto` has no network.
-
-    None when there is nothing to do: a sample never replaces a real month.
-    """
-    places = resolve(asked.source).candidates(asked.service, asked.month)
-    published = asked.service.first_month <= asked.month <= expected_last(dt.datetime.now(dt.UTC).date())
-    if asked.source != "auto" or not published or any(_answers(place) for place in places):
-        return asked.source
-    fetched = settings().workspace / "source" / asked.service / str(asked.month)
-    if any((fetched / place.name).exists() for place in places):
-        return asked.source  # the download uses it, and says so
-    held = open_destination("postgres").recorded_version(asked.service, asked.month)
-    if held is None or held.source_url.startswith("sample:"):
-        what = f"{asked.service} {asked.month}"
-        console.print(
-            f"[yellow]No network: this is a generated sample of {what}, not TLC's data.[/]", soft_wrap=True
-        )
-        return "sample"
-    console.print(
-        f"No network: {asked.service} {asked.month} stays as it was loaded on {held.finished_at:%Y-%m-%d}, "
-        f"{held.rows_loaded:,} trips from {held.source_url}",
-        soft_wrap=True,
-    )
-    return None
-
-
-def _answers(place: Candidate) -> bool:
-    """Whether the place's server can be reached, whatever it says."""
-    if isinstance(place, WebFile):
-        try:
-            httpx.head(place.location, timeout=5)
-        except (httpx.NetworkError, httpx.TimeoutException, httpx.ProxyError) as error:
-            # a certificate that is not trusted here: someone did answer, and the download says more
-            return "CERTIFICATE" in str(error)
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return True
-    return True
-
-
-def run(asked: Asked, postgres: dict[str, str], console: Console) -> int:
-    """Run the pipeline as a child, drawing what it does, and show what came of it; the exit code."""
-    variables = {"service": asked.service, "month": str(asked.month), "source": asked.source}
-    command = [
-        *MAGE,
-        "run",
-        str(MAGE_PROJECT),
-        "taxi_trips",
-        "--test",
-        "--runtime-vars",
-        json.dumps(variables),
-    ]
-    reading, writing = os.pipe()
-    environment = {**mage_environment(), **postgres, EVENTS_FD: str(writing)}
-    log = Path(environment["MAGE_DATA_DIR"]) / "logs" / f"run-{asked.service}-{asked.month}.log"
-    with (
-        Display(console) as display,
-        child(command, log, environment, pass_fds=[writing]) as process,
-        os.fdopen(reading) as events,
-    ):
-        os.close(writing)  # the child holds the other end: the events end when it does
-        for line in events:
-            display.show(json.loads(line))
-        code = process.wait()
-    if code == 0:
-        show(display, console)
-        return 0
-    why = display.error or reason(log) or _ended(code)
-    console.print(f"[red]{escape(why)}[/]\nFull log: {log}", soft_wrap=True)
-    return code if code > 0 else 128 - code
-
-
-def show(display: Display, console: Console) -> None:
-    """The summary of a run that ended well."""
-    files = MonthFiles.from_dict(display.references["trips_to_parquet"])
-    loaded = [_loaded(told, files) for told in display.references.values() if told.get("destination")]
-    summary.show(console, Outcome(files, loaded))  # the seconds stand behind each step above
-    if any(each.destination == "postgres" for each in loaded):
-        console.print(f"\n{_query(files)}", soft_wrap=True, markup=False)
-
-
-def _loaded(told: dict[str, Any], files: MonthFiles) -> Loaded:
-    recorded = open_destination(told["destination"]).recorded_version(files.service, files.month)
-    assert recorded is not None, "the exporter has recorded it"
-    return Loaded(told["destination"], told["describe"], recorded, told["skipped"], told["seconds"])
-
-
-def _query(files: MonthFiles) -> str:
-    """A command line that looks at the month's table; with the password of the embedded server alone."""
-    target = configured()
-    there = target.reachable()
-    user = there.user if target.host else f"{there.user}:{there.password}"
-    table = f"{there.schema}.{trips_of(files.service)}"
-    sql = f"SELECT * FROM {table} WHERE month = '{files.month.first_day}' LIMIT 10"
-    return f'psql "postgresql://{user}@{there.where}" -c "{sql}"'
-
-
-def _ended(code: int) -> str:
-    if code < 0:
-        return f"Mage was killed by {signal.Signals(-code).name}; SIGKILL mostly means that memory ran out."
-    return f"Mage ended with exit code {code} and gave no reason."
+        code = 128 + signal.SIGINT
+    sys.stdout.write("Stopped. Nothing is half loaded; the next run carries on.\n")
+    return code
 
 
 if __name__ == "__main__":

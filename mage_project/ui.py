@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from mage_project.alone import STARTER_FD, alone
 from mage_project.child import START, Stopped, child, reason
 from mage_project.env_file import complete, login
-from mage_project.environment import MAGE_PROJECT, ensure_postgres, mage_environment
+from mage_project.environment import MAGE_PROJECT, ensure_postgres, log_file, mage_environment
 from mage_project.health import works
 from mage_project.trigger_token import set_token
 from nyc_taxi.errors import SettingsError, TaxiError
@@ -39,14 +40,27 @@ def ensure_login() -> None:
     os.environ.update(missing)
 
 
+def port_of(text: str) -> int:
+    """The port that was asked for; raises SettingsError when it is none."""
+    # 0, any port that is free, is none to us: only Mage would know which one it got
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise SettingsError(f"port {text!r} is no port: choose one from 1 to 65535: make ui PORT=6789.")
+    return int(text)
+
+
 def require_free(port: int) -> None:
     """Raise SettingsError when something listens on the port: Mage would take the next one without a word."""
+    other = port + 1 if 1024 <= port < 65535 else 6789
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            raise SettingsError(
+                f"port {port} needs rights that you do not have: choose another: make ui PORT={other}."
+            ) from None
         except OSError:
-            raise SettingsError(f"port {port} is in use: choose another: make ui PORT={port + 1}.") from None
+            raise SettingsError(f"port {port} is in use: choose another: make ui PORT={other}.") from None
 
 
 def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> bool:
@@ -59,8 +73,9 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def serve(project: Path, port: int, postgres: dict[str, str], console: Console) -> int:
+def serve(project: Path, port: int, postgres: dict[str, str], log: Path, console: Console) -> int:
     """Start Mage, say where it is, and stay until it ends; the exit code."""
+    watched, held = os.pipe()
     environment = {
         **mage_environment(),
         **postgres,  # for Mage's own blocks, which know nothing of an embedded server
@@ -68,11 +83,15 @@ def serve(project: Path, port: int, postgres: dict[str, str], console: Console) 
         "MAGE_REPO_PATH": str(project),
         "REQUIRE_USER_AUTHENTICATION": "1",
         "DISABLE_TERMINAL": "1",
+        STARTER_FD: str(watched),
     }
     command = [*START, str(project), "--host", "127.0.0.1", "--port", str(port)]
-    log = Path(environment["MAGE_DATA_DIR"]) / "logs" / "ui.log"
     # blocks import mage_project from the folder that the project lies in
-    with child(command, log, environment, cwd=project.parent) as process:
+    with (
+        os.fdopen(held, "wb"),  # closed when this process ends, however it does
+        child(command, log, environment, cwd=project.parent, pass_fds=[watched]) as process,
+    ):
+        os.close(watched)
         with console.status("Starting Mage"):
             ready = wait_until_ready(port, process)
         if not ready:
@@ -93,19 +112,24 @@ def serve(project: Path, port: int, postgres: dict[str, str], console: Console) 
 def main() -> int:
     """The command; its exit code."""
     parser = argparse.ArgumentParser(prog="make ui", description="Mage's pages on this machine.")
-    parser.add_argument("--port", type=int, default=6789)
+    parser.add_argument("--port", default="6789")
     parser.add_argument("--project", type=Path, default=MAGE_PROJECT, help="another copy of mage_project")
     asked = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     try:
-        require_free(asked.port)
-        ensure_login()
-        postgres = ensure_postgres(console.print)
-        return serve(asked.project.resolve(), asked.port, postgres, console)
+        port = port_of(asked.port)
+        environment = mage_environment()
+        log = log_file(environment, "ui")
+        # before the port: one that is in use is mostly that of the other Mage, and another would not do
+        with alone(Path(environment["MAGE_DATA_DIR"]).resolve(), port):
+            require_free(port)
+            ensure_login()
+            postgres = ensure_postgres(console.print)
+            return serve(asked.project.resolve(), port, postgres, log, console)
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return 1
-    except Stopped:
+    except (Stopped, KeyboardInterrupt):
         console.print("Mage has stopped.")
         return 0
 

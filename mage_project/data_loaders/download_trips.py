@@ -33,6 +33,6 @@ def test_file_is_the_one_downloaded(rows, reference, **variables):
 
 
 @test
-def test_preview_has_rows(rows, reference, **variables):
-    assert len(rows) > 0, f"{reference['path']} shows no rows."
+def test_preview_can_be_shown(rows, reference, **variables):
+    # an empty one too: a file without a readable row is clean_trips' to refuse, which knows why
     assert_safe_preview(rows)

@@ -31,5 +31,5 @@ def assert_safe_preview(preview: pd.DataFrame) -> None:
     """A preview that Mage's pages can show: a thousand rows at most, no lists or dicts in cells."""
     assert len(preview) <= 1000, f"the preview has {len(preview)} rows: 1000 at most are kept."
     for column in preview.columns:
-        nested = preview[column].map(lambda value: isinstance(value, list | dict | set)).any()
+        nested = any(isinstance(value, list | dict | set) for value in preview[column])
         assert not nested, f"column {column} of the preview holds lists: join them to text."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +15,9 @@ from nyc_taxi.due import newest_published
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.months import Month, Service, expected_last
 from nyc_taxi.settings import settings
+
+RUN_ID = "TAXI_RUN_ID"
+"""The id of the run that a process of Mage was started for; set by `make run`."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,14 @@ def execution_day(variables: Mapping[str, Any]) -> dt.date:
 
 
 def run_of(variables: Mapping[str, Any]) -> Run:
-    """Who loads, for the ledger: Mage's number of the pipeline run, or the moment of a run without one."""
+    """Who loads, for the ledger: Mage's number of the pipeline run, else the id that `make run` made for it.
+
+    A block that is run by hand in the editor has neither and gets an id of its own.
+    """
     number = variables.get("pipeline_run_id")
-    return Run(str(number or f"{dt.datetime.now(dt.UTC):manual-%Y%m%dT%H%M%S}"), orchestrator="mage")
+    return Run(str(number or os.environ.get(RUN_ID) or new_run_id()), orchestrator="mage")
+
+
+def new_run_id() -> str:
+    """An id for a run that Mage gives no number: its moment, and a random part for others of that second."""
+    return f"{dt.datetime.now(dt.UTC):manual-%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nyc_taxi.errors import NotPublished, SettingsError
+from nyc_taxi import samples
+from nyc_taxi.errors import NotPublished, NotTripData, SettingsError
+from nyc_taxi.months import Month, Service
 from nyc_taxi.reference import CleanMonth, MonthFiles, SourceFile
 
 VARIABLES = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
@@ -60,7 +63,7 @@ def test_download_gives_the_file_and_its_first_rows(downloaded):
     rows, reference = downloaded
     assert SourceFile.from_dict(reference).path.exists()
     assert len(rows) == 300
-    for test in ("test_file_is_the_one_downloaded", "test_preview_has_rows"):
+    for test in ("test_file_is_the_one_downloaded", "test_preview_can_be_shown"):
         check("download_trips", test, rows, reference)
 
 
@@ -76,10 +79,15 @@ def test_a_file_changed_after_the_download_is_found_out(downloaded, tmp_path):
         check("download_trips", "test_file_is_the_one_downloaded", rows, {**reference, "path": str(changed)})
 
 
-def test_an_empty_file_is_found_out(downloaded):
-    rows, reference = downloaded
-    with pytest.raises(AssertionError, match="shows no rows"):
-        check("download_trips", "test_preview_has_rows", rows.head(0), reference)
+def test_a_file_without_a_readable_row_is_refused_by_the_block_that_says_why(here, tmp_path):
+    path = tmp_path / "green_tripdata_2020-04.csv"
+    samples.write(Service.GREEN, Month(2020, 4), path, rows=20)
+    path.write_text(re.sub(r"2020-(\d\d)-(\d\d) (\d\d:\d\d):\d\d", r"\1/\2/2020 \3", path.read_text()))
+    rows, reference = call("download_trips", source=str(tmp_path))
+    for test in ("test_file_is_the_one_downloaded", "test_preview_can_be_shown"):
+        check("download_trips", test, rows, reference)
+    with pytest.raises(NotTripData, match="rows cannot be read"):
+        call("clean_trips", [rows, reference])
 
 
 def test_download_says_what_is_wrong_with_its_variables(here, tmp_path):

@@ -84,3 +84,29 @@ def test_reason_of_a_failed_test_is_the_tests_own(tmp_path):
     assert reason(log) == "month 'x' is not a month."
     log.write_text("all is well\n")
     assert reason(log) is None
+
+
+def test_reason_is_not_what_was_being_handled_meanwhile(tmp_path):
+    log = tmp_path / "log"
+    handled = (
+        "Traceback (most recent call last):\n"
+        "RuntimeError: no running event loop\n"
+        "\n"
+        "During handling of the above exception, another exception occurred:\n"
+        "\n"
+    )
+    trace = "Traceback (most recent call last):\n"
+    log.write_text(
+        f"{handled}{trace}AssertionError: 10 rows came in, 9 went out.\n"
+        f"0/1 tests passed.\n"
+        f"{handled}{trace}Exception: Failed to pass tests for block clean_trips\n"
+    )
+    assert reason(log) == "10 rows came in, 9 went out."
+    log.write_text(f"{handled}{trace}nyc_taxi.errors.NotPublished: green 2020-04 is not there.\n")
+    assert reason(log) == "green 2020-04 is not there."
+    log.write_text(
+        f"{trace}KeyError: 'month'\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
+        f"{trace}nyc_taxi.errors.SchemaError: the file has no month.\n"
+    )
+    assert reason(log) == "the file has no month."

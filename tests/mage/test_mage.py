@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
 
 from mage_project.child import START
@@ -69,6 +72,40 @@ def test_permissions_of_users_can_be_asked(here, monkeypatch):
     mage.correct()
     assert User.fetch_permissions([1]) == []
     db_connection.close_session()
+
+
+def test_a_page_gets_no_shell_where_terminals_are_off(here, monkeypatch):
+    import tornado.httpserver
+    import tornado.web
+    from mage_ai.server import terminal_server
+    from tornado.testing import bind_unused_port
+    from tornado.websocket import websocket_connect
+
+    from mage_project.mage import correct_terminal
+
+    monkeypatch.setattr(terminal_server, "DISABLE_TERMINAL", True)
+    handler = terminal_server.TerminalWebsocketServer
+    monkeypatch.setattr(handler, "open", handler.open)  # put back afterwards
+    terminals = terminal_server.MageTermManager(shell_command=["false"])
+    correct_terminal()
+
+    async def type_into_it():
+        listening, port = bind_unused_port()
+        pages = tornado.web.Application([("/websocket/terminal", handler, {"term_manager": terminals})])
+        server = tornado.httpserver.HTTPServer(pages)
+        server.add_socket(listening)
+        page = await websocket_connect(f"ws://127.0.0.1:{port}/websocket/terminal?term_name=tty")
+        told = [json.loads(await page.read_message())]
+        await page.write_message(json.dumps({"command": ["stdin", "ls"]}))
+        told.append(json.loads(await page.read_message()))
+        page.close()
+        server.stop()
+        await server.close_all_connections()
+        return told
+
+    told = asyncio.run(type_into_it())
+    assert told == [["setup", {}], ["stdout", "ls\nUnauthorized access to the terminal."]]
+    assert terminals.terminals == {}
 
 
 def test_pages_are_started_with_it():

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import types
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psutil
 import pytest
 from rich.console import Console
 
-from mage_project.run import choose_source
+from mage_project import run as command
+from mage_project.one_month import choose_source
 from mage_project.utils.variables import Asked, run_of
-from nyc_taxi import flow
+from nyc_taxi import flow, samples
+from nyc_taxi.destinations import open_destination
 from nyc_taxi.months import Month, Service
 from nyc_taxi.settings import PROJECT, settings
 from nyc_taxi.status import newest_files
@@ -65,6 +69,21 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
     assert "yellow 2021-01 is cleaned already" in shown
     assert "yellow 2021-01 is Parquet already" in shown
     assert "held this version already; nothing was loaded" in shown
+
+    ledgers = [open_destination(name) for name in ("postgres", "gcs", "duckdb")]
+    ids = {ledger.recorded_version(Service.YELLOW, Month(2021, 1)).run_id for ledger in ledgers}
+    assert len(ids) == 1, "one run has one id, wherever it loads"
+
+
+@pytest.mark.mage
+def test_a_file_that_cannot_be_read_is_told_by_what_is_wrong_with_it(environment, tmp_path):
+    path = tmp_path / "green_tripdata_2020-06.csv"
+    samples.write(Service.GREEN, Month(2020, 6), path, rows=20)
+    path.write_text(re.sub(r"2020-(\d\d)-(\d\d) (\d\d:\d\d):\d\d", r"\1/\2/2020 \3", path.read_text()))
+    code, shown = run(environment, "--service", "green", "--month", "2020-06", "--source", str(path))
+    assert code == 1, shown
+    _, sentence, _ = shown.splitlines()
+    assert re.match(r"green_tripdata_2020-06.csv: \d+ of \d+ rows cannot be read \(the first: ", sentence)
 
 
 @pytest.mark.mage
@@ -120,6 +139,16 @@ def test_ctrl_c_stops_mage_too(environment, stalling, request):
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_ctrl_c_while_modules_are_imported_is_answered_too(monkeypatch, capsys):
+    class Interrupted(types.ModuleType):
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "mage_project.one_month", Interrupted("mage_project.one_month"))
+    assert command.main([]) == 130
+    assert capsys.readouterr().out == "Stopped. Nothing is half loaded; the next run carries on.\n"
+
+
 @pytest.fixture
 def console():
     return Console(file=io.StringIO(), width=200, highlight=False)
@@ -163,8 +192,6 @@ def test_without_network_a_file_fetched_earlier_is_used(offline, console):
 
 
 def test_without_network_a_real_month_stays_as_it_is(offline, console, tmp_path):
-    from nyc_taxi import samples
-
     month = Month(2019, 4)
     samples.write(Service.GREEN, month, tmp_path / "green_tripdata_2019-04.csv", rows=100)
     source = flow.download(Service.GREEN, month, str(tmp_path))

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from mage_project import ui
+from mage_project.environment import log_file
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import PROJECT
 
@@ -73,23 +74,60 @@ def test_a_port_in_use_is_said_rather_than_another_taken():
     ui.require_free(port)
 
 
+@pytest.mark.parametrize("text", ["99999", "65536", "0", "-1", "", "http", "٣"])
+def test_a_port_that_is_none_is_named(text):
+    with pytest.raises(SettingsError, match=f"port '{text}' is no port: choose one from 1 to 65535"):
+        ui.port_of(text)
+    assert (ui.port_of("1"), ui.port_of("65535")) == (1, 65535)
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(
+        SettingsError, match=rf"^{file}/x cannot be written to \(Not a directory\): set MAGE_D"
+    ):
+        log_file({"MAGE_DATA_DIR": f"{file}/x"}, "ui")
+    assert log_file({"MAGE_DATA_DIR": str(tmp_path / "new")}, "ui") == tmp_path / "new" / "logs" / "ui.log"
+
+
+@pytest.mark.mage
+@pytest.mark.parametrize("command", ["ui", "run"])
+def test_where_nothing_can_be_written_it_is_one_sentence(environment, tmp_path, command):
+    file = tmp_path / "file"
+    file.touch()
+    done = subprocess.run(
+        [sys.executable, "-m", f"mage_project.{command}"],
+        cwd=PROJECT,
+        env={**os.environ, **environment, "MAGE_DATA_DIR": str(file)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sentence = (
+        f"{file} cannot be written to (Not a directory): set MAGE_DATA_DIR to a folder in which you may"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"{sentence} write.\n", "")
+
+
 @pytest.mark.mage
 def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mage_project.ui", "--port", str(port)],
-        cwd=PROJECT,
-        env={
+    options = {
+        "cwd": PROJECT,
+        "env": {
             **os.environ,
             **{name: value for name, value in environment.items() if name != "MAGE_REPO_PATH"},
             **dict.fromkeys(LOGIN, "taxi@localhost.localdomain"),
             "TAXI_TRIGGER_TOKEN": "token",
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.STDOUT,
+        "text": True,
+    }
+    command = [sys.executable, "-m", "mage_project.ui", "--port"]
+    process = subprocess.Popen([*command, str(port)], **options)
     request.addfinalizer(process.terminate)  # its children end with it
     shown = [next(process.stdout)]
     while not shown[-1].startswith("Ctrl-C"):
@@ -107,6 +145,13 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
     }
     assert listening == {("127.0.0.1", port)}
+
+    second = subprocess.run([*command, str(port + 1)], **options, check=False)
+    assert (second.returncode, second.stdout) == (
+        1,
+        f"a Mage on {environment['MAGE_DATA_DIR']} is there already, at http://127.0.0.1:{port}: use it, "
+        "stop it, or set MAGE_DATA_DIR to another folder.\n",
+    )
 
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=60)

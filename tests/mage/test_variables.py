@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from mage_project.utils.variables import Asked, run_of
+from mage_project.utils.variables import RUN_ID, Asked, run_of
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.settings import settings
@@ -46,7 +46,15 @@ def test_a_variable_that_makes_no_sense_is_named():
         Asked.from_variables({"execution_date": "tomorrow"})
 
 
-def test_the_ledger_names_mages_run():
+def test_the_ledger_names_mages_run(monkeypatch):
+    monkeypatch.delenv(RUN_ID, raising=False)
     assert run_of({"pipeline_run_id": 7}).run_id == "7"
-    assert run_of({}).run_id.startswith("manual-20")
-    assert run_of({}).orchestrator == "mage"
+    by_hand = run_of({})
+    assert (by_hand.run_id[:9], by_hand.orchestrator) == ("manual-20", "mage")
+    assert len({run_of({}).run_id for _ in range(20)}) == 20, "runs of the same second share an id"
+
+
+def test_all_blocks_of_one_process_that_was_given_an_id_have_it(monkeypatch):
+    monkeypatch.setenv(RUN_ID, "manual-20240302T070000-a1b2c3")
+    assert {run_of({}).run_id for _ in range(2)} == {"manual-20240302T070000-a1b2c3"}
+    assert run_of({"pipeline_run_id": 7}).run_id == "7"
