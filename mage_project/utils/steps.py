@@ -17,7 +17,7 @@ from nyc_taxi.errors import TaxiError
 from nyc_taxi.reference import Reference
 
 EVENTS_FD = "TAXI_EVENTS_FD"
-"""Number of an open file to which events are written, one JSON object a line; set by `mage_project.one_month`."""
+"""Number of an open file to which events are written, one JSON object a line; `make run` sets it."""
 
 INTERVAL = 0.1
 """Seconds between two events of progress."""
