@@ -21,9 +21,10 @@ from mage_project.display import Display
 from mage_project.environment import MAGE_PROJECT, ensure_postgres, log_file, mage_environment
 from mage_project.query import query
 from mage_project.utils.steps import EVENTS_FD
-from mage_project.utils.variables import RUN_ID, Asked, new_run_id
+from mage_project.utils.variables import RUN_ID, Asked
 from nyc_taxi import summary
 from nyc_taxi.destinations import open_destination
+from nyc_taxi.destinations.base import new_run_id
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.flow import Loaded, Outcome
 from nyc_taxi.months import expected_last
@@ -59,7 +60,7 @@ def choose_source(asked: Asked, console: Console) -> str | None:
     if any((fetched / place.name).exists() for place in places):
         return asked.source  # the download uses it, and says so
     held = open_destination("postgres").recorded_version(asked.service, asked.month)
-    if held is None or held.source_url.startswith("sample:"):
+    if held is None or held.is_sample:
         what = f"{asked.service} {asked.month}"
         console.print(
             f"[yellow]No network: this is a generated sample of {what}, not TLC's data.[/]", soft_wrap=True
@@ -100,7 +101,7 @@ def run(asked: Asked, postgres: dict[str, str], log: Path, console: Console) -> 
     ]
     reading, writing = os.pipe()
     # one id for all destinations' ledgers: each block by itself would make up its own
-    environment = {**mage_environment(), **postgres, EVENTS_FD: str(writing), RUN_ID: new_run_id()}
+    environment = {**mage_environment(), **postgres, EVENTS_FD: str(writing), RUN_ID: new_run_id("manual")}
     with (
         Display(console) as display,
         child(command, log, environment, pass_fds=[writing]) as process,

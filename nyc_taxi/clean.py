@@ -26,8 +26,9 @@ from nyc_taxi.errors import NotTripData
 from nyc_taxi.match import match_rows
 from nyc_taxi.read import UNREADABLE, Chunk, Reader, open_month
 from nyc_taxi.reference import CleanMonth, SourceFile
-from nyc_taxi.rules import Rules, sql_text
+from nyc_taxi.rules import Rules
 from nyc_taxi.schema import SCHEMA_VERSION
+from nyc_taxi.schema.sql import literal
 from nyc_taxi.stage import Stage
 
 METHOD_VERSION = 1
@@ -147,8 +148,8 @@ class _Counts:
         with duckdb.connect() as connection:
             rows = connection.execute(
                 "SELECT m.reasons, m.flags, c._flags, count(*)::BIGINT"
-                f" FROM read_parquet({sql_text(matches)}) m"
-                f" JOIN read_parquet({sql_text(folder / 'candidates.parquet')}) c USING (source_row)"
+                f" FROM read_parquet({literal(str(matches))}) m"
+                f" JOIN read_parquet({literal(str(folder / 'candidates.parquet'))}) c USING (source_row)"
                 " GROUP BY ALL"
             ).fetchall()
         for reasons, flags, earlier, count in rows:

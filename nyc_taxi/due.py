@@ -15,6 +15,7 @@ from nyc_taxi.destinations import open_destination
 from nyc_taxi.destinations.base import Recorded
 from nyc_taxi.download import fetched_sha256
 from nyc_taxi.months import Month, Service, expected_last, month_range
+from nyc_taxi.reference import is_sample
 from nyc_taxi.settings import settings
 from nyc_taxi.source import Published, resolve
 
@@ -77,7 +78,7 @@ def due_months(
 def _reason(destination: str, row: Recorded | None, published: Published) -> str | None:
     if row is None:
         return f"{destination} does not hold it"
-    if row.source_url.startswith("sample:") and not published.url.startswith("sample:"):
+    if row.is_sample and not is_sample(published.url):
         return f"{destination} holds a generated sample"
     if _changed(row, published) and not _same_bytes(row, published):
         return f"{destination} holds an earlier version"

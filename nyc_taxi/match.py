@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nyc_taxi.rules import Rule, Rules, sql_text
+from nyc_taxi.rules import Rule, Rules
 from nyc_taxi.schema import Mapping
+from nyc_taxi.schema.sql import literal
 
 PART_KEYS = 1_000_000
 """Keys that are sorted at a time: 8 MB of keys, as many of positions, and a sorted copy."""
@@ -91,12 +92,12 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, thr
     absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
     with duckdb.connect() as connection:
         connection.execute(f"SET memory_limit='{_MEMORY_LIMIT}'; SET threads={threads}")
-        connection.execute(f"SET temp_directory={sql_text(folder / 'spill')}")
+        connection.execute(f"SET temp_directory={literal(str(folder / 'spill'))}")
         connection.execute(
-            f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({sql_text(candidates)})"
+            f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({literal(str(candidates))})"
         )
         connection.execute(f"CREATE VIEW kept AS SELECT * FROM candidates{out}")
-        connection.execute(f"COPY ({merged}) TO {sql_text(result)} (FORMAT parquet)")
+        connection.execute(f"COPY ({merged}) TO {literal(str(result))} (FORMAT parquet)")
     return result
 
 

@@ -34,6 +34,11 @@ class Service(StrEnum):
             names = ", ".join(cls)
             raise SettingsError(f"service {text!r} is not known: use one of {names}.") from None
 
+    @classmethod
+    def parse_several(cls, text: str) -> list[Service]:
+        """Read names separated by commas; raises SettingsError that lists the names."""
+        return [cls.parse(name) for name in text.split(",")]
+
     @property
     def first_month(self) -> Month:
         """The first month TLC ever published of this service."""

@@ -14,6 +14,11 @@ from typing import Any, Self
 from nyc_taxi.months import Month, Service
 
 
+def is_sample(url: str) -> bool:
+    """Whether a month from there was generated rather than published by TLC."""
+    return url.startswith("sample:")
+
+
 @dataclass(frozen=True)
 class Reference:
     """Base: `to_dict` and `from_dict` with plain values only."""
@@ -66,7 +71,7 @@ class SourceFile(Reference):
     @property
     def is_sample(self) -> bool:
         """Whether the month was generated rather than published by TLC."""
-        return self.url.startswith("sample:")
+        return is_sample(self.url)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from nyc_taxi.errors import RuleError
 from nyc_taxi.months import Month, Service
 from nyc_taxi.read import UNREADABLE
 from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.schema.sql import literal
 
 MAX_RULES = 62
 """Bits of a signed 64-bit verdict that stay positive, less one."""
@@ -221,7 +222,7 @@ def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConn
 def _look_at_one_row(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
     """Raise unless the condition parses, names a column, and asks for no other rows."""
     query = f"SELECT {rule.when} FROM batch"
-    text = connection.execute(f"SELECT json_serialize_sql({sql_text(query)})").fetchall()[0][0]
+    text = connection.execute(f"SELECT json_serialize_sql({literal(query)})").fetchall()[0][0]
     parsed = json.loads(text)
     if parsed.get("error") or len(parsed["statements"]) != 1:
         message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
@@ -237,11 +238,6 @@ def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
     """The type of a condition; raises duckdb.Error for one with aggregates or window functions."""
     query = f"SELECT ({when}) FROM ({_batch_sql(_ANY_MONTH)}) WHERE ({when})"
     return str(connection.execute(query).description[0][1])
-
-
-def sql_text(value: object) -> str:
-    """A value as a SQL string literal. DuckDB's parameters would do, but importing pandas is their price."""
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _hash_sql(values: Iterable[str]) -> str:

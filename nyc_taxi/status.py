@@ -42,7 +42,7 @@ def collect(destinations: list[str], source: str | None = None) -> list[MonthSta
             found.setdefault((row.service, row.month), MonthStatus(row.service, row.month)).held[name] = row
     for status in found.values():
         status.marks += [f"not in {name}" for name in destinations if name not in status.held]
-        if any(row.source_url.startswith("sample:") for row in status.held.values()):
+        if any(row.is_sample for row in status.held.values()):
             status.marks.append("generated, not TLC's data")
         if len({row.version for row in status.held.values()}) > 1:
             status.marks.append("versions differ")

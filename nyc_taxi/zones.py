@@ -33,14 +33,19 @@ def fetch_zones(source: str = "") -> Lookup:
 
     Raises NotTripData or SchemaError for something else, and what downloads raise.
     """
+    path, sha256 = fetch_list(source)
+    return read_zones(path, sha256[:12])
+
+
+def fetch_list(source: str = "") -> tuple[Path, str]:
+    """The list as published, in the workspace, and its SHA-256; raises what downloads raise."""
     try:
-        path, sha256 = fetch_file(source or settings().zones_url, settings().workspace / "source" / "zones")
+        return fetch_file(source or settings().zones_url, settings().workspace / "source" / "zones")
     except SourceUnreachable as error:
         what = str(error).partition("; ")[0]  # what follows is advice on months
         raise SourceUnreachable(
             f"{what}; name a file or another URL as the source, or in TAXI_ZONES_URL."
         ) from error
-    return read_zones(path, sha256[:12])
 
 
 def read_zones(path: Path, version: str) -> Lookup:

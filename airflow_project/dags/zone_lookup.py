@@ -37,14 +37,12 @@ def zone_lookup() -> None:
     @step()
     def fetch(params: dict[str, Any]) -> dict[str, str]:
         """The list as published, in the workspace."""
-        from nyc_taxi.download import fetch_file
+        from nyc_taxi import zones
         from nyc_taxi.settings import settings
 
-        config = settings()
-        with notices.call("source", source=params["source"] or config.zones_url) as said:
-            path, sha256 = fetch_file(
-                params["source"] or config.zones_url, config.workspace / "source" / "zones"
-            )
+        source = params["source"] or settings().zones_url
+        with notices.call("source", source=source) as said:
+            path, sha256 = zones.fetch_list(source)
             said["sha256"] = sha256
         return {"path": str(path), "version": sha256[:12]}
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nyc_taxi.destinations import parse_names
-from nyc_taxi.destinations.base import Run
+from nyc_taxi.destinations.base import Run, new_run_id
 from nyc_taxi.due import newest_published
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.months import Month, Service, expected_last
@@ -58,7 +57,7 @@ def destinations_of(variables: Mapping[str, Any]) -> list[str]:
 
 def services_of(variables: Mapping[str, Any]) -> list[Service]:
     """The variable `services`, names separated by commas."""
-    return [Service.parse(name) for name in str(variables.get("services") or "yellow,green").split(",")]
+    return Service.parse_several(str(variables.get("services") or "yellow,green"))
 
 
 def context_of(variables: Mapping[str, Any], month: Any = None) -> dict[str, str]:
@@ -86,9 +85,4 @@ def run_of(variables: Mapping[str, Any]) -> Run:
     A block that is run by hand in the editor has neither and gets an id of its own.
     """
     number = variables.get("pipeline_run_id")
-    return Run(str(number or os.environ.get(RUN_ID) or new_run_id()), orchestrator="mage")
-
-
-def new_run_id() -> str:
-    """An id for a run that Mage gives no number: its moment, and a random part for others of that second."""
-    return f"{dt.datetime.now(dt.UTC):manual-%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    return Run(str(number or os.environ.get(RUN_ID) or new_run_id("manual")), orchestrator="mage")

@@ -1,9 +1,7 @@
 """`taxi bikeshare`: stations and trips of a bike-share, day by day."""
 
 # No `from __future__ import annotations`: typer 0.9, which Mage asks for, would then not read the options.
-import datetime as dt
 import json
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,10 +27,9 @@ def run(
 ) -> None:
     """Extract, land, load and transform one day. What is done already is not done again."""
     from nyc_taxi.bikeshare.flow import parse_day, run_day
-    from nyc_taxi.destinations.base import Run
+    from nyc_taxi.destinations.base import Run, new_run_id
 
-    started = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
-    _show(output(), run_day(parse_day(day), Run(f"cli-{started}-{uuid.uuid4().hex[:6]}", "cli"), wait, poll))
+    _show(output(), run_day(parse_day(day), Run(new_run_id("cli"), "cli"), wait, poll))
 
 
 @app.command()

@@ -3,9 +3,7 @@
 No postponed annotations here: with them typer 0.9, which Mage pins, does not see options and help texts.
 """
 
-import datetime as dt
 import json
-import uuid
 from pathlib import Path
 from typing import Annotated
 
@@ -56,19 +54,18 @@ def run(
     from nyc_taxi import flow, summary
     from nyc_taxi.cli.progress import bars
     from nyc_taxi.destinations import parse_names
-    from nyc_taxi.destinations.base import Run
+    from nyc_taxi.destinations.base import Run, new_run_id
     from nyc_taxi.settings import settings
 
     config = settings()
     names = parse_names(to or config.destinations)
-    started = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}"
     with bars() as progress:
         outcome = flow.run_month(
             Service.parse(service),
             Month.parse(month),
             source or config.source,
             names,
-            Run(f"cli-{started}-{uuid.uuid4().hex[:6]}", "cli"),
+            Run(new_run_id("cli"), "cli"),
             progress,
         )
     summary.show(output(), outcome)

@@ -4,7 +4,6 @@ No postponed annotations here: with them typer 0.9, which Mage pins, does not se
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -35,7 +34,7 @@ def catch_up(
 
     config = settings()
     names = parse_names(to or config.destinations)
-    asked = [Service.parse(name) for name in services.split(",")]
+    asked = Service.parse_several(services)
     today = dt.datetime.now(dt.UTC).date()
     first, last = months_to_look_at(today, Month.parse(since) if since else None)
     found = list(due_months(asked, first, last, source or config.source, names))
@@ -75,11 +74,11 @@ def backfill(
 def _run(wanted: Iterable[tuple[Service, Month]], source: str, names: list[str]) -> None:
     """Load the months, a line each; leaves with exit code 1 when one of them failed."""
     from nyc_taxi.cli.progress import bars
-    from nyc_taxi.destinations.base import Run
+    from nyc_taxi.destinations.base import Run, new_run_id
     from nyc_taxi.several import attempt
 
     console = output()
-    run = Run(f"cli-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", "cli")
+    run = Run(new_run_id("cli"), "cli")
     rows = loaded = failed = 0
     for service, month in wanted:
         with bars() as progress:

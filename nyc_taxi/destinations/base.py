@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,7 +14,7 @@ from nyc_taxi import __version__
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.judged import ComingMonth
 from nyc_taxi.months import Month, Service
-from nyc_taxi.reference import CleanMonth, MonthFiles
+from nyc_taxi.reference import CleanMonth, MonthFiles, is_sample
 from nyc_taxi.schema import SCHEMA_VERSION, Column
 
 Progress = Callable[[int, int], None]
@@ -27,6 +28,11 @@ class Run:
     run_id: str
     orchestrator: str
     """`cli`, `mage` or `airflow`."""
+
+
+def new_run_id(kind: str) -> str:
+    """An id for a run that has none: its moment, and a random part for others of that second."""
+    return f"{kind}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Recorded:
     finished_at: dt.datetime
     run_id: str
     orchestrator: str
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the month was generated rather than published by TLC."""
+        return is_sample(self.source_url)
 
     @classmethod
     def of(cls, month: CleanMonth, run: Run, started: dt.datetime) -> Recorded:
@@ -77,7 +88,7 @@ def refuse_sample(month: CleanMonth, there: Recorded | None, where: str) -> None
     Asked before a load for the sake of time, and where a destination has its ledger to itself for
     the sake of certainty.
     """
-    if there and month.source.is_sample and not there.source_url.startswith("sample:"):
+    if there and month.source.is_sample and not there.is_sample:
         raise DestinationError(
             f"{where} holds the real {month.service} {month.month} ({there.source_url});"
             " a generated sample is not loaded over it. Use another month."

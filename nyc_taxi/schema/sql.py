@@ -38,7 +38,7 @@ def quoted(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A text as SQL writes it."""
+    """A text as SQL writes it. In DuckDB parameters would do, but importing pandas is their price."""
     return "'" + text.replace("'", "''") + "'"
 
 

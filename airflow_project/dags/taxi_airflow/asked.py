@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Param, get_current_context
 
-from nyc_taxi.months import Month, Service, expected_last
+from nyc_taxi.months import Month, Service
 
 if TYPE_CHECKING:
     from nyc_taxi.destinations.base import Run
@@ -52,9 +52,6 @@ SINCE = Param(
     description="The first month to ask for, such as 2020-01. Empty: half a year back.",
 )
 
-LOOK_BACK = 6
-"""Months that are asked for when a run does not say since when."""
-
 
 def for_month(service: Service, month: Month, params: Mapping[str, Any]) -> Asked:
     """The request for a month; raises SettingsError that names what makes no sense."""
@@ -78,17 +75,19 @@ def destinations(params: Mapping[str, Any]) -> list[str]:
 
 def for_services(month: str, params: Mapping[str, Any]) -> list[Asked]:
     """The request for one month of all services asked for."""
-    return [for_month(service, Month.parse(month), params) for service in _services(params)]
+    return [
+        for_month(service, Month.parse(month), params)
+        for service in Service.parse_several(params["services"])
+    ]
 
 
 def due(params: Mapping[str, Any], day: dt.date) -> list[dict[str, Any]]:
     """Runs of taxi_ingest (`trigger_run_id` and `conf`) for the months that are due on a day."""
-    from nyc_taxi.due import due_months
+    from nyc_taxi.due import due_months, months_to_look_at
     from taxi_airflow import notices
 
-    last = expected_last(day) + 1  # TLC may be early
-    first = Month.parse(params["since"]) if params["since"] else last - LOOK_BACK
-    services = _services(params)
+    first, last = months_to_look_at(day, Month.parse(params["since"]) if params["since"] else None)
+    services = Service.parse_several(params["services"])
     plain = for_month(services[0], first, params)
     runs = []
     for found in due_months(services, first, last, plain["source"], plain["destinations"].split(",")):
@@ -133,7 +132,3 @@ def has_ended(context: Mapping[str, Any], dag_id: str, run_id: str) -> bool:
     from airflow.models import DagRun  # Airflow 2, whose tasks may read the database
 
     return any(run.state in ("success", "failed") for run in DagRun.find(dag_id=dag_id, run_id=run_id))
-
-
-def _services(params: Mapping[str, Any]) -> list[Service]:
-    return [Service.parse(name) for name in params["services"].split(",")]
