@@ -42,7 +42,7 @@ COPY --chmod=755 mage_project mage_project
 USER 1000
 EXPOSE 6789
 HEALTHCHECK --interval=10s --timeout=8s --start-period=180s --retries=6 \
-    CMD ["python", "-m", "mage_project.health"]
+    CMD ["python", "-m", "launchers.mage.health"]
 # The token of the trigger `new file` is set as soon as Mage has a database to set it in.
-CMD ["sh", "-c", "(until python -m mage_project.health; do sleep 2; done; python -m mage_project.trigger_token) & \
-                  exec python -m mage_project.mage start mage_project --host 0.0.0.0 --port 6789"]
+CMD ["sh", "-c", "(until python -m launchers.mage.health; do sleep 2; done; python -m launchers.mage.trigger_token) & \
+                  exec python -m launchers.mage.mage_patches start mage_project --host 0.0.0.0 --port 6789"]

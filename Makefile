@@ -8,7 +8,7 @@ SHELL := /bin/sh
 SERVICE := green
 MONTH := 2020-04
 SOURCE :=
-# what to test: make test TESTS=tests/mage
+# what to test: make test TESTS=tests/e2e/mage
 TESTS := tests
 # how often each destination is killed: make test-crash KILLS=10
 KILLS := 50
@@ -25,7 +25,7 @@ PORT := 6789
 AIRFLOW_PORT := 8080
 # Celery workers of airflow-up; without any the scheduler runs the tasks
 WORKERS := 0
-ON_AIRFLOW_2 = $(addprefix tests/airflow/test_,integrity.py surroundings.py dag_runs.py)
+ON_AIRFLOW_2 = $(addprefix tests/e2e/airflow/test_,integrity.py surroundings.py dag_runs.py)
 # where to deploy: make composer-deploy ENVIRONMENT=taxi LOCATION=us-central1 GCP_PROJECT=... DRY_RUN=1
 ENVIRONMENT :=
 LOCATION :=
@@ -43,13 +43,13 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: environment ## load one month through Mage into Postgres, bucket and warehouse (SERVICE, MONTH, SOURCE)
-	@$(PYTHON) -m mage_project.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
+	@$(PYTHON) -m launchers.mage.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
 
 ui: environment ## start Mage's pages on this machine, behind a login (PORT)
-	@$(PYTHON) -m mage_project.ui --port "$(PORT)"
+	@$(PYTHON) -m launchers.mage.ui --port "$(PORT)"
 
 env: ## write what containers need into .env: passwords and keys at random; what is there stays
-	@python3 mage_project/env_file.py
+	@python3 launchers/env_file.py
 
 status: environment ## show which months are loaded where
 	@.venv/bin/taxi status
@@ -64,23 +64,23 @@ test-all: environment-dev ## run the slow ones too: the BigQuery stand-in, large
 	@$(PYTEST) -m "not crash and not docker" $(TESTS)
 
 test-crash: environment-dev ## kill loads at every step and at random, in every destination (KILLS each)
-	@CRASH_KILLS=$(KILLS) $(PYTHON) -m pytest -m crash tests/crash
+	@CRASH_KILLS=$(KILLS) $(PYTHON) -m pytest -m crash tests/e2e/crash
 
 test-faults: environment-dev ## break the way to source and buckets in random sequences (SEQUENCES)
-	@FAULT_SEQUENCES=$(SEQUENCES) $(PYTHON) -m pytest -n 0 tests/download/test_random_faults.py tests/destinations/test_random_faults.py
+	@FAULT_SEQUENCES=$(SEQUENCES) $(PYTHON) -m pytest -n 0 tests/integration/extract/test_random_faults.py tests/integration/load/test_random_faults.py
 
 docker-test: environment-dev ## build the images and try the whole stack on a Docker engine (docs/docker.md)
-	@tests/docker/run.sh
+	@tests/e2e/docker/run.sh
 
 airflow-up: ## start Airflow on this machine, behind a login, without containers (AIRFLOW_PORT, WORKERS)
 	@requirements/install.sh airflow
-	@.venv-airflow/bin/python -m airflow_project.local --port "$(AIRFLOW_PORT)" --workers "$(WORKERS)"
+	@.venv-airflow/bin/python -m launchers.airflow.up --port "$(AIRFLOW_PORT)" --workers "$(WORKERS)"
 
-airflow-test: environment ## test the DAGs on Airflow 3 and 2, and against Mage (TESTS=tests/airflow/...: on 3)
+airflow-test: environment ## test the DAGs on Airflow 3 and 2, and against Mage (TESTS=tests/e2e/airflow/...: on 3)
 	@requirements/install.sh airflow2
 	@requirements/install.sh airflow-dev
 	@$(if $(filter tests,$(TESTS)),.venv-airflow2/bin/python -m pytest $(ON_AIRFLOW_2))
-	@.venv-airflow/bin/python -m pytest $(if $(filter tests,$(TESTS)),tests/airflow,$(TESTS))
+	@.venv-airflow/bin/python -m pytest $(if $(filter tests,$(TESTS)),tests/e2e/airflow,$(TESTS))
 
 composer-deploy: environment ## bring the DAGs onto Cloud Composer (ENVIRONMENT, LOCATION, GCP_PROJECT, DRY_RUN=1)
 	@$(PYTHON) -m airflow_project.deploy --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \

@@ -12,7 +12,7 @@ from benchmarks.contenders import SCHEMA, TABLE
 from benchmarks.measure import Failed
 from benchmarks.months import MONTH, SERVICE, TAXI, GeneratedMonth, Prepared
 from benchmarks.place import ARROW_POOL, Place
-from mage_project.child import MAGE, MEMORY
+from launchers.subprocess_group import MAGE, MEMORY
 from nyc_taxi.settings import PROJECT
 
 OURS = sys.executable

@@ -24,16 +24,17 @@ from benchmarks import report
 from benchmarks.__main__ import ROWS
 from benchmarks.months import FOLDER, MONTH, SERVICE, GeneratedMonth, prepare
 from benchmarks.place import Place, place
-from nyc_taxi import flow, judged, parquet
 from nyc_taxi.cli import keep_pandas_out
-from nyc_taxi.destinations.postgres import copy
-from nyc_taxi.match import match_rows
-from nyc_taxi.months import Month, Service
-from nyc_taxi.quality import QualityReport
-from nyc_taxi.read import open_month
-from nyc_taxi.rules import load_rules
+from nyc_taxi.load.postgres import copy
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.pipelines import trips
 from nyc_taxi.settings import PROJECT, settings
-from nyc_taxi.stage import Stage
+from nyc_taxi.transform import judged, parquet
+from nyc_taxi.transform.match import match_rows
+from nyc_taxi.transform.quality import QualityReport
+from nyc_taxi.transform.read import open_month
+from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.stage import Stage
 
 PICTURE = PROJECT / "docs" / "images" / "time.png"
 CLIENT, SERVER = "#2b6cb0", "#c05621"
@@ -61,7 +62,7 @@ def main() -> int:
 def client(path: Path, folder: Path) -> Parts:
     """CPU seconds of the parts of this process."""
     service, month = Service.parse(SERVICE), Month.parse(MONTH)
-    source = flow.download(service, month, str(path))
+    source = trips.download(service, month, str(path))
     reader, rules = open_month(source), load_rules(settings().rules, service)
     parts: Parts = {"start of Python, imports": _imports()}
     blocks = _best(parts, "gunzip", lambda: list(reader.blocks()))
@@ -83,7 +84,7 @@ def client(path: Path, folder: Path) -> Parts:
 
     staged = _best(parts, "staging", stage)
     _best(parts, "repeats and reversals", lambda: match_rows(folder, rules, reader.mapping, staged.keys, 1))
-    clean = flow.clean(source)
+    clean = trips.clean(source)
     batches = _best(
         parts, "verdicts into rows", lambda: [row for row, _ in judged.judged_batches(clean, rules)]
     )
@@ -150,7 +151,9 @@ def draw(ours: Parts, theirs: Parts, path: Path) -> None:
 
 
 def _imports() -> float:
-    code = "import time, nyc_taxi.cli.commands, nyc_taxi.flow, nyc_taxi.destinations.postgres, psycopg2"
+    code = (
+        "import time, nyc_taxi.cli.commands, nyc_taxi.pipelines.trips, nyc_taxi.load.postgres.load, psycopg2"
+    )
     command = [sys.executable, "-c", f"{code}; print(time.process_time())"]
     return min(
         float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)

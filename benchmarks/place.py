@@ -23,8 +23,8 @@ from dotenv import dotenv_values
 
 from benchmarks.contenders import SCHEMA
 from nyc_taxi.errors import TaxiError
+from nyc_taxi.local import gcs, postgres
 from nyc_taxi.settings import PROJECT
-from nyc_taxi.standins import gcs, postgres
 
 
 @dataclass

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     """Seconds to wait for a connection, and for the next byte of a download."""
     max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of rows that may fail to parse before the whole file is refused."""
-    bikeshare_tables: Path = Path("nyc_taxi/bikeshare/tables.yaml")
+    bikeshare_tables: Path = Path("nyc_taxi/pipelines/bikeshare/tables.yaml")
     """The tables of the bike-share flow."""
     bikeshare_extract: Literal["mysql", "export"] = "mysql"
     """How the bike-share tables of MySQL are read: by a query, or from a Cloud SQL export in the bucket."""

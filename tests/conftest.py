@@ -14,9 +14,9 @@ import hypothesis
 import psycopg2
 import pytest
 
-from nyc_taxi.destinations.postgres.target import Target
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.local import postgres as embedded
 from nyc_taxi.settings import settings
-from nyc_taxi.standins import postgres as embedded
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, database=None)
@@ -70,7 +70,7 @@ def postgres_server() -> Iterator[embedded.Server]:
 
 
 @pytest.fixture
-def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresConfig]:
     """An empty database of the test's own; the environment's POSTGRES_* lead to it."""
     server = postgres_server
     dbname = f"test_{uuid.uuid4().hex[:12]}"
@@ -80,5 +80,5 @@ def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) 
         for name, value in {**server.environment(), "POSTGRES_DBNAME": dbname}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("POSTGRES_SCHEMA", raising=False)
-        yield Target(server.host, server.port, dbname, server.user, server.password)
+        yield PostgresConfig(server.host, server.port, dbname, server.user, server.password)
         cursor.execute(f"DROP DATABASE {dbname} WITH (FORCE)")

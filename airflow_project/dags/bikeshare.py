@@ -9,10 +9,10 @@ from airflow.providers.common.compat.sdk import Param, TriggerRule, dag, get_cur
 from airflow.providers.google.cloud.operators.cloud_sql import CloudSQLExportInstanceOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import asked, notices
+from taxi_airflow import events, requests
 from taxi_airflow.defaults import common
+from taxi_airflow.environment import configure_environment
 from taxi_airflow.step import step
-from taxi_airflow.surroundings import set_up
 
 PATIENCE = dt.timedelta(days=1)
 """How long a day's trips are waited for before somebody is told."""
@@ -54,14 +54,14 @@ def bikeshare() -> None:
     @step()
     def day(params: dict[str, Any]) -> str:
         """The day that is loaded."""
-        return str(params["day"] or asked.day_of(get_current_context()) - dt.timedelta(days=1))
+        return str(params["day"] or requests.day_of(get_current_context()) - dt.timedelta(days=1))
 
     @step()
     def extract(day: str) -> list[dict[str, Any]]:
         """The tables as they are now, in the workspace; those that Cloud SQL exports are left out."""
-        from nyc_taxi.bikeshare import flow
+        from nyc_taxi.pipelines.bikeshare import flow
 
-        with notices.call("mysql") as said:
+        with events.call("mysql") as said:
             snapshots = flow.extract(flow.parse_day(day))
             said |= {snapshot.table: snapshot.rows for snapshot in snapshots}
         return [snapshot.to_dict() for snapshot in snapshots]
@@ -69,9 +69,9 @@ def bikeshare() -> None:
     @step()
     def land(snapshots: list[dict[str, Any]]) -> list[str]:
         """The extracted tables in the bucket, under their day."""
-        from nyc_taxi.bikeshare import flow
+        from nyc_taxi.pipelines.bikeshare import flow
 
-        with notices.call("gcs", objects=len(snapshots)):
+        with events.call("gcs", objects=len(snapshots)):
             return flow.land([flow.Snapshot.from_dict(snapshot) for snapshot in snapshots])
 
     @step()
@@ -84,10 +84,10 @@ def bikeshare() -> None:
     @task.sensor(mode="reschedule", poke_interval=300, timeout=PATIENCE.total_seconds(), retries=0)
     def trips_are_there(day: str) -> bool:
         """Whether the day's trips are in the bucket."""
-        from nyc_taxi.bikeshare import flow
         from nyc_taxi.errors import NotPublished
+        from nyc_taxi.pipelines.bikeshare import flow
 
-        set_up()
+        configure_environment()
         try:
             return bool(flow.wait_for_day(flow.parse_day(day)))
         except NotPublished:
@@ -96,18 +96,18 @@ def bikeshare() -> None:
     @step(trigger_rule=TriggerRule.NONE_FAILED)
     def load(day: str) -> list[dict[str, Any]]:
         """The day's partitions of the raw tables, equal to what the bucket holds."""
-        from nyc_taxi.bikeshare import flow
+        from nyc_taxi.pipelines.bikeshare import flow
 
-        with notices.call("warehouse"):
-            return _plain(flow.load(flow.parse_day(day), asked.run()))
+        with events.call("warehouse"):
+            return _plain(flow.load(flow.parse_day(day), requests.run()))
 
     @step()
     def transform(day: str) -> list[dict[str, Any]]:
         """dim_stations, fact_trips_daily and top_stations_daily of the day, by SQL in the warehouse."""
-        from nyc_taxi.bikeshare import flow
+        from nyc_taxi.pipelines.bikeshare import flow
 
-        with notices.call("warehouse"):
-            return _plain(flow.transform(flow.parse_day(day), asked.run()))
+        with events.call("warehouse"):
+            return _plain(flow.transform(flow.parse_day(day), requests.run()))
 
     chosen = day()
     export = CloudSQLExportInstanceOperator.partial(task_id="export").expand_kwargs(exports(chosen))

@@ -6,8 +6,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Param, dag, get_current_context
 
-from nyc_taxi.months import Month, Service, expected_last
-from taxi_airflow import asked
+from nyc_taxi.model.months import Month, Service, expected_last
+from taxi_airflow import requests
 from taxi_airflow.defaults import PARALLEL_MONTHS, common
 from taxi_airflow.month import month
 from taxi_airflow.step import step
@@ -36,20 +36,20 @@ says in its last log line what to do; clear it to go on from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),
-        "month": asked.MONTH,
-        "source": asked.SOURCE,
-        "destinations": asked.DESTINATIONS,
+        "month": requests.MONTH,
+        "source": requests.SOURCE,
+        "destinations": requests.DESTINATIONS,
     },
     max_active_runs=PARALLEL_MONTHS,
     **common("ingest"),
 )
 def taxi_ingest() -> None:
     @step()
-    def request(params: dict[str, Any]) -> asked.Asked:
+    def request(params: dict[str, Any]) -> requests.Asked:
         """The params with their defaults filled in."""
-        newest = expected_last(asked.day_of(get_current_context()))
+        newest = expected_last(requests.day_of(get_current_context()))
         month_asked = Month.parse(params["month"]) if params["month"] else newest
-        return asked.for_month(Service.parse(params["service"]), month_asked, params)
+        return requests.for_month(Service.parse(params["service"]), month_asked, params)
 
     month(request())
 

@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import asked
+from taxi_airflow import requests
 from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
@@ -29,10 +29,10 @@ once a day, as `...__again-2020-07-01`.
 A sensor would sit on a worker for weeks, and hold up every other run; a poll costs seconds.
 """,
     params={
-        "services": asked.SERVICES,
-        "since": asked.SINCE,
-        "source": asked.SOURCE,
-        "destinations": asked.DESTINATIONS,
+        "services": requests.SERVICES,
+        "since": requests.SINCE,
+        "source": requests.SOURCE,
+        "destinations": requests.DESTINATIONS,
     },
     max_active_runs=1,
     **common("schedule"),
@@ -42,10 +42,10 @@ def taxi_late_data() -> None:
     def poll(params: dict[str, Any]) -> list[dict[str, Any]]:
         """A run of taxi_ingest for each month that is due."""
         context = get_current_context()
-        day = asked.day_of(context)
-        runs = asked.due(params, day)
+        day = requests.day_of(context)
+        runs = requests.due(params, day)
         for run in runs:
-            if asked.has_ended(context, "taxi_ingest", run["trigger_run_id"]):
+            if requests.has_ended(context, "taxi_ingest", run["trigger_run_id"]):
                 run["trigger_run_id"] += f"__again-{day}"
         return runs
 

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import asked
+from taxi_airflow import requests
 from taxi_airflow.defaults import common
 from taxi_airflow.month import month
 from taxi_airflow.step import step
@@ -31,24 +31,24 @@ A run that was missed needs no catching up: what it would have loaded is found b
   each run of a backfill loads the month of its own date.
 """,
     params={
-        "services": asked.SERVICES,
-        "month": asked.MONTH,
-        "since": asked.SINCE,
-        "source": asked.SOURCE,
-        "destinations": asked.DESTINATIONS,
+        "services": requests.SERVICES,
+        "month": requests.MONTH,
+        "since": requests.SINCE,
+        "source": requests.SOURCE,
+        "destinations": requests.DESTINATIONS,
     },
     max_active_runs=4,
     **common("schedule"),
 )
 def taxi_monthly() -> None:
     @step()
-    def months(params: dict[str, Any]) -> list[asked.Asked]:
+    def months(params: dict[str, Any]) -> list[requests.Asked]:
         """The months to load: the one asked for, the backfill's, or all that are due."""
         context = get_current_context()
-        named = params["month"] or asked.backfilled(context)
+        named = params["month"] or requests.backfilled(context)
         if named:
-            return asked.for_services(named, params)
-        return [due["conf"] for due in asked.due(params, asked.day_of(context))]
+            return requests.for_services(named, params)
+        return [due["conf"] for due in requests.due(params, requests.day_of(context))]
 
     month.expand(asked=months())
 

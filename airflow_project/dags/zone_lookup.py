@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Param, dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import asked, notices
+from taxi_airflow import events, requests
 from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
@@ -28,7 +28,7 @@ rarely, and the load replaces it as a whole, so the run may be repeated at any t
 """,
     params={
         "source": Param(None, type=["null", "string"], title="Source", description="A URL or a file."),
-        "destinations": asked.DESTINATIONS,
+        "destinations": requests.DESTINATIONS,
     },
     max_active_runs=1,
     **common("zones"),
@@ -37,11 +37,11 @@ def zone_lookup() -> None:
     @step()
     def fetch(params: dict[str, Any]) -> dict[str, str]:
         """The list as published, in the workspace."""
-        from nyc_taxi import zones
+        from nyc_taxi.pipelines import zones
         from nyc_taxi.settings import settings
 
         source = params["source"] or settings().zones_url
-        with notices.call("source", source=source) as said:
+        with events.call("source", source=source) as said:
             path, sha256 = zones.fetch_list(source)
             said["sha256"] = sha256
         return {"path": str(path), "version": sha256[:12]}
@@ -49,17 +49,17 @@ def zone_lookup() -> None:
     @step()
     def destinations(params: dict[str, Any]) -> list[str]:
         """Their names."""
-        return asked.destinations(params)
+        return requests.destinations(params)
 
     @step()
     def load(file: dict[str, str], destination: str) -> int:
         """The list in one destination; how many zones it has."""
         from pathlib import Path
 
-        from nyc_taxi import zones
+        from nyc_taxi.pipelines import zones
 
         lookup = zones.read_zones(Path(file["path"]), file["version"])
-        with notices.call(destination, version=file["version"]):
+        with events.call(destination, version=file["version"]):
             zones.load_zones(lookup, [destination])
         return len(lookup.rows)
 

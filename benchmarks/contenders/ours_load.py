@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 from nyc_taxi.cli import keep_pandas_out
-from nyc_taxi.destinations.base import Run
-from nyc_taxi.flow import load
-from nyc_taxi.parquet import read_month
+from nyc_taxi.load.contract import Run
+from nyc_taxi.pipelines.trips import load
+from nyc_taxi.transform.parquet import read_month
 
 
 def main(folder: str, destination: str) -> None:

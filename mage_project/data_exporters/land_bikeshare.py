@@ -2,8 +2,8 @@ import pandas as pd
 
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
-from nyc_taxi.bikeshare import flow
-from nyc_taxi.bikeshare.place import place
+from nyc_taxi.pipelines.bikeshare import flow
+from nyc_taxi.pipelines.bikeshare.config import place
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter

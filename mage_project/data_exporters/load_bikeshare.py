@@ -2,7 +2,7 @@ from mage_project.utils.bikeshare import number, plain, waiting_of
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from mage_project.utils.variables import run_of
-from nyc_taxi.bikeshare import flow, preview
+from nyc_taxi.pipelines.bikeshare import flow, preview
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter

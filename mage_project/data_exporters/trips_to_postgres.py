@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 
 from mage_project.utils.checks import assert_safe_preview, rows_in_postgres
 from mage_project.utils.loading import assert_recorded, load_month
-from nyc_taxi.reference import MonthFiles
+from nyc_taxi.model.references import MonthFiles
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter

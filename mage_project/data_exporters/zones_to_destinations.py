@@ -1,6 +1,6 @@
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of, destinations_of
-from nyc_taxi.zones import fetch_zones, load_zones
+from nyc_taxi.pipelines.zones import fetch_zones, load_zones
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter

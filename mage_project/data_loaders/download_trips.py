@@ -3,8 +3,9 @@ from pathlib import Path
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of, settled
-from nyc_taxi import flow, preview
-from nyc_taxi.reference import SourceFile
+from nyc_taxi.model.references import SourceFile
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import preview
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader
@@ -20,7 +21,7 @@ def download_trips(*args, **variables):
     """
     asked = settled(variables)
     with step("download_trips", context_of(variables, asked)) as current:
-        source = flow.download(asked.service, asked.month, asked.source, progress=current.progress)
+        source = trips.download(asked.service, asked.month, asked.source, progress=current.progress)
         return current.outputs(preview.raw(source), source)
 
 

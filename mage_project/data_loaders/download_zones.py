@@ -1,6 +1,6 @@
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
-from nyc_taxi.zones import fetch_zones
+from nyc_taxi.pipelines.zones import fetch_zones
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader

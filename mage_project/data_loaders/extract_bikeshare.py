@@ -3,7 +3,7 @@ import pandas as pd
 from mage_project.utils.bikeshare import day_of
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
-from nyc_taxi.bikeshare import flow, preview
+from nyc_taxi.pipelines.bikeshare import flow, preview
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader

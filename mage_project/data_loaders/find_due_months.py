@@ -1,9 +1,9 @@
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.run_variables import wanted_months
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of, destinations_of, execution_day, services_of
-from mage_project.utils.wanted import wanted_months
-from nyc_taxi.due import due_months, months_to_look_at
-from nyc_taxi.months import Month
+from nyc_taxi.model.months import Month
+from nyc_taxi.pipelines.pending import due_months, months_to_look_at
 from nyc_taxi.settings import settings
 
 if "data_loader" not in globals():

@@ -1,9 +1,9 @@
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.run_variables import wanted_months
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of
-from mage_project.utils.wanted import wanted_months
-from nyc_taxi.months import Month, Service
-from nyc_taxi.several import asked_range
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.pipelines.backfill import asked_range
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader

@@ -4,9 +4,9 @@ import duckdb
 import pandas as pd
 import pyarrow.dataset as ds
 
-from mage_project.utils.asking import ask
-from nyc_taxi.months import Month, Service
-from nyc_taxi.status import newest_files
+from mage_project.utils.destination_queries import ask
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.reporting.status import newest_files
 
 files = newest_files(Service.GREEN, Month(2020, 4))
 month = str(files.trips_path)

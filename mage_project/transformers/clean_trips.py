@@ -1,8 +1,9 @@
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of
-from nyc_taxi import flow, preview
-from nyc_taxi.reference import CleanMonth, SourceFile
+from nyc_taxi.model.references import CleanMonth, SourceFile
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import preview
 from nyc_taxi.schema import service_columns
 
 if "transformer" not in globals():
@@ -21,7 +22,7 @@ def clean_trips(data, *args, **variables):
     """
     source = SourceFile.from_dict(data[1])
     with step("clean_trips", context_of(variables, data[1])) as current:
-        clean = flow.clean(source, progress=current.progress)
+        clean = trips.clean(source, progress=current.progress)
         counts = f"{clean.rows_in:,} rows in = {clean.trips:,} trips + {clean.rows_quarantined:,} quarantined"
         current.say(counts)
         return current.outputs(preview.clean(clean), clean)

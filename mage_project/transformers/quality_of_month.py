@@ -1,11 +1,11 @@
 import pandas as pd
 
+from mage_project.utils.charts import show
 from mage_project.utils.checks import assert_safe_preview
-from mage_project.utils.pictures import show
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of
-from nyc_taxi import picture, preview
-from nyc_taxi.reference import MonthFiles
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.reporting import chart, preview
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -23,7 +23,7 @@ def quality_of_month(data, *args, **variables):
     """
     files = MonthFiles.from_dict(data[1])
     with step("quality_of_month", context_of(variables, data[1])) as current:
-        show(lambda: picture.draw(files, narrow=True))
+        show(lambda: chart.draw(files, narrow=True))
         return current.outputs(preview.quality(files), files)
 
 

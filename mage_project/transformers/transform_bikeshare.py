@@ -2,7 +2,7 @@ from mage_project.utils.bikeshare import number, plain
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from mage_project.utils.variables import run_of
-from nyc_taxi.bikeshare import flow, preview
+from nyc_taxi.pipelines.bikeshare import flow, preview
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -14,7 +14,7 @@ if "test" not in globals():
 def transform_bikeshare(data, *args, **variables):
     """dim_stations, fact_trips_daily and top_stations_daily; only the day's partitions are made anew.
 
-    The SQL is in nyc_taxi/bikeshare/sql.
+    The SQL is in nyc_taxi/pipelines/bikeshare/sql.
 
     Outputs: the day's top stations; the ledger's rows.
     """

@@ -5,8 +5,9 @@ import pyarrow.parquet as pq
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of
-from nyc_taxi import flow, preview
-from nyc_taxi.reference import CleanMonth, MonthFiles
+from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import preview
 from nyc_taxi.schema import trip_columns
 
 if "transformer" not in globals():
@@ -25,7 +26,7 @@ def trips_to_parquet(data, *args, **variables):
     """
     clean = CleanMonth.from_dict(data[1])
     with step("trips_to_parquet", context_of(variables, data[1])) as current:
-        files = flow.to_parquet(clean)
+        files = trips.to_parquet(clean)
         shutil.rmtree(clean.folder, ignore_errors=True)  # scratch: all of it is in the Parquet files now
         return current.outputs(preview.trips(files), files)
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mage_project.utils.variables import execution_day
-from nyc_taxi.bikeshare.flow import POLL, parse_day
-from nyc_taxi.bikeshare.place import place
-from nyc_taxi.bikeshare.warehouse import open_warehouse
-from nyc_taxi.bikeshare.warehouse.base import Entry
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.pipelines.bikeshare.config import place
+from nyc_taxi.pipelines.bikeshare.flow import POLL, parse_day
+from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
+from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry
 
 
 def day_of(variables: Mapping[str, Any]) -> dt.date:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import text
 
-from nyc_taxi.destinations.postgres.connection import transaction
-from nyc_taxi.destinations.postgres.tables import trips_of
-from nyc_taxi.destinations.postgres.target import configured
-from nyc_taxi.months import Month, Service
+from nyc_taxi.load.postgres.client import transaction
+from nyc_taxi.load.postgres.config import configured
+from nyc_taxi.load.postgres.tables import trips_of
+from nyc_taxi.model.months import Month, Service
 
 
 def sha256(path: Path | str) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 from mage_project.utils.steps import step
 from mage_project.utils.variables import context_of, destinations_of, run_of
-from nyc_taxi import flow, preview
-from nyc_taxi.destinations import open_destination
-from nyc_taxi.reference import MonthFiles
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import preview
 
 
 def load_month(block: str, names: set[str], data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
@@ -26,8 +27,8 @@ def load_month(block: str, names: set[str], data: list[Any], variables: Mapping[
         if destination is None:
             current.say(f"{block}: not among the destinations of this run: {', '.join(wanted)}.")
             return current.outputs(preview.trips(files, 0), facts)
-        loaded = flow.load(files, destination, run_of(variables), progress=current.progress)
-        ledger = {name: str(value) for name, value in vars(loaded.recorded).items()}
+        loaded = trips.load(files, destination, run_of(variables), progress=current.progress)
+        ledger = {name: str(value) for name, value in vars(loaded.entry).items()}
         facts |= {"ledger": ledger, "describe": loaded.describe}
         facts |= {"skipped": loaded.skipped, "seconds": loaded.seconds}
         return current.outputs(preview.trips(files), facts)
@@ -38,7 +39,7 @@ def assert_recorded(reference: Mapping[str, Any]) -> None:
     if reference["destination"] is None:
         return
     files = MonthFiles.from_dict(reference["files"])
-    row = open_destination(reference["destination"]).recorded_version(files.service, files.month)
+    row = open_destination(reference["destination"]).ledger_entry(files.service, files.month)
     assert row is not None, f"{reference['destination']} has no record of {files.service} {files.month}."
     assert row.version == files.version, (
         f"the ledger says version {row.version}, the Parquet is version {files.version}."

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from nyc_taxi.errors import TaxiError
-from nyc_taxi.reference import Reference
+from nyc_taxi.model.references import Reference
 
 EVENTS_FD = "TAXI_EVENTS_FD"
 """Number of an open file to which events are written, one JSON object a line; `make run` sets it."""

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nyc_taxi.destinations import parse_names
-from nyc_taxi.destinations.base import Run, new_run_id
-from nyc_taxi.due import newest_published
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.months import Month, Service, expected_last
+from nyc_taxi.load.contract import Run, new_run_id
+from nyc_taxi.load.registry import parse_names
+from nyc_taxi.model.months import Month, Service, expected_last
+from nyc_taxi.pipelines.pending import newest_published
 from nyc_taxi.settings import settings
 
 RUN_ID = "TAXI_RUN_ID"

@@ -13,8 +13,8 @@ from rich.table import Table
 from nyc_taxi.cli.console import output
 
 if TYPE_CHECKING:
-    from nyc_taxi.bikeshare.flow import Outcome
-    from nyc_taxi.bikeshare.warehouse.base import Entry
+    from nyc_taxi.pipelines.bikeshare.flow import Outcome
+    from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry
 
 app = typer.Typer(no_args_is_help=True, help="Bike-share: MySQL to the bucket to the warehouse, day by day.")
 
@@ -26,8 +26,8 @@ def run(
     poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks for them.")] = 60.0,
 ) -> None:
     """Extract, land, load and transform one day. What is done already is not done again."""
-    from nyc_taxi.bikeshare.flow import parse_day, run_day
-    from nyc_taxi.destinations.base import Run, new_run_id
+    from nyc_taxi.load.contract import Run, new_run_id
+    from nyc_taxi.pipelines.bikeshare.flow import parse_day, run_day
 
     _show(output(), run_day(parse_day(day), Run(new_run_id("cli"), "cli"), wait, poll))
 
@@ -37,9 +37,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
 ) -> None:
     """Show what each table of the warehouse holds of each day, and what the checks counted."""
-    from nyc_taxi.bikeshare.ledger import entries as ledger_entries
-    from nyc_taxi.bikeshare.place import place
-    from nyc_taxi.bikeshare.warehouse import open_warehouse
+    from nyc_taxi.pipelines.bikeshare.config import place
+    from nyc_taxi.pipelines.bikeshare.ledger import entries as ledger_entries
+    from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
 
     here = place()
     warehouse = open_warehouse(here)
@@ -64,7 +64,7 @@ def seed(
     ],
 ) -> None:
     """Fill the embedded MySQL server and the bucket from a folder of files."""
-    from nyc_taxi.bikeshare.seed import seed as fill
+    from nyc_taxi.pipelines.bikeshare.seed import seed as fill
 
     done = fill(folder)
     for table, rows in done.tables.items():

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import bikeshare, several
+from nyc_taxi.cli import backfill, bikeshare
 from nyc_taxi.cli.console import output, set_up_logging
-from nyc_taxi.months import Month, Service
+from nyc_taxi.model.months import Month, Service
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,16 +51,17 @@ def run(
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
     """Download a month, clean it, write Parquet and load it. What is done already is not done again."""
-    from nyc_taxi import flow, summary
     from nyc_taxi.cli.progress import bars
-    from nyc_taxi.destinations import parse_names
-    from nyc_taxi.destinations.base import Run, new_run_id
+    from nyc_taxi.load.contract import Run, new_run_id
+    from nyc_taxi.load.registry import parse_names
+    from nyc_taxi.pipelines import trips
+    from nyc_taxi.reporting import summary
     from nyc_taxi.settings import settings
 
     config = settings()
     names = parse_names(to or config.destinations)
     with bars() as progress:
-        outcome = flow.run_month(
+        outcome = trips.run_month(
             Service.parse(service),
             Month.parse(month),
             source or config.source,
@@ -71,8 +72,8 @@ def run(
     summary.show(output(), outcome)
 
 
-app.command("catch-up")(several.catch_up)
-app.command()(several.backfill)
+app.command("catch-up")(backfill.catch_up)
+app.command()(backfill.backfill)
 
 
 @app.command()
@@ -81,9 +82,9 @@ def zones(
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
     """Load the taxi zones: what pickup_location_id and dropoff_location_id mean."""
-    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.load.registry import parse_names
+    from nyc_taxi.pipelines.zones import fetch_zones, load_zones
     from nyc_taxi.settings import settings
-    from nyc_taxi.zones import fetch_zones, load_zones
 
     names = parse_names(to or settings().destinations)
     found = fetch_zones(source)
@@ -100,9 +101,9 @@ def status(
     source: Annotated[str, typer.Option(help="The source to ask, as for `taxi run`.")] = "",
 ) -> None:
     """Show which months each destination holds, of which version, and what is amiss."""
-    from nyc_taxi.destinations import parse_names
+    from nyc_taxi.load.registry import parse_names
+    from nyc_taxi.reporting.status import as_plain, collect, table
     from nyc_taxi.settings import settings
-    from nyc_taxi.status import as_plain, collect, table
 
     config = settings()
     asked = source or (config.source if check else "")
@@ -123,9 +124,9 @@ def preview(
     ] = False,
 ) -> None:
     """Show the first trips of a month that was run before (or why rows are no trips)."""
-    from nyc_taxi import preview as previews
-    from nyc_taxi import summary
-    from nyc_taxi.status import newest_files
+    from nyc_taxi.reporting import preview as previews
+    from nyc_taxi.reporting import summary
+    from nyc_taxi.reporting.status import newest_files
 
     files = newest_files(Service.parse(service), Month.parse(month))
     path = files.quarantine_path if quarantine else files.trips_path
@@ -143,10 +144,10 @@ def quality(
     picture: Annotated[str, typer.Option(metavar="PNG", help="Also draw it into this file.")] = "",
 ) -> None:
     """Show the quality report of a month that was run before."""
-    from nyc_taxi import preview as previews
-    from nyc_taxi import summary
-    from nyc_taxi.picture import save
-    from nyc_taxi.status import newest_files
+    from nyc_taxi.reporting import preview as previews
+    from nyc_taxi.reporting import summary
+    from nyc_taxi.reporting.chart import save
+    from nyc_taxi.reporting.status import newest_files
 
     files = newest_files(Service.parse(service), Month.parse(month))
     output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))
@@ -160,7 +161,7 @@ def cost(
     price: Annotated[float, typer.Option(min=0, help="US dollars per TiB scanned.")] = 6.25,
 ) -> None:
     """Ask BigQuery what reading each shipped view would scan, and what that costs; nothing is read."""
-    from nyc_taxi.destinations.bigquery import BigQuery
+    from nyc_taxi.load.warehouse.bigquery.load import BigQuery
 
     scanned = BigQuery().dry_run_cost(Month.parse(month) if month else None)
     for view, size in scanned.items():
@@ -170,7 +171,7 @@ def cost(
 @app.command()
 def doctor() -> None:
     """Check settings, rules, workspace, source and destinations; say what to do about each fault."""
-    from nyc_taxi.doctor import checkup
+    from nyc_taxi.reporting.doctor import checkup
 
     console = output()
     faults = 0
@@ -192,7 +193,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed, another month.")] = 1,
 ) -> None:
     """Write a generated month that looks like TLC's, with every quirk of its year."""
-    from nyc_taxi.samples import write
+    from nyc_taxi.local.samples import write
 
     expected = write(Service.parse(service), Month.parse(month), path, rows or None, seed)
     typer.echo(f"{path}: {expected.rows:,} rows of a generated {service} {month}")
@@ -201,8 +202,8 @@ def sample(
 @app.command()
 def stop() -> None:
     """Stop the embedded servers; their data stays."""
+    from nyc_taxi.local import gcs, mysql, postgres
     from nyc_taxi.settings import settings
-    from nyc_taxi.standins import gcs, mysql, postgres
 
     servers = {
         "Postgres": (postgres, "postgres"),

@@ -15,14 +15,14 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from nyc_taxi import flow
 from nyc_taxi.cli.console import errors
+from nyc_taxi.pipelines import trips
 
 _TITLES = {"download": "Download", "clean": "Clean"}
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str], flow.Progress]]:
+def bars() -> Iterator[Callable[[str], trips.Progress]]:
     """A callback factory for `flow.run_month`."""
     amount: dict[bool, MofNCompleteColumn | DownloadColumn] = {
         True: DownloadColumn(),
@@ -36,7 +36,7 @@ def bars() -> Iterator[Callable[[str], flow.Progress]]:
     columns = (TextColumn("{task.description:<20}"), BarColumn(), Amount(""), TimeElapsedColumn())
     with Progress(*columns, console=errors(), transient=True) as progress:
 
-        def step(name: str) -> flow.Progress:
+        def step(name: str) -> trips.Progress:
             task: TaskID | None = None
 
             def tell(done: int, total: int | None) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import yaml
 
 from nyc_taxi.errors import SchemaError
-from nyc_taxi.months import Month, Service
+from nyc_taxi.model.months import Month, Service
 
 SCHEMA_VERSION = 1
 """Raised when a canonical column changes its type or meaning (not when one is added)."""
@@ -57,20 +57,20 @@ class Column:
         return pa.field(self.name, ARROW_TYPES[self.type])
 
 
-ADDRESS = (
+LINEAGE_COLUMNS = (
     Column("source_version", "string", "First 12 hex digits of the source file's SHA-256 (see the ledger)."),
     Column("source_row", "int64", "Row number in the source file: 1 is the first row after the header."),
 )
 """What makes any row findable in the file it came from."""
 
-VERDICT = (
+FLAG_COLUMNS = (
     Column("flags", "strings", "Names of the rules that found the trip odd; empty for most."),
     Column("reversal_source_row", "int64", "source_row of the other half of a trip and its reversal."),
 )
 
 QUARANTINE = (
-    Column("source_version", "string", ADDRESS[0].description),
-    Column("source_row", "int64", ADDRESS[1].description),
+    Column("source_version", "string", LINEAGE_COLUMNS[0].description),
+    Column("source_row", "int64", LINEAGE_COLUMNS[1].description),
     Column("reasons", "strings", "Names of the rules that keep the row out of the trips."),
     Column("column_name", "string", "The column that could not be read, where that is the reason."),
     Column("detail", "string", "What was wrong, in words."),
@@ -118,7 +118,7 @@ def service_columns(service: Service) -> tuple[Column, ...]:
 
 def trip_columns(service: Service) -> tuple[Column, ...]:
     """All columns of a service's trips: canonical, address, verdict."""
-    return (*service_columns(service), *ADDRESS, *VERDICT)
+    return (*service_columns(service), *LINEAGE_COLUMNS, *FLAG_COLUMNS)
 
 
 def arrow_schema(columns: tuple[Column, ...], extra: list[pa.Field] | None = None) -> pa.Schema:
@@ -168,6 +168,6 @@ def map_header(service: Service, header: list[str], file: str) -> Mapping:
             )
         else:
             absent.append(column.name)
-    reserved = {column.name for column in (*ADDRESS, *VERDICT)} | _RESERVED
+    reserved = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | _RESERVED
     unknown = {(f"{name}_in_file" if name in reserved else name): own for name, own in by_name.items()}
     return Mapping(columns, unknown, tuple(absent))

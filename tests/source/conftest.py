@@ -1,6 +1,6 @@
 import pytest
 
-from tests.servers import quick, server  # noqa: F401
+from tests.support.servers import quick, server  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

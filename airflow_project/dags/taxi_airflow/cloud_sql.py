@@ -11,12 +11,12 @@ def exports_of(day: str) -> list[dict[str, Any]]:
 
     Raises SettingsError where CLOUD_SQL_INSTANCE is empty.
     """
-    from nyc_taxi.bikeshare.bucket import day_folder
-    from nyc_taxi.bikeshare.extract import quoted
-    from nyc_taxi.bikeshare.flow import parse_day
-    from nyc_taxi.bikeshare.place import place
-    from nyc_taxi.bikeshare.tables import raw_tables
     from nyc_taxi.errors import SettingsError
+    from nyc_taxi.pipelines.bikeshare.bucket import day_folder
+    from nyc_taxi.pipelines.bikeshare.config import place
+    from nyc_taxi.pipelines.bikeshare.extract import quoted
+    from nyc_taxi.pipelines.bikeshare.flow import parse_day
+    from nyc_taxi.pipelines.bikeshare.tables import raw_tables
     from nyc_taxi.settings import profile, settings
 
     config = settings()

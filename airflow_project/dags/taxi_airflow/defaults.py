@@ -6,7 +6,7 @@ import datetime as dt
 import os
 from typing import Any
 
-from taxi_airflow import notices
+from taxi_airflow import events
 
 START = dt.datetime(2009, 1, 1, tzinfo=dt.UTC)
 """The first month TLC ever published; a backfill may begin here."""
@@ -25,9 +25,9 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": dt.timedelta(minutes=15),
     "execution_timeout": dt.timedelta(hours=2),
-    "on_success_callback": notices.succeeded,
-    "on_retry_callback": notices.retried,
-    "on_failure_callback": notices.failed,
+    "on_success_callback": events.succeeded,
+    "on_retry_callback": events.retried,
+    "on_failure_callback": events.failed,
 }
 
 

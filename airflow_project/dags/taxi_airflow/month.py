@@ -14,9 +14,9 @@ from airflow.providers.common.compat.sdk import (
     task_group,
 )
 
-from taxi_airflow import notices
-from taxi_airflow.asked import Asked, run
+from taxi_airflow import events
 from taxi_airflow.defaults import PARALLEL_MONTHS
+from taxi_airflow.requests import Asked, run
 from taxi_airflow.step import step
 
 # A step of a month fills a core and some memory.
@@ -26,13 +26,13 @@ _LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
 @step(**_LIMIT)
 def download(asked: Asked) -> dict[str, Any]:
     """The month's file as published, verified, in the workspace; an unchanged file is not fetched again."""
-    from nyc_taxi import flow
-    from nyc_taxi.months import Month, Service
+    from nyc_taxi.model.months import Month, Service
+    from nyc_taxi.pipelines import trips
     from taxi_airflow.inbox import local_source
 
-    with notices.call("source", source=asked["source"]) as said:
+    with events.call("source", source=asked["source"]) as said:
         source = local_source(asked["source"])
-        file = flow.download(Service.parse(asked["service"]), Month.parse(asked["month"]), source)
+        file = trips.download(Service.parse(asked["service"]), Month.parse(asked["month"]), source)
         said |= {"url": file.url, "bytes": file.size}
     return file.to_dict()
 
@@ -40,10 +40,10 @@ def download(asked: Asked) -> dict[str, Any]:
 @step(**_LIMIT)
 def clean(source: dict[str, Any]) -> dict[str, Any]:
     """Every row by column name, in the canonical types, with its verdict: trip or quarantine."""
-    from nyc_taxi import flow
-    from nyc_taxi.reference import SourceFile
+    from nyc_taxi.model.references import SourceFile
+    from nyc_taxi.pipelines import trips
 
-    return flow.clean(SourceFile.from_dict(source)).to_dict()
+    return trips.clean(SourceFile.from_dict(source)).to_dict()
 
 
 @step(**_LIMIT)
@@ -51,26 +51,26 @@ def to_parquet(cleaned: dict[str, Any]) -> dict[str, Any]:
     """The month as Parquet: trips, quarantine and quality, with a manifest written last."""
     import shutil
 
-    from nyc_taxi import flow
-    from nyc_taxi.reference import CleanMonth
+    from nyc_taxi.model.references import CleanMonth
+    from nyc_taxi.pipelines import trips
 
     month = CleanMonth.from_dict(cleaned)
-    files = flow.to_parquet(month)
+    files = trips.to_parquet(month)
     shutil.rmtree(month.folder, ignore_errors=True)  # scratch: all of it is in the Parquet files now
     return files.to_dict()
 
 
 def _load(name: str, asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
-    from nyc_taxi import flow
-    from nyc_taxi.reference import MonthFiles
+    from nyc_taxi.model.references import MonthFiles
+    from nyc_taxi.pipelines import trips
 
     if name not in asked["destinations"].split(","):
         raise AirflowSkipException(
             f"{name} is not among the destinations asked for: {asked['destinations']}."
         )
-    with notices.call(name, service=asked["service"], month=asked["month"]) as said:
-        loaded = flow.load(MonthFiles.from_dict(files), name, run())
-        row = loaded.recorded
+    with events.call(name, service=asked["service"], month=asked["month"]) as said:
+        loaded = trips.load(MonthFiles.from_dict(files), name, run())
+        row = loaded.entry
         facts = {
             "version": row.version,
             "rows_in": row.rows_in,
@@ -95,14 +95,14 @@ def load_into(name: str) -> Any:
 @step(trigger_rule=TriggerRule.NONE_FAILED)
 def check(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
     """What the ledgers now say is what the Parquet holds, in every destination; the run's summary."""
-    from nyc_taxi.destinations import open_destination
     from nyc_taxi.errors import DestinationError
-    from nyc_taxi.reference import MonthFiles
+    from nyc_taxi.load.registry import open_destination
+    from nyc_taxi.model.references import MonthFiles
 
     month = MonthFiles.from_dict(files)
     expected = (month.version, month.rows_in, month.trips, month.rows_quarantined)
     for name in asked["destinations"].split(","):
-        row = open_destination(name).recorded_version(month.service, month.month)
+        row = open_destination(name).ledger_entry(month.service, month.month)
         found = row and (row.version, row.rows_in, row.rows_loaded, row.rows_quarantined)
         if found != expected:
             raise DestinationError(
@@ -117,7 +117,7 @@ def check(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
         "trips": month.trips,
         "quarantined": month.quarantined,
     }
-    notices.tell("month", **summary)
+    events.tell("month", **summary)
     return summary
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, task
 
-from taxi_airflow.surroundings import set_up
+from taxi_airflow.environment import configure_environment
 
 
 def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -23,7 +23,7 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             from nyc_taxi.errors import TaxiError, Transient
 
             try:
-                set_up()
+                configure_environment()
                 return function(*args, **kwargs)
             except TaxiError as error:
                 if isinstance(error, Transient):

@@ -1,0 +1,63 @@
+"""What Airflow is told in its own pages, given to the package as the settings it knows.
+
+- Variable `taxi`: a JSON object of settings named as in .env.example, such as
+  {"TAXI_DESTINATIONS": "gcs,bigquery", "GCS_BUCKET": "my-trips"}.
+- Connections `taxi_postgres` (Postgres) and `taxi_s3` (Amazon Web Services): hosts, logins, passwords.
+
+Both win over the worker's environment; without them the environment decides. On Cloud Composer GCS_BUCKET in
+the environment is Composer's own bucket, with DAGs and logs, so there it is not taken for the trips'.
+"""
+
+from __future__ import annotations
+
+import os
+
+from airflow.providers.common.compat.sdk import (
+    AirflowNotFoundException,
+    BaseHook,
+    Connection,
+    Variable,
+)
+
+VARIABLE = "taxi"
+
+
+def configure_environment() -> None:
+    """Put the Variable and the connections into this task's environment, where settings are read."""
+    from nyc_taxi.settings import settings
+
+    said = Variable.get(VARIABLE, None, deserialize_json=True) or {}
+    found = {name: str(value) for name, value in said.items()}
+    for connection_id, names in (("taxi_postgres", _postgres), ("taxi_s3", _s3)):
+        try:
+            connection = BaseHook.get_connection(connection_id)
+        except AirflowNotFoundException:
+            continue
+        found |= {name: str(value) for name, value in names(connection).items() if value}
+    if "COMPOSER_ENVIRONMENT" in os.environ:
+        os.environ.pop("GCS_BUCKET", None)
+    os.environ.update(found)
+    settings.cache_clear()
+
+
+def _postgres(connection: Connection) -> dict[str, object]:
+    extra = connection.extra_dejson
+    return {
+        "POSTGRES_HOST": connection.host,
+        "POSTGRES_PORT": connection.port,
+        "POSTGRES_DBNAME": connection.schema,
+        "POSTGRES_USER": connection.login,
+        "POSTGRES_PASSWORD": connection.password,
+        "POSTGRES_SSLMODE": extra.get("sslmode"),
+        "POSTGRES_SSLROOTCERT": extra.get("sslrootcert"),
+    }
+
+
+def _s3(connection: Connection) -> dict[str, object]:
+    extra = connection.extra_dejson
+    return {
+        "AWS_ACCESS_KEY_ID": connection.login,
+        "AWS_SECRET_ACCESS_KEY": connection.password,
+        "AWS_REGION": extra.get("region_name"),
+        "AWS_ENDPOINT": extra.get("endpoint_url"),
+    }

@@ -1,0 +1,81 @@
+"""What tasks tell the world: one line of JSON an event, for log-based metrics, and e-mail on failure.
+
+Every line has `taxi_event`, the DAG's, task's and run's name; a filter such as
+`textPayload:"taxi_event" AND textPayload:"\"failed\""` counts them in Cloud Logging.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+log = logging.getLogger("taxi_airflow")
+
+
+def succeeded(context: Mapping[str, Any]) -> None:
+    """Callback of a task that is done; Airflow 2 calls it for a skipped one too."""
+    if str(context["ti"].state) != "skipped":
+        tell("succeeded", **_who(context))
+
+
+def retried(context: Mapping[str, Any]) -> None:
+    """Callback of a task that will be tried again."""
+    tell("retried", **_who(context), error=str(context.get("exception")))
+
+
+def failed(context: Mapping[str, Any]) -> None:
+    """Callback of a task that has failed for good; also mails where TAXI_ALERT_EMAIL names an address."""
+    tell("failed", **_who(context), error=str(context.get("exception")))
+    from taxi_airflow.environment import configure_environment
+
+    configure_environment()
+    address = os.environ.get("TAXI_ALERT_EMAIL")
+    if address:
+        with call("smtp"):
+            _mail(address, context)
+
+
+@contextmanager
+def call(to: str, **facts: Any) -> Iterator[dict[str, Any]]:
+    """Log a call to something outside with its seconds and status; more facts may be put into the dict."""
+    started = time.monotonic()
+    said: dict[str, Any] = {"to": to, **facts}
+    try:
+        yield said
+    except Exception as error:
+        tell("call", **said, status=type(error).__name__, seconds=round(time.monotonic() - started, 3))
+        raise
+    tell("call", **said, status="ok", seconds=round(time.monotonic() - started, 3))
+
+
+def tell(event: str, **facts: Any) -> None:
+    """Log an event as one line of JSON."""
+    log.info("%s", json.dumps({"taxi_event": event, **facts}, default=str))
+
+
+def _who(context: Mapping[str, Any]) -> dict[str, Any]:
+    instance = context["ti"]
+    return {
+        "dag": instance.dag_id,
+        "task": instance.task_id,
+        "run": instance.run_id,
+        "map_index": instance.map_index,
+        "try": instance.try_number,
+    }
+
+
+def _mail(address: str, context: Mapping[str, Any]) -> None:
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    who = _who(context)
+    SmtpNotifier(
+        to=address,
+        from_email=os.environ.get("TAXI_ALERT_FROM") or address,
+        subject=f"{who['dag']}: {who['task']} failed in {who['run']}",
+        html_content=f"<p>{context.get('exception')}</p><p>{json.dumps(who)}</p>",
+    )(context)

@@ -1,0 +1,1 @@
+"""Programs that start Mage or Airflow on this machine."""

@@ -1,0 +1,1 @@
+"""Start Airflow on this machine, without containers."""

@@ -1,0 +1,163 @@
+"""Airflow on this machine, without containers: `python -m launchers.airflow.up` (`make airflow-up`).
+
+An api-server, a scheduler that runs the tasks, and a DAG processor, over an embedded PostgreSQL; with
+`--workers` the tasks are run by Celery workers, as on several machines. Everything they write lies in one
+folder: database, logs, the keys they share, the password of the only user, and `environment.sh`, with which
+`airflow` commands reach this Airflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from launchers.airflow import celery
+from launchers.airflow.environment import HOST, USER, exports, keys_in, settings_of, write_secret
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.local import postgres
+from nyc_taxi.settings import PROJECT, settings
+
+PARTS = ("api-server", "scheduler", "dag-processor")
+AIRFLOW = (sys.executable, "-m", "airflow")
+
+START_SECONDS = 300
+"""How long Airflow may take to be healthy; a slow machine needs a minute and a half."""
+STOP_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """A running Airflow."""
+
+    url: str
+    password: str
+    environment: dict[str, str]
+    """For commands (`python -m airflow ...`) that are to talk to it."""
+    processes: dict[str, subprocess.Popen[bytes]]
+
+    def token(self) -> str:
+        """A token for the REST API, sent as `Authorization: Bearer ...`."""
+        answer = httpx.post(f"{self.url}/auth/token", json={"username": USER, "password": self.password})
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+
+@contextlib.contextmanager
+def running(
+    home: Path, port: int, extra: dict[str, str] | None = None, workers: int = 0
+) -> Iterator[Airflow]:
+    """Start Airflow with its files in `home`, and stop it in the end; `extra`: more environment.
+
+    Without `workers` the scheduler runs the tasks. Raises TaxiError that names the log of a part that does
+    not start.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    server = postgres.ensure(home / "postgres")
+    keys = keys_in(home / "keys.json")
+    own = {**settings_of(home, port, server.url, keys), **(extra or {})}
+    commands = {part: [*AIRFLOW, part] for part in PARTS}
+    if workers:
+        broker = celery.broker(home)
+        own |= broker.environment(server.url)
+        commands = {"redis": broker.command, **commands, **celery.workers(home, workers)}
+    write_secret(home / "environment.sh", exports(own))
+    environment = {**os.environ, **own}
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        _migrate(home, environment)
+        for part, command in commands.items():
+            log = (home / f"{part}.log").open("ab")
+            processes[part] = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        airflow = Airflow(f"http://{HOST}:{port}", keys["password"], environment, processes)
+        _wait_until_healthy(airflow, home)
+        yield airflow
+    finally:
+        _stop(processes)
+        postgres.stop(home / "postgres")
+
+
+def _migrate(home: Path, environment: dict[str, str]) -> None:
+    log = home / "migrate.log"
+    with log.open("wb") as file:
+        done = subprocess.run([*AIRFLOW, "db", "migrate"], env=environment, stdout=file, stderr=file)
+    if done.returncode:
+        raise TaxiError(f"Airflow's database could not be made ready: see {log}.")
+
+
+def _wait_until_healthy(airflow: Airflow, home: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        for part, process in airflow.processes.items():
+            if process.poll() is not None:
+                raise TaxiError(
+                    f"Airflow's {part} ended with code {process.returncode}: see {home / part}.log."
+                )
+        with contextlib.suppress(httpx.TransportError, ValueError, KeyError):
+            health = httpx.get(f"{airflow.url}/api/v2/monitor/health").json()
+            if {health[part]["status"] for part in ("scheduler", "dag_processor")} == {"healthy"}:
+                return
+        time.sleep(0.5)
+    raise TaxiError(f"Airflow was not healthy after {START_SECONDS} s: see the logs in {home}.")
+
+
+def _stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
+    """End all parts and what they have started; a part that does not end in time is killed."""
+    for process in processes.values():
+        _signal(process, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes.values():
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.1, deadline - time.monotonic()))
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def main() -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(prog="make airflow-up", description="Airflow on this machine.")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument(
+        "--workers", type=int, default=0, help="Celery workers; otherwise the scheduler works"
+    )
+    given = parser.parse_args()
+    settings()  # reads .env into os.environ
+    home = PROJECT / ".airflow"
+    say = sys.stderr.write
+    say(f"Airflow starts (half a minute to two); logs are in {home}\n")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with running(home, given.port, workers=given.workers) as airflow:
+            say(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C ends it)\n")
+            say("For `airflow` commands in another shell: . .airflow/environment.sh\n")
+            while all(process.poll() is None for process in airflow.processes.values()):
+                time.sleep(0.5)
+            ended = [part for part, process in airflow.processes.items() if process.poll() is not None]
+            say(f"Airflow's {ended[0]} has ended: see {home / ended[0]}.log\n")
+            return 1
+    except TaxiError as error:
+        say(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        say("Airflow is stopped.\n")
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

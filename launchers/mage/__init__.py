@@ -1,0 +1,1 @@
+"""Start Mage: its UI, or one pipeline for make run."""

@@ -1,0 +1,112 @@
+"""What a file is, told from its bytes alone: trip data in one of three formats, or something else."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from isal import igzip, isal_zlib
+
+from nyc_taxi.errors import NotTripData
+from nyc_taxi.extract.files import CHUNK
+
+Format = Literal["parquet", "csv.gz", "csv"]
+
+_HEAD = 64 * 1024
+"""Bytes at the start that are looked at: more than any header, or the blank lines above an HTML page."""
+
+# What downloads turn out to be instead: pattern at the start, what it is, what to do.
+_STRANGERS = (
+    (rb"\s*$", "an empty file", "get the file again"),
+    (
+        rb"(?is)\s*<.*<(html|head|body)|\s*<(!doctype )?html",
+        "an HTML page",
+        "open its address in a browser, it is likely an error or login page, and give the file's own address",
+    ),
+    (
+        rb"\s*<",
+        "an XML error of a storage server",
+        "check that the month is published and that the address is right",
+    ),
+    (
+        rb"version https://git-lfs",
+        "a git LFS pointer instead of the file",
+        "run `git lfs pull` where it was cloned, or give the file's download address",
+    ),
+    (rb"PK\x03\x04", "a zip archive", "unpack it and give the folder"),
+    (rb"\s*[{\[]", "JSON, likely an error of a server", "check the address"),
+    (rb"PAR1|\x1f\x8b", "a compressed file once more compressed", "decompress it once"),
+    (
+        rb"(?s).*\x00|[^\n,]*(\n|$)",
+        "neither Parquet nor CSV, plain or gzipped",
+        "give a trip file as TLC publishes it",
+    ),
+)
+
+
+def detect_format(path: Path, name: str | None = None) -> Format:
+    """The format by the first bytes, whatever the file is called.
+
+    Raises NotTripData that calls the file `name` (its path by default) and says what it is instead.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"\x1f\x8b"):
+        return "csv.gz"
+    _refuse_strangers(head, name or str(path))
+    return "csv"
+
+
+def verify(path: Path, name: str) -> Format:
+    """Detect the format and check that the file is whole.
+
+    gzip is decompressed to its end, which checks its CRC and length; of Parquet both magic bytes
+    and the footer are read; plain CSV carries nothing to check. Raises NotTripData.
+    """
+    found = detect_format(path, name)
+    if found == "csv.gz":
+        _check_gzip(path, name)
+    elif found == "parquet":
+        _check_parquet(path, name)
+    return found
+
+
+def _refuse_strangers(head: bytes, name: str) -> None:
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    for pattern, what, advice in _STRANGERS:
+        if re.match(pattern, text):
+            code = re.search(rb"<Code>(\w+)</Code>", text)
+            detail = f" ({code[1].decode()})" if code else ""
+            raise NotTripData(f"{name}: is {what}{detail}, not trip data; {advice}.")
+
+
+def _check_gzip(path: Path, name: str) -> None:
+    try:
+        with igzip.open(path, "rb") as file:
+            _refuse_strangers(file.read(_HEAD), f"{name} (decompressed)")
+            while file.read(CHUNK):
+                pass
+    except EOFError:
+        raise NotTripData(f"{name}: is a gzip file cut off before its end; get the file again.") from None
+    except (gzip.BadGzipFile, isal_zlib.IsalError) as error:  # type: ignore[misc]  # the stub declares an instance
+        raise NotTripData(f"{name}: is a damaged gzip file ({error}); get the file again.") from None
+
+
+def _check_parquet(path: Path, name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4))
+        if file.read() != b"PAR1":
+            raise NotTripData(f"{name}: is a Parquet file cut off before its end; get the file again.")
+    try:
+        pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        detail = " ".join(str(error).split())
+        raise NotTripData(f"{name}: is a damaged Parquet file ({detail}); get the file again.") from None

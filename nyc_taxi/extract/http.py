@@ -1,0 +1,130 @@
+"""HTTP as every step here uses it: raw bytes, redirects followed, each failure one of our errors.
+
+Transient failures (no answer, a broken connection, 429, 5xx) are `SourceUnreachable` and are tried
+again by `attempts`; all others are terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+import stamina
+
+from nyc_taxi import __version__
+from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable
+from nyc_taxi.settings import settings
+
+if TYPE_CHECKING:
+    import httpx  # at run time where it is used: a month that lies on a disk needs none of it
+
+LONGEST_WAIT = 60.0
+"""Seconds of Retry-After that are waited for; a server that asks for more is given up at once."""
+
+OTHER_SOURCE = "or take another source, such as TAXI_SOURCE=sample or TAXI_SOURCE=<a folder with the file>"
+
+# Without "identity" a server may compress in transit, which changes length, ETag and bytes.
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"nyc-taxi/{__version__}"}
+
+
+class ServerBusy(SourceUnreachable):
+    """The server answered 429 or 5xx."""
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds the server asks to wait, where it says so."""
+
+
+def shown(url: str) -> str:
+    """The URL as people and ledgers may see it: without credentials, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def attempts() -> Iterable[stamina.Attempt]:
+    """Up to TAXI_RETRIES attempts at what raises SourceUnreachable, with backoff and jitter between."""
+    return stamina.retry_context(on=_worth_another, attempts=settings().retries, timeout=None, wait_max=20.0)
+
+
+def _worth_another(error: Exception) -> bool | float:
+    """Backoff hook of stamina: whether to try again, or in how many seconds."""
+    wait = error.retry_after if isinstance(error, ServerBusy) else None
+    if wait is not None:
+        return wait <= LONGEST_WAIT and float(wait)
+    return isinstance(error, SourceUnreachable)
+
+
+@contextlib.contextmanager
+def stream(method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    """One request, redirects followed; whatever breaks while the body is read is translated too.
+
+    The status is the caller's to judge: see `check`.
+    """
+    import httpx
+
+    host = urlsplit(url).hostname
+    seconds = settings().timeout
+    try:
+        client = _client(os.getpid())
+        with client.stream(method, url, headers={**_HEADERS, **headers}, timeout=seconds) as response:
+            yield response
+    except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
+        raise SourceError(f"{shown(url)}: cannot be followed ({error}); check the URL.") from error
+    except httpx.TimeoutException as error:
+        raise SourceUnreachable(
+            f"{host} gave no answer for {seconds:g} s; try again, raise TAXI_TIMEOUT, {OTHER_SOURCE}."
+        ) from error
+    except httpx.TransportError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise SourceError(
+                f"{host}: its certificate is not trusted here ({error}); behind a proxy that "
+                "re-signs traffic set SSL_CERT_FILE to its certificate."
+            ) from error
+        raise SourceUnreachable(
+            f"{host} cannot be reached ({error or type(error).__name__}); check the network, {OTHER_SOURCE}."
+        ) from error
+
+
+def check(response: httpx.Response, url: str) -> None:
+    """Raise the error that the status stands for; 2xx passes."""
+    status, name = response.status_code, f"{response.status_code} {response.reason_phrase}".strip()
+    if response.is_success:
+        return
+    if status in (403, 404, 410):
+        raise NotPublished(f"{shown(url)}: is not there (the server answered {name}).")
+    if status == 429 or status >= 500:
+        wait = _retry_after(response)
+        later = f"in {wait:.0f} s" if wait else "later"
+        raise ServerBusy(
+            f"{shown(url)}: the server answered {name}; try again {later}, {OTHER_SOURCE}.", wait
+        )
+    raise SourceError(f"{shown(url)}: the server answered {name}; check the URL and its credentials.")
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds that a Retry-After header (a number or a date) asks for; None without a readable one."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=dt.UTC)
+    return max(0.0, (date - dt.datetime.now(dt.UTC)).total_seconds())
+
+
+@functools.lru_cache(maxsize=1)
+def _client(process: int) -> httpx.Client:
+    """One client a process, so that polls reuse connections; a forked child must not share sockets."""
+    import httpx
+
+    return httpx.Client(follow_redirects=True)

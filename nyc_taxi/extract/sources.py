@@ -1,0 +1,185 @@
+"""From what a person writes as a source to the places where a month's file may lie."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from nyc_taxi.errors import NotPublished, SettingsError
+from nyc_taxi.extract import http
+from nyc_taxi.extract.candidates import Candidate, LocalFile, Published, Sample, WebFile
+from nyc_taxi.model.months import PUBLICATION_LAG_MONTHS, Month, Service, expected_last
+from nyc_taxi.settings import PROJECT, settings
+
+ENDINGS = (".parquet", ".csv.gz", ".csv")
+"""Endings under which a month is looked for, the best first."""
+
+# The CSV mirror holds every month of these.
+_MIRRORED = (Service.YELLOW, Service.GREEN)
+_MIRROR_FIRST, _MIRROR_LAST = Month(2019, 1), Month(2021, 7)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place, or several in order, where months are looked for."""
+
+    text: str
+    """As people may see it: without secrets."""
+    places: Callable[[Service, Month], list[Candidate]]
+    any_name: bool = False
+    """A single file given by name: whatever month is asked for, it is that file."""
+
+    def candidates(self, service: Service, month: Month) -> list[Candidate]:
+        """Where the month may lie, the best first; nowhere before the service's first month."""
+        return self.places(service, month) if month >= service.first_month else []
+
+    def published(self, service: Service, month: Month) -> Published | None:
+        """Whether the month is there, and which version: cheap (a HEAD request, a stat), for polls.
+
+        A place that cannot be reached raises SourceUnreachable even when a later one has the month:
+        an outage must not look like a new version. A single file whose name says another service
+        or month is not this month.
+        """
+        for candidate in self.candidates(service, month):
+            if self.any_name and names_other(candidate.name, service, month):
+                return None
+            try:
+                return candidate.published()
+            except NotPublished:
+                continue
+        return None
+
+    def missing(self, service: Service, month: Month) -> NotPublished:
+        """The error for a month that is in none of the places."""
+        if month < service.first_month:
+            return NotPublished(
+                f"{service} {month} does not exist: TLC's first month of it is {service.first_month}."
+            )
+        looked = "; looked for " + _listed([place.url for place in self.candidates(service, month)])
+        if month >= expected_last(dt.datetime.now(dt.UTC).date()):
+            return NotPublished(
+                f"{service} {month} is not published yet: TLC publishes about two months after a month ends, "
+                f"so expect it towards the end of {month + PUBLICATION_LAG_MONTHS}{looked}."
+            )
+        return NotPublished(f"{service} {month} is not there: choose another month or source{looked}.")
+
+
+def resolve(text: str) -> Source:
+    """Read `auto`, `tlc`, `csv`, `sample[:rows[:seed]]`, a folder, a file, a base URL or a file's URL.
+
+    Raises SettingsError for what is none of these. Relative paths count from the current folder,
+    then from the project's.
+    """
+    text = text.strip()
+    if text.lower() in _NAMED:
+        return Source(text.lower(), _NAMED[text.lower()])
+    if re.match(r"sample(:|$)", text, re.IGNORECASE):
+        return _sample(text)
+    if "://" in text:
+        return _url(text)
+    for base in (Path.cwd(), PROJECT):
+        path = (base / Path(text).expanduser()).resolve()
+        if text and path.exists():
+            return _path(path.resolve())
+    raise SettingsError(
+        f"source {text!r} is not known: use auto, tlc, csv, sample, an http(s) URL, "
+        "or a folder or file that exists."
+    )
+
+
+def _listed(urls: list[str]) -> str:
+    """A month's places in words; those below a folder or base URL as names and folders."""
+    if len(urls) <= 2:
+        return " and ".join(urls)
+    folders, _, names = zip(*(url.rpartition("/") for url in urls), strict=True)
+    return f"{', '.join(dict.fromkeys(names))} in {' and '.join(dict.fromkeys(folders))}"
+
+
+def names_other(name: str, service: Service, month: Month) -> str | None:
+    """What a file's name says it holds, when that is another service or month; None otherwise."""
+    match = re.search(r"(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})", name)
+    if not match or match.groups() == (str(service), str(month)):
+        return None
+    return f"{match[1]} {match[2]}"
+
+
+def _file_name(service: Service, month: Month, ending: str) -> str:
+    return f"{service}_tripdata_{month}{ending}"
+
+
+def _is_mirrored(service: Service, month: Month) -> bool:
+    return service in _MIRRORED and _MIRROR_FIRST <= month <= _MIRROR_LAST
+
+
+def _tlc(service: Service, month: Month) -> list[Candidate]:
+    return [WebFile(f"{settings().tlc_url.rstrip('/')}/{_file_name(service, month, '.parquet')}")]
+
+
+def _csv(service: Service, month: Month) -> list[Candidate]:
+    return [WebFile(f"{settings().csv_url.rstrip('/')}/{service}/{_file_name(service, month, '.csv.gz')}")]
+
+
+def _auto(service: Service, month: Month) -> list[Candidate]:
+    mirror = _csv(service, month) if _is_mirrored(service, month) else []
+    return [*mirror, *_tlc(service, month)]
+
+
+_NAMED = {"auto": _auto, "tlc": _tlc, "csv": _csv}
+
+
+def _sample(text: str) -> Source:
+    match = re.fullmatch(r"sample(?::([1-9]\d*)?(?::(\d+))?)?", text, re.IGNORECASE)
+    if not match:
+        raise SettingsError(
+            f"source {text!r} is not known: write sample, sample:<rows> or sample:<rows>:<seed>."
+        )
+    rows, seed = int(match[1]) if match[1] else None, int(match[2] or 1)
+
+    def places(service: Service, month: Month) -> list[Candidate]:
+        ending = ".csv.gz" if _is_mirrored(service, month) else ".parquet"  # what `auto` would bring
+        return [Sample(rows, seed, _file_name(service, month, ending))]
+
+    return Source(text, places)
+
+
+def _url(text: str) -> Source:
+    try:
+        parts = urlsplit(text)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
+    except ValueError as error:
+        raise SettingsError(f"the source's URL makes no sense: {error}.") from None
+    if scheme == "file":
+        return resolve(url2pathname(parts.path))
+    if scheme not in ("http", "https") or not host:
+        raise SettingsError(
+            f"source {http.shown(text)!r} cannot be read: use an http(s) URL, a folder or a file."
+        )
+    if parts.query or re.search(r"\.(parquet|csv|gz|zip)$", parts.path, re.IGNORECASE):
+        return Source(http.shown(text), lambda service, month: [WebFile(text)], any_name=True)
+    base = text.rstrip("/")
+    return Source(
+        http.shown(text),
+        lambda service, month: [WebFile(f"{base}/{name}") for name in _names(service, month)],
+    )
+
+
+def _path(path: Path) -> Source:
+    if path.is_dir():
+        return Source(
+            str(path), lambda service, month: [LocalFile(path / name) for name in _names(service, month)]
+        )
+    return Source(str(path), lambda service, month: [LocalFile(path)], any_name=True)
+
+
+def _names(service: Service, month: Month) -> list[str]:
+    """Relative names of a month below a folder or base URL."""
+    return [
+        f"{folder}{_file_name(service, month, ending)}"
+        for folder in ("", f"{service}/")
+        for ending in ENDINGS
+    ]

@@ -1,0 +1,1 @@
+"""The lake: where raw and refined files of all versions are stored."""

@@ -1,0 +1,1 @@
+"""Google Cloud Storage, or the embedded server where no bucket is configured."""

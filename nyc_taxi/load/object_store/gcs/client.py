@@ -1,0 +1,36 @@
+"""A bucket and the HTTP session to it, with the credentials that the target names."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from nyc_taxi.load.google_credentials import credentials
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
+
+if TYPE_CHECKING:
+    from google.auth.transport.requests import AuthorizedSession
+    from google.cloud.storage import Bucket
+
+SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+
+
+def connect(target: GcsConfig) -> tuple[Bucket, AuthorizedSession]:
+    """Prepare requests, without one yet; raises SettingsError for a bad key, and what google.auth raises."""
+    with warnings.catch_warnings():
+        # Google's libraries warn of what later versions of Python and grpc will mean to them.
+        warnings.simplefilter("ignore", FutureWarning)
+        from google.auth.credentials import AnonymousCredentials
+        from google.auth.transport.requests import AuthorizedSession
+        from google.cloud import storage
+
+    given = AnonymousCredentials() if target.endpoint else credentials(target.key_file, [SCOPE])[0]
+    session = AuthorizedSession(given)
+    session.trust_env = not target.endpoint  # an emulator is near: no proxy leads to it
+    client = storage.Client(
+        project=None,  # buckets are found without
+        credentials=session.credentials,
+        client_options={"api_endpoint": target.endpoint} if target.endpoint else None,
+        _http=session,
+    )
+    return client.bucket(target.bucket), session

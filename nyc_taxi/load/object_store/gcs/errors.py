@@ -1,0 +1,96 @@
+"""What google-cloud-storage raises, as one sentence of a TaxiError that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.load.object_store.store import PreconditionFailed
+
+
+@contextlib.contextmanager
+def translate_errors(where: str, key_file: str) -> Iterator[None]:
+    """Turn errors of the client library into DestinationError, DestinationUnreachable or Again."""
+    try:
+        yield
+    except Exception as error:
+        known = _explain(error, where, key_file)
+        if known is None:
+            raise
+        raise known from error
+
+
+def _explain(error: Exception, where: str, key_file: str) -> DestinationError | None:
+    import requests  # type: ignore[import-untyped]
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError, TransportError
+    from google.cloud.storage.exceptions import DataCorruption
+
+    match error:
+        case GoogleAPICallError():
+            return _answered(error, where)
+        case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
+            return DestinationError(f"{where}: {_one_line(error)}; check STORAGE_EMULATOR_HOST.")
+        case requests.RequestException() | TransportError() | DataCorruption():
+            return _unreachable(error, where)
+        case GoogleAuthError():
+            key = f"the key {key_file}" if key_file else "application default credentials"
+            return DestinationError(
+                f"{where}: {key} cannot be used ({_one_line(error)}); set GOOGLE_SERVICE_ACC_KEY_FILEPATH to"
+                " a service account's valid key, or run `gcloud auth application-default login`."
+            )
+    return None
+
+
+def _answered(error: Exception, where: str) -> DestinationError:
+    from google.api_core import exceptions as api
+
+    said = _one_line(error)
+    match error:
+        case api.PreconditionFailed():
+            return PreconditionFailed(
+                f"{where}: another run loads the same month at the same time; run it again."
+            )
+        case api.BadRequest() if "crc32c" in said.lower():
+            return PreconditionFailed(f"{where}: the bytes arrived damaged ({said}); run the month again.")
+        case api.NotFound():
+            return DestinationError(f"{where}: there is no such bucket; create it or set GCS_BUCKET.")
+        case api.Unauthorized():
+            return DestinationError(f"{where}: the credentials are not accepted ({said}); renew them.")
+        case api.Forbidden():
+            return DestinationError(
+                f"{where}: not permitted ({said}); grant the account the role roles/storage.objectUser"
+                " on the bucket."
+            )
+        case api.TooManyRequests() | api.ServerError() | api.GatewayTimeout():
+            return DestinationUnreachable(
+                f"{where}: the service is busy ({said}); run the month again later."
+            )
+        case api.GoogleAPICallError() if error.code in (408, 409):  # timed out; a write to the same object
+            return DestinationUnreachable(
+                f"{where}: the service is busy ({said}); run the month again later."
+            )
+        case _:
+            return DestinationError(f"{where}: refused ({said}).")
+
+
+def _unreachable(error: Exception, where: str) -> DestinationError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DestinationError(
+            f"{where}: the server's certificate is not trusted here ({_one_line(error)}); behind a proxy that"
+            " re-signs traffic set REQUESTS_CA_BUNDLE to its certificate."
+        )
+    return DestinationUnreachable(
+        f"{where} cannot be reached or broke off ({_one_line(error)}); check the network and run the month"
+        " again."
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    """The service's own words where there are some; uploads wrap them in addresses and numbers."""
+    try:
+        said = error.response.json()["error"]["message"]  # type: ignore[attr-defined]
+    except (AttributeError, ValueError, KeyError, TypeError):
+        said = getattr(error, "message", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split()).rstrip(".")[:300]

@@ -1,0 +1,129 @@
+"""Objects in GCS: looked at, read, and replaced by single or resumable uploads."""
+
+from __future__ import annotations
+
+import base64
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nyc_taxi.load.object_store.gcs.client import connect
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.load.object_store.gcs.errors import translate_errors
+from nyc_taxi.load.object_store.gcs.upload import Upload
+from nyc_taxi.load.object_store.store import (
+    PART_BYTES,
+    Content,
+    Sent,
+    Stored,
+    intact,
+    patiently,
+    root,
+    timeouts,
+)
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+
+class GcsStore:
+    """The Store protocol over google-cloud-storage; it retries nothing by itself, `patiently` does."""
+
+    def __init__(self, target: GcsConfig) -> None:
+        self._where = target.where
+        self._root = root(target.prefix)
+        self._translate_errors = functools.partial(translate_errors, target.where, target.key_file)
+        with self._translate_errors():
+            self._bucket, self._session = connect(target)
+
+    def head(self, key: str) -> Stored | None:
+        """See Store."""
+
+        def look() -> Stored | None:
+            with self._translate_errors():
+                blob = self._bucket.get_blob(self._root + key, retry=None, timeout=timeouts())
+            return _stored(blob) if blob else None
+
+        return patiently(look)
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """See Store."""
+        from google.api_core.exceptions import NotFound
+
+        def fetch() -> tuple[bytes, str] | None:
+            blob = self._blob(key)
+            with self._translate_errors():
+                try:
+                    data = blob.download_as_bytes(retry=None, timeout=timeouts())
+                except NotFound:  # of the object or of its bucket: writing to the bucket will tell
+                    return None
+            return data, str(blob.generation)
+
+        return patiently(fetch)
+
+    def keys(self, prefix: str) -> list[str]:
+        """See Store."""
+
+        def names() -> list[str]:
+            with self._translate_errors():
+                found = self._bucket.list_blobs(
+                    prefix=self._root + prefix,
+                    fields="items(name),nextPageToken",
+                    retry=None,
+                    timeout=timeouts(),
+                )
+                return [blob.name.removeprefix(self._root) for blob in found]
+
+        return patiently(names)
+
+    def digest(self, content: Content) -> str:
+        """CRC32C as GCS writes it: base64 of four bytes, the most significant first."""
+        import google_crc32c
+
+        checksum = 0
+        with content.open() as file:
+            while part := file.read(PART_BYTES):
+                checksum = google_crc32c.extend(checksum, part)
+        return base64.b64encode(checksum.to_bytes(4, "big")).decode()
+
+    def put(
+        self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
+    ) -> Stored:
+        """See Store. GCS itself refuses bytes that do not have the checksum."""
+        blob = self._blob(key)
+        blob.metadata = dict(metadata)
+        blob.content_type = content.type
+        blob.crc32c = digest = self.digest(content)
+        blob.cache_control = "no-cache"  # public objects would be served from caches for an hour
+        options = {
+            "if_generation_match": int(tag or 0),
+            "retry": None,
+            "timeout": timeouts(),
+            "checksum": None,
+        }
+        if content.size > PART_BYTES:
+            upload = patiently(lambda: self._begin(blob, content.size, options))
+            with content.open() as file:
+                made = upload.send(file, sent)
+            stored = Stored(str(made["generation"]), int(made["size"]), made.get("crc32c"), metadata)
+        else:
+            stored = patiently(lambda: self._send(blob, content, options))
+            sent(content.size)
+        return intact(stored, digest, f"{self._where}: {key}")
+
+    def _send(self, blob: Blob, content: Content, options: Mapping[str, Any]) -> Stored:
+        with content.open() as file, self._translate_errors():
+            blob.upload_from_file(file, size=content.size, **options)
+        return _stored(blob)
+
+    def _begin(self, blob: Blob, size: int, options: Mapping[str, Any]) -> Upload:
+        with self._translate_errors():
+            url = blob.create_resumable_upload_session(size=size, **options)
+        return Upload(self._where, url, size, self._session, self._translate_errors)
+
+    def _blob(self, key: str) -> Blob:
+        return self._bucket.blob(self._root + key)
+
+
+def _stored(blob: Blob) -> Stored:
+    return Stored(str(blob.generation), blob.size, blob.crc32c, blob.metadata or {})

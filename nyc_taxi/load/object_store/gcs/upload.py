@@ -1,0 +1,76 @@
+"""GCS's resumable uploads: in parts, continued where they broke off.
+
+Protocol: https://cloud.google.com/storage/docs/performing-resumable-uploads. The client library has
+uploads of its own, but after a broken connection it sends the last part again from its beginning and
+fails when the service has kept some of it; this asks the service how much it has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from nyc_taxi.errors import DestinationUnreachable
+from nyc_taxi.load.object_store.store import PART_BYTES, PreconditionFailed, Sent, attempts, timeouts
+
+if TYPE_CHECKING:
+    from google.auth.transport.requests import AuthorizedSession
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload that was begun."""
+
+    where: str
+    url: str
+    """Of the upload; whoever knows it can upload."""
+    size: int
+    session: AuthorizedSession
+    translate_errors: Callable[[], AbstractContextManager[None]]
+
+    def send(self, file: BinaryIO, sent: Sent) -> dict[str, Any]:
+        """Send the file and return the resource of the object it has become."""
+        for attempt in attempts():
+            with attempt:
+                done = 0 if attempt.num == 1 else self._put(b"", f"*/{self.size}")
+                while isinstance(done, int):
+                    sent(done)
+                    done = self._send_part(file, done)
+                sent(self.size)
+                return done
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send_part(self, file: BinaryIO, start: int) -> int | dict[str, Any]:
+        file.seek(start)
+        part = file.read(PART_BYTES)
+        done = self._put(part, f"{start}-{start + len(part) - 1}/{self.size}")
+        if isinstance(done, int) and done <= start:
+            raise DestinationUnreachable(f"{self.where}: takes no more bytes; run the month again.")
+        return done
+
+    def _put(self, part: bytes, span: str) -> int | dict[str, Any]:
+        """How many bytes the service has now, or the object's resource when it has all of them."""
+        from google.api_core.exceptions import from_http_response
+
+        with self.translate_errors():
+            answer = self.session.put(
+                self.url,
+                data=part,
+                headers={"Content-Range": f"bytes {span}"},
+                timeout=timeouts(),
+                allow_redirects=False,
+            )
+            if answer.status_code == 308:
+                received = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("Range", ""))
+                return int(received[1]) + 1 if received else 0
+            if answer.status_code in (404, 410):
+                raise PreconditionFailed(
+                    f"{self.where}: an unfinished upload is no longer known; run the month again."
+                )
+            if not answer.ok:
+                raise from_http_response(answer)
+            resource: dict[str, Any] = answer.json()
+            return resource

@@ -1,0 +1,200 @@
+"""Months in an object store: replaced object by object, in an order from which every crash recovers.
+
+Object stores have no transactions. Each object is replaced at once by one upload under its fixed name
+and carries its version; quality, quarantine and trips come first, then the manifest, which is the
+ledger's current row, and last a copy of it in the ledger's history. A month counts as recorded only
+when its manifest describes all objects as they are, so a writer that was killed half-way leaves a
+month that the next run loads again. Until then a reader may find one kind of rows new beside another
+that is old, but never half an object.
+
+Two writers: each writes only over what it has read. The manifest is read first and written last, so
+of two loads at once only one can put its manifest down; the other starts again from what it finds then.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import stamina
+
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.load.contract import LedgerEntry, Lookup, Progress, Run, refuse_sample
+from nyc_taxi.load.object_store.layout import KINDS, MANIFESTS, data_key, history_key, manifest_key, month_of
+from nyc_taxi.load.object_store.manifest import Manifest, marks
+from nyc_taxi.load.object_store.store import Content, PreconditionFailed, Sent, Store, Stored
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.settings import settings
+
+log = logging.getLogger(__name__)
+
+PARQUET = "application/vnd.apache.parquet"  # its registered media type
+
+CONNECTIONS = 8
+"""Requests at once when all manifests are read; both SDKs keep ten connections."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a store holds of a month."""
+
+    manifest: Manifest | None
+    manifest_tag: str | None
+    objects: dict[str, Stored | None]
+
+    @property
+    def row(self) -> LedgerEntry | None:
+        """The manifest's row when all objects are as it says."""
+        manifest = self.manifest
+        if manifest and all(manifest.describes(kind, stored) for kind, stored in self.objects.items()):
+            return manifest.entry
+        return None
+
+
+class ObjectMonths:
+    """The Destination protocol over any store."""
+
+    def __init__(self, where: str, open_store: Callable[[], Store]) -> None:
+        """`where` is for people; `open_store` is called when the store is first needed."""
+        self._where = where
+        self._open = open_store
+
+    @functools.cached_property
+    def _store(self) -> Store:
+        return self._open()
+
+    def describe(self) -> str:
+        """Where it is; says so when it is a stand-in."""
+        return self._where
+
+    def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
+        """The manifest's row; None when the month was never loaded, or its last load did not finish."""
+        row = self._read(service, month).row
+        return row if row and self._store.head(history_key(row)) else None
+
+    def ledger_entries(self) -> list[LedgerEntry]:
+        """The row of every month that is whole, by service and month."""
+        months = sorted(filter(None, map(month_of, self._store.keys(MANIFESTS))))
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            rows = pool.map(lambda month: self.ledger_entry(*month), months)
+            return [row for row in rows if row]
+
+    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> LedgerEntry:
+        """Make the month equal to `files`; objects that are there already are not sent again.
+
+        When it raises, objects of the month that were replaced before stay replaced: the month counts
+        as not recorded, and loading it again repairs it.
+        """
+        started = dt.datetime.now(dt.UTC)
+        contents = _contents(files)
+        count = _Count(sum(content.size for content in contents.values()), files.rows_in, progress)
+        for attempt in stamina.retry_context(
+            on=PreconditionFailed, attempts=settings().retries, timeout=None
+        ):
+            with attempt:
+                held = self._read(files.service, files.month)
+                manifest = held.manifest
+                refuse_sample(files, manifest.entry if manifest else None, self._where)
+                if manifest is None or held.row is None or held.row.version != files.version:
+                    manifest = self._replace(held, files, run, started, contents, count)
+                self._keep(manifest)
+                return manifest.entry
+        raise AssertionError("the last attempt returns or raises")
+
+    def replace_lookup(self, lookup: Lookup) -> None:
+        """Make `<name>/<name>.parquet` equal to `lookup`, by one upload."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(lookup.rows, sink, compression="zstd")
+        content = Content.of(sink.getvalue().to_pybytes(), PARQUET)
+        key = f"{lookup.name}/{lookup.name}.parquet"
+        for attempt in stamina.retry_context(
+            on=PreconditionFailed, attempts=settings().retries, timeout=None
+        ):
+            with attempt:
+                self._bring(key, content, content.sha256[:12], self._store.head(key), lambda _: None)
+
+    def _read(self, service: Service, month: Month) -> _Held:
+        # The manifest first: whoever replaces an object that is looked at later has yet to replace the
+        # manifest, and one of the two writers then fails to.
+        found = self._store.read(manifest_key(service, month))
+        manifest = Manifest.parse(found[0]) if found else None
+        objects = {kind: self._store.head(data_key(kind, service, month)) for kind in KINDS}
+        return _Held(manifest, found[1] if found else None, objects)
+
+    def _replace(
+        self,
+        held: _Held,
+        files: MonthFiles,
+        run: Run,
+        started: dt.datetime,
+        contents: dict[str, Content],
+        count: _Count,
+    ) -> Manifest:
+        done = 0
+        for kind, content in contents.items():
+            key, before = data_key(kind, files.service, files.month), held.objects[kind]
+            self._bring(key, content, files.version, before, count.above(done))
+            done += content.size
+        manifest = Manifest.make(files, run, started, contents)
+        key = manifest_key(files.service, files.month)
+        self._put(key, manifest.content(), files.version, held.manifest_tag)
+        return manifest
+
+    def _bring(self, key: str, content: Content, version: str, before: Stored | None, sent: Sent) -> None:
+        """Have the object in place: sent, unless a load that did not finish has left it there."""
+        expected = marks(version, content.sha256).items()
+        if before and expected <= before.metadata.items() and before.digest == self._store.digest(content):
+            log.info("%s is in place already.", key)
+            sent(content.size)
+        else:
+            self._put(key, content, version, before.tag if before else None, sent)
+
+    def _put(
+        self, key: str, content: Content, version: str, tag: str | None, sent: Sent = lambda _: None
+    ) -> None:
+        self._store.put(key, content, marks(version, content.sha256), tag, sent)
+
+    def _keep(self, manifest: Manifest) -> None:
+        """Add the load to the ledger's history, where it is missing."""
+        key = history_key(manifest.entry)
+        if not self._store.head(key):
+            self._put(key, manifest.content(), manifest.entry.version, None)
+
+
+def _contents(files: MonthFiles) -> dict[str, Content]:
+    """The month's files by kind, in the order they are written; raises DestinationError for a changed one."""
+    contents = {}
+    for kind in KINDS:
+        path = files.folder / f"{kind}.parquet"
+        contents[kind] = Content.of(path, PARQUET)
+        if files.sha256.get(path.name, contents[kind].sha256) != contents[kind].sha256:
+            raise DestinationError(
+                f"{path}: has changed since it was written (its SHA-256 differs); delete {files.folder} and"
+                " run the month again."
+            )
+    return contents
+
+
+class _Count:
+    """Turns bytes sent into the rows that a progress callback counts; never counts backwards."""
+
+    def __init__(self, size: int, rows: int, progress: Progress | None) -> None:
+        self._size, self._rows, self._progress = size, rows, progress
+        self._most = 0
+
+    def above(self, done: int) -> Sent:
+        """Count an object's bytes on top of those of the objects before it."""
+
+        def sent(size: int) -> None:
+            self._most = max(self._most, done + size)
+            if self._progress:
+                self._progress(self._rows * self._most // self._size, self._rows)
+
+        return sent

@@ -1,0 +1,197 @@
+"""Objects in S3: looked at, read, and replaced by single or multipart uploads."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.load.object_store.s3.config import S3Config
+from nyc_taxi.load.object_store.s3.errors import translate_errors
+from nyc_taxi.load.object_store.store import (
+    PART_BYTES,
+    Content,
+    Sent,
+    Stored,
+    intact,
+    patiently,
+    root,
+    timeouts,
+)
+
+T = TypeVar("T")
+
+STALE = dt.timedelta(days=1)
+"""An unfinished upload older than this belongs to a run that is gone; its parts cost money until aborted."""
+
+
+class S3Store:
+    """The Store protocol over boto3; it retries nothing by itself, `patiently` does."""
+
+    def __init__(self, target: S3Config) -> None:
+        self._where = target.where
+        self._root = root(target.prefix)
+        self._bucket = target.bucket
+        self._translate_errors = functools.partial(translate_errors, target.where)
+        with self._translate_errors():
+            self._client = _client(target)
+
+    def head(self, key: str) -> Stored | None:
+        """See Store."""
+        return self._find(
+            "head_object",
+            key,
+            lambda found: _stored(found, found["ContentLength"], found.get("Metadata", {})),
+        )
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """See Store."""
+        return self._find("get_object", key, lambda found: (found["Body"].read(), found["ETag"]))
+
+    def keys(self, prefix: str) -> list[str]:
+        """See Store."""
+
+        def names() -> list[str]:
+            with self._translate_errors():
+                pages = self._client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self._bucket, Prefix=self._root + prefix
+                )
+                found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+            return [key.removeprefix(self._root) for key in found]
+
+        return patiently(names)
+
+    def digest(self, content: Content) -> str:
+        """The ETag, which S3 makes of the MD5s of the parts that an object was sent in."""
+        return _etag([_md5(part) for _, part in _parts(content)])
+
+    def put(
+        self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
+    ) -> Stored:
+        """See Store. S3 itself refuses a part that does not have the checksum."""
+        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        what = {"Metadata": dict(metadata), "ContentType": content.type}
+        if content.size > PART_BYTES:
+            made, digest = self._send_parts(key, content, what, condition, sent)
+        else:
+            ((_, data),) = _parts(content)
+            md5 = _md5(data)
+            made = self._call("put_object", key, Body=data, ContentMD5=_base64(md5), **what, **condition)
+            digest = _etag([md5])
+            sent(content.size)
+        return intact(_stored(made, content.size, metadata), digest, f"{self._where}: {key}")
+
+    def _send_parts(
+        self, key: str, content: Content, what: dict[str, Any], condition: dict[str, str], sent: Sent
+    ) -> tuple[dict[str, Any], str]:
+        """A multipart upload; the answer to its completion, and the checksum of what was sent."""
+        self._abort_stale(key)
+        upload = {"UploadId": self._call("create_multipart_upload", key, **what)["UploadId"]}
+        try:
+            parts, md5s, done = [], [], 0
+            for number, data in _parts(content):
+                md5s.append(_md5(data))
+                part = {"PartNumber": number}
+                made = self._call(
+                    "upload_part", key, Body=data, ContentMD5=_base64(md5s[-1]), **upload, **part
+                )
+                parts.append({"ETag": made["ETag"], **part})
+                done += len(data)
+                sent(done)
+            together = {"MultipartUpload": {"Parts": parts}}
+            made = self._call("complete_multipart_upload", key, **together, **upload, **condition)
+            return made, _etag(md5s)
+        except BaseException:
+            with contextlib.suppress(DestinationError):
+                self._call("abort_multipart_upload", key, **upload)
+            raise
+
+    def _abort_stale(self, key: str) -> None:
+        """Abort unfinished uploads of the key that nobody works on any more, where that is permitted."""
+        with contextlib.suppress(DestinationError):
+            found = patiently(lambda: self._unfinished(key))
+            for upload in found:
+                if upload["Initiated"] < dt.datetime.now(dt.UTC) - STALE:
+                    self._call("abort_multipart_upload", key, UploadId=upload["UploadId"])
+
+    def _unfinished(self, key: str) -> list[dict[str, Any]]:
+        with self._translate_errors():
+            found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._root + key)
+            return [upload for upload in found.get("Uploads", []) if upload["Key"] == self._root + key]
+
+    def _call(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
+        def once() -> dict[str, Any]:
+            with self._translate_errors():
+                method = getattr(self._client, operation)
+                answer: dict[str, Any] = method(Bucket=self._bucket, Key=self._root + key, **arguments)
+                return answer
+
+        return patiently(once)
+
+    def _find(self, operation: str, key: str, use: Callable[[dict[str, Any]], T]) -> T | None:
+        """What `use` makes of the answer; None when there is no such object."""
+        from botocore.exceptions import ClientError
+
+        def once() -> T | None:
+            with self._translate_errors():
+                try:
+                    return use(getattr(self._client, operation)(Bucket=self._bucket, Key=self._root + key))
+                except ClientError as error:
+                    if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                        return None
+                    raise
+
+        return patiently(once)
+
+
+def _stored(answer: Mapping[str, Any], size: int, metadata: Mapping[str, str]) -> Stored:
+    # With a key of KMS or of the customer's the ETag is no checksum.
+    encrypted = "SSECustomerAlgorithm" in answer or "kms" in answer.get("ServerSideEncryption", "")
+    return Stored(answer["ETag"], size, None if encrypted else answer["ETag"].strip('"'), metadata)
+
+
+def _parts(content: Content) -> Iterator[tuple[int, bytes]]:
+    """Number, from 1, and bytes of each part."""
+    with content.open() as file:
+        yield from enumerate(iter(lambda: file.read(PART_BYTES), b""), 1)
+
+
+def _etag(md5s: list[bytes]) -> str:
+    """The ETag of an object that was sent in parts with these MD5s."""
+    return md5s[0].hex() if len(md5s) == 1 else f"{_md5(b''.join(md5s)).hex()}-{len(md5s)}"
+
+
+def _md5(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _client(target: S3Config) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    connecting, answering = timeouts()
+    session = boto3.session.Session(
+        aws_access_key_id=target.access_key_id or None,
+        aws_secret_access_key=target.secret_access_key or None,
+        aws_session_token=target.session_token or None,
+        region_name=target.region or None,
+    )
+    config = Config(
+        connect_timeout=connecting,
+        read_timeout=answering,
+        retries={"total_max_attempts": 1},
+        # other stores have no bucket names in DNS, and do not all know the newer kinds of checksums
+        s3={"addressing_style": "path"} if target.endpoint else None,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return session.client("s3", endpoint_url=target.endpoint or None, config=config)

@@ -1,0 +1,148 @@
+"""What the months ask of an object store, and how every store is asked: patiently, in bounded time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, TypeVar
+
+import stamina
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
+from nyc_taxi.settings import settings
+
+T = TypeVar("T")
+Sent = Callable[[int], None]
+"""Called with the bytes of an object that have arrived so far."""
+
+PART_BYTES = 8 << 20
+"""Larger objects are sent in parts of this size: GCS wants a multiple of 256 KiB, S3 at least 5 MiB."""
+
+PATIENCE_TO_CONNECT = 10.0
+"""Seconds: a server that is there accepts a connection at once."""
+
+
+class PreconditionFailed(DestinationUnreachable):
+    """What was written is not what was read or sent: read the month's objects and start it again."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as its store describes it."""
+
+    tag: str
+    """Names this content of the object in preconditions: the generation in GCS, the ETag in S3."""
+    size: int
+    """Bytes."""
+    digest: str | None
+    """Checksum of the bytes that arrived, as `Store.digest` writes it; None where the store has none."""
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Content:
+    """Bytes to be stored: a file's, or a small object's own."""
+
+    data: Path | bytes
+    type: str
+    """Media type."""
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: Path | bytes, media_type: str) -> Content:
+        """Measure the bytes; raises DestinationError when the file cannot be read."""
+        if isinstance(data, bytes):
+            return cls(data, media_type, len(data), hashlib.sha256(data).hexdigest())
+        try:
+            with data.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                return cls(data, media_type, file.tell(), sha256)
+        except OSError as error:
+            raise DestinationError(
+                f"{data}: cannot be read ({error.strerror}); run the month again, which makes it anew."
+            ) from None
+
+    def open(self) -> BinaryIO:
+        """The bytes from their beginning."""
+        return io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb")
+
+
+class Store(Protocol):
+    """A bucket below a prefix; keys are relative to the prefix.
+
+    All methods raise DestinationUnreachable after TAXI_RETRIES attempts, and DestinationError for what
+    another attempt does not mend.
+    """
+
+    def head(self, key: str) -> Stored | None:
+        """Look at an object; None when it is not there."""
+        ...
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """A small object's bytes and tag."""
+        ...
+
+    def put(
+        self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
+    ) -> Stored:
+        """Replace an object at once: readers see the old bytes or the new.
+
+        `tag` is that of the object to be replaced, None where there must be none. Raises Again when the
+        store has another, or when the bytes were damaged on their way.
+        """
+        ...
+
+    def digest(self, content: Content) -> str:
+        """The checksum that the store will give for these bytes."""
+        ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys that begin with the prefix."""
+        ...
+
+
+def patiently(action: Callable[[], T]) -> T:
+    """The action's result: up to TAXI_RETRIES attempts while it raises DestinationUnreachable."""
+    for attempt in attempts():
+        with attempt:
+            return action()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def attempts() -> Iterable[stamina.Attempt]:
+    """The attempts themselves, with backoff and jitter between them."""
+    return stamina.retry_context(on=_may_succeed, attempts=settings().retries, timeout=None, wait_initial=0.2)
+
+
+def _may_succeed(error: Exception) -> bool:
+    return isinstance(error, DestinationUnreachable) and not isinstance(error, PreconditionFailed)
+
+
+def intact(stored: Stored, digest: str, what: str) -> Stored:
+    """The object itself; raises Again when the store has computed another checksum of its bytes."""
+    if stored.digest not in (None, digest):
+        raise PreconditionFailed(f"{what} arrived damaged, its checksum is wrong; run the month again.")
+    return stored
+
+
+def timeouts() -> tuple[float, float]:
+    """Seconds to wait for a connection, and for an answer."""
+    return min(PATIENCE_TO_CONNECT, settings().timeout), settings().timeout
+
+
+def bucket_name(variable: str, value: str) -> str:
+    """The name of a bucket; raises SettingsError for a URL or a path."""
+    if set(value) & set("/: "):
+        raise SettingsError(
+            f"{variable}={value!r} is not a bucket's name: give it without gs://, s3:// or a path."
+        )
+    return value
+
+
+def root(prefix: str) -> str:
+    """The prefix as keys begin with it: empty, or with one slash at its end."""
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""

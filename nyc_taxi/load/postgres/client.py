@@ -1,0 +1,61 @@
+"""One transaction on the target: everything here happens in one, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Connection, CursorResult  # 1.4, which Airflow 2 has, knows them here
+from sqlalchemy.pool import NullPool
+
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.load.postgres.errors import translate_errors
+from nyc_taxi.schema.sql import quoted
+from nyc_taxi.settings import settings
+
+SESSION = """
+SET LOCAL search_path TO {schema};
+SET LOCAL TimeZone TO 'UTC';
+-- a month takes as long as it takes, and waits in the midst of its transaction for Parquet or a lock
+SET LOCAL statement_timeout TO 0;
+SET LOCAL idle_in_transaction_session_timeout TO 0;
+-- a client whose machine is gone is noticed in two minutes, not in two hours, and its locks are freed
+SET LOCAL tcp_keepalives_idle TO 60;
+SET LOCAL tcp_keepalives_interval TO 15;
+SET LOCAL tcp_keepalives_count TO 4;
+"""
+
+
+@contextlib.contextmanager
+def transaction(target: PostgresConfig) -> Iterator[Connection]:
+    """A connection inside a transaction whose unqualified names mean the target's schema.
+
+    Nothing outlives the transaction (no session state, no session locks), so that a pooler in
+    transaction mode may stand between. Raises DestinationError or DestinationUnreachable.
+    """
+    options: dict[str, object] = {
+        "connect_timeout": max(2, round(settings().timeout)),  # libpq takes 1 for 2
+        "application_name": "nyc_taxi",
+        "sslmode": target.sslmode,
+        "keepalives_idle": 60,
+    }
+    if target.sslrootcert:
+        options["sslrootcert"] = target.sslrootcert
+    url = URL.create(
+        "postgresql+psycopg2",
+        username=target.user,
+        password=target.password or None,
+        host=target.host,
+        port=target.port,
+        database=target.dbname,
+    )
+    engine = create_engine(url, poolclass=NullPool, connect_args=options)
+    with translate_errors(target), engine.begin() as connection:
+        execute(connection, SESSION.format(schema=quoted(target.schema)))
+        yield connection
+
+
+def execute(connection: Connection, sql: str) -> CursorResult[tuple[object, ...]]:
+    """Run SQL as it stands, without parameters: `%` and `:` mean themselves."""
+    return connection.exec_driver_sql(sql, execution_options={"no_parameters": True})

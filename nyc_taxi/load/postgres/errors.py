@@ -1,0 +1,103 @@
+"""What psycopg2 raises, as one sentence of a TaxiError that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import sqlalchemy
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.load.postgres.config import PostgresConfig
+
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK = "40P01"
+
+_TRANSIENT = (
+    "08",  # the connection failed
+    "57P",  # the server shuts down, has crashed or starts up
+    "53300",  # too many connections
+    "25P03",  # idle in a transaction, or in it altogether, for longer than the server allows
+    "25P04",
+    "40001",
+    DEADLOCK,
+    LOCK_NOT_AVAILABLE,
+)
+"""SQLSTATEs, or the beginnings of some, that another try may not meet (PostgreSQL manual, appendix A)."""
+
+_REFUSED_AT_THE_DOOR = {
+    "permission denied": "42501",
+    "no encryption": "sslmode",
+    "SSL was required": "sslmode",
+    "certificate": "sslmode",
+    "password": "28P01",
+    "no pg_hba.conf entry": "28000",
+    'role "': "28000",
+    'database "': "3D000",
+}
+"""A connection that is refused has no SQLSTATE, only a text: what the first part found in it means."""
+
+
+class LockTimeout(DestinationUnreachable):
+    """Others keep a lock for longer than we wait; a later run may find it free."""
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of an error of psycopg2 or of SQLAlchemy's wrapper around one."""
+    original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+    code: str | None = getattr(original, "pgcode", None)
+    return code
+
+
+@contextlib.contextmanager
+def translate_errors(target: PostgresConfig) -> Iterator[None]:
+    """Turn errors of the database into DestinationError or DestinationUnreachable."""
+    import psycopg2
+
+    try:
+        yield
+    except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
+        original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
+        raise _explain(original or error, target) from error
+
+
+def _explain(error: BaseException, target: PostgresConfig) -> DestinationError:
+    message = _one_line(error)
+    code = sqlstate(error)
+    if code is None:
+        code = next((known for part, known in _REFUSED_AT_THE_DOOR.items() if part in message), "08000")
+    where = f"Postgres at {target.where}"
+    if code.startswith(_TRANSIENT):
+        return DestinationUnreachable(
+            f"{where} does not answer or broke off ({message}); see that it runs there"
+            " (POSTGRES_HOST, POSTGRES_PORT), then run the month again."
+        )
+    return DestinationError(
+        _ADVICE.get(code, "{where} refused: {message}.").format(where=where, message=message, target=target)
+    )
+
+
+_PASSWORD = (
+    "{where} does not let the user {target.user} in ({message}): check POSTGRES_USER and POSTGRES_PASSWORD."
+)
+_PERMISSION = (
+    "{where} does not permit the user {target.user} what the load needs ({message}): "
+    "let it own the schema {target.schema} and the tables in it."
+)
+_ADVICE = {
+    "28P01": _PASSWORD,
+    "28000": _PASSWORD,
+    "3D000": "{where} has no database {target.dbname}: create it or set POSTGRES_DBNAME.",
+    "42501": _PERMISSION,
+    "3F000": _PERMISSION,  # the schema exists but may not be used
+    "sslmode": "{where}: no encryption ({message}): check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
+    "53100": "{where} has no disk space left ({message}): free some and run the month again.",
+    "2BP01": "{where}: {message}: something was built on one month's table; build it on the parent table.",
+}
+
+
+def _one_line(error: BaseException) -> str:
+    diagnostics = getattr(error, "diag", None)
+    parts = [getattr(diagnostics, "message_primary", None), getattr(diagnostics, "message_detail", None)]
+    text = ": ".join(part for part in parts if part) or str(error) or type(error).__name__
+    return " ".join(text.partition("\n\tIs the server running")[0].split()).rstrip(".")

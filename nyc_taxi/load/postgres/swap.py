@@ -1,0 +1,84 @@
+"""Loaded tables become the partitions that readers see."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from nyc_taxi.errors import SchemaError
+from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.staging import Staged
+from nyc_taxi.load.postgres.tables import columns_of
+from nyc_taxi.schema.sql import comment, postgres_comment, quoted
+
+
+def swap(connection: Connection, staged: Staged) -> None:
+    """Put the loaded table in the place of the month's partition.
+
+    Takes the parent's strongest lock at once, never a weaker one first (two sessions that both want
+    more than they have would wait for each other). A first month only adds, and readers go on.
+    """
+    parent, partition, loaded = quoted(staged.parent), quoted(staged.partition), quoted(staged.name)
+    replaces = _is_partition(connection, staged)
+    adds_columns = not staged.columns.keys() <= columns_of(connection, staged.parent).keys()
+    mode = "ACCESS EXCLUSIVE" if replaces or adds_columns else "SHARE UPDATE EXCLUSIVE"
+    execute(connection, f"LOCK TABLE ONLY {parent} IN {mode} MODE")
+    if replaces:
+        execute(connection, f"DROP TABLE {partition}")
+    _same_columns(connection, staged)
+    _same_comments(connection, staged)
+    execute(
+        connection,
+        f"ALTER TABLE {parent} ATTACH PARTITION {loaded} FOR VALUES IN ('{staged.month.first_day}')",
+    )
+    execute(connection, f"ALTER TABLE {loaded} DROP CONSTRAINT month")  # the bound says the same now
+    _rename(connection, staged)
+
+
+def _is_partition(connection: Connection, staged: Staged) -> bool:
+    """Whether the month is there; a table that only has its name is somebody's own and stays."""
+    query = "SELECT FROM pg_inherits WHERE inhparent = to_regclass(:parent) AND inhrelid = to_regclass(:name)"
+    names = {"parent": quoted(staged.parent), "name": quoted(staged.partition)}
+    return connection.execute(text(query), names).first() is not None
+
+
+def _same_columns(connection: Connection, staged: Staged) -> None:
+    """Give the parent the file's new columns, and the loaded table those that other months added."""
+    there = columns_of(connection, staged.parent)
+    for name, kind in staged.columns.items():
+        if name not in there:
+            execute(connection, f"ALTER TABLE {quoted(staged.parent)} ADD COLUMN {quoted(name)} {kind}")
+            note = f"Unknown to the schema; first loaded with {staged.month}."
+            execute(connection, postgres_comment(staged.parent, name, note))
+        elif there[name] != kind:
+            raise SchemaError(
+                f"{staged.partition}: the column {name} was loaded as {kind}, but has meanwhile come into "
+                f"the table {staged.parent} as {there[name]}: run the month again."
+            )
+    for name in there.keys() - staged.columns.keys():
+        execute(connection, f"ALTER TABLE {quoted(staged.name)} ADD COLUMN {quoted(name)} {there[name]}")
+
+
+def _same_comments(connection: Connection, staged: Staged) -> None:
+    """What the schema says of a column now, also of one that it did not know when it was added."""
+    query = (
+        "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
+        " WHERE attrelid = to_regclass(:table) AND attnum > 0"
+    )
+    said = {row[0]: row[1] for row in connection.execute(text(query), {"table": quoted(staged.parent)})}
+    for column in staged.known:
+        if column.name in said and said[column.name] != comment(column):
+            execute(connection, postgres_comment(staged.parent, column.name, comment(column)))
+
+
+def _rename(connection: Connection, staged: Staged) -> None:
+    """The loaded table and its indexes take the partition's name."""
+    execute(connection, f"ALTER TABLE {quoted(staged.name)} RENAME TO {quoted(staged.partition)}")
+    query = (
+        "SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid"
+        " WHERE indrelid = to_regclass(:table)"
+    )
+    for index in connection.scalars(text(query), {"table": quoted(staged.partition)}).all():
+        new = index.replace(staged.name, staged.partition)
+        if new != index:
+            execute(connection, f"ALTER INDEX {quoted(index)} RENAME TO {quoted(new)}")

@@ -1,0 +1,67 @@
+"""The same month in the GCS destination, from where BigQuery reads it without an upload."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.load.contract import LedgerEntry
+from nyc_taxi.model.references import MonthFiles
+
+if TYPE_CHECKING:
+    from nyc_taxi.load.object_store.gcs.load import Gcs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InBucket:
+    """A month's objects, as they were when the bucket was asked."""
+
+    store: Gcs
+    row: LedgerEntry
+    """What the bucket's manifest says; no two loads into the bucket leave the same."""
+    uris: dict[str, str]
+    """gs:// addresses by kind of rows."""
+
+    @property
+    def identity(self) -> str:
+        """Names this state of the objects."""
+        return hashlib.sha256(repr(self.row).encode()).hexdigest()[:8]
+
+    def check_unchanged(self) -> None:
+        """Raise DestinationUnreachable when the objects have been replaced since.
+
+        BigQuery cannot be told which generation of an object to read, so it is seen to afterwards.
+        """
+        if self.store.ledger_entry(self.row.service, self.row.month) != self.row:
+            raise DestinationUnreachable(
+                f"{self.uris['trips']} was replaced while BigQuery read it; run the month again."
+            )
+
+
+def in_bucket(files: MonthFiles, emulated: bool) -> InBucket | None:
+    """The month in the configured bucket; None when that holds another version or cannot be asked.
+
+    `emulated`: whether BigQuery is an emulator, which reads from an emulated bucket only.
+    """
+    from nyc_taxi.load.object_store.gcs import load as gcs
+    from nyc_taxi.load.object_store.layout import KINDS, data_key
+    from nyc_taxi.load.object_store.store import root
+
+    target = gcs.configured()
+    if target is None or bool(target.endpoint) != emulated:
+        return None
+    try:
+        store = gcs.Gcs(target)
+        row = store.ledger_entry(files.service, files.month)
+    except DestinationError as error:
+        log.warning("The month is uploaded from this machine, as the bucket cannot be asked: %s", error)
+        return None
+    if row is None or row.version != files.version:
+        return None
+    folder = f"gs://{target.bucket}/{root(target.prefix)}"
+    return InBucket(store, row, {kind: folder + data_key(kind, files.service, files.month) for kind in KINDS})

@@ -1,0 +1,100 @@
+"""A connection to the dataset."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nyc_taxi.errors import SettingsError
+from nyc_taxi.load.google_credentials import credentials
+from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
+from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
+from nyc_taxi.settings import settings
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.cloud.bigquery import Client
+
+SCOPES = [
+    "https://www.googleapis.com/auth/bigquery",
+    "https://www.googleapis.com/auth/devstorage.read_only",  # load jobs that read from GCS
+]
+
+EMULATED_PROJECT = "local"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client and the dataset it works on."""
+
+    client: Client
+    target: BigQueryConfig
+    location: str
+    """Where the dataset is, and therefore its jobs."""
+
+    @property
+    def project(self) -> str:
+        """The dataset's project, which also pays for the jobs."""
+        project: str = self.client.project
+        return project
+
+    def name(self, table: str) -> str:
+        """A table or view as the API names it."""
+        return f"{self.project}.{self.target.dataset}.{table}"
+
+    def qualified(self, table: str) -> str:
+        """A table or view as SQL writes it."""
+        return quoted(self.name(table))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What every request is given: repeated while the service is busy, in bounded time."""
+        from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+        seconds = settings().timeout
+        return {
+            "retry": DEFAULT_RETRY.with_timeout(seconds).with_delay(initial=0.2, maximum=5),
+            "timeout": seconds,
+        }
+
+
+def quoted(name: str) -> str:
+    """A name as GoogleSQL writes it."""
+    if "`" in name or "\\" in name:
+        raise SettingsError(f"{name!r} cannot be a name in BigQuery: leave out ` and \\.")
+    return f"`{name}`"
+
+
+def connect(target: BigQueryConfig) -> Connection:
+    """Connect, and see that the dataset is there. Raises DestinationError or DestinationUnreachable."""
+    with warnings.catch_warnings():
+        # the client library warns of what a later version of Python or grpc will mean to it
+        warnings.simplefilter("ignore", FutureWarning)
+        from google.cloud import bigquery
+
+    with translate_errors(target):
+        credentials, project = _credentials(target)
+        client = bigquery.Client(
+            project=target.project or project,
+            credentials=credentials,
+            client_options={"api_endpoint": target.endpoint} if target.endpoint else None,
+        )
+        if target.endpoint:
+            client._http.trust_env = False  # an emulator is near: no proxy leads to it
+        connection = Connection(client, target, "")
+        found = client.get_dataset(target.dataset, **connection.options)
+        return Connection(client, target, found.location)
+
+
+def _credentials(target: BigQueryConfig) -> tuple[Credentials, str | None]:
+    from google.auth.credentials import AnonymousCredentials
+
+    if target.endpoint:
+        return AnonymousCredentials(), EMULATED_PROJECT
+    found, project = credentials(target.key_file, SCOPES)
+    if not (target.project or project):
+        raise SettingsError(
+            "BigQuery needs a project, which the credentials do not name: set GOOGLE_CLOUD_PROJECT."
+        )
+    return found, project

@@ -1,0 +1,69 @@
+"""Where BigQuery is: the profile of io_config.yaml, or the emulator that the environment names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from nyc_taxi.errors import SettingsError
+from nyc_taxi.settings import profile
+
+
+@dataclass(frozen=True)
+class BigQueryConfig:
+    """A dataset, and how to get in."""
+
+    dataset: str
+    project: str = ""
+    """Empty: the project of the credentials."""
+    key_file: str = ""
+    """Of a service account; empty: application default credentials."""
+    require_partition_filter: bool = False
+    """Whether a query on trips that names no month is refused; holds for tables made from now on."""
+    endpoint: str = ""
+    """Of an emulator, which asks for no credentials; empty: Google."""
+
+    @property
+    def where(self) -> str:
+        """Project and dataset, for people."""
+        return f"BigQuery dataset {self.project}{'.' if self.project else ''}{self.dataset}"
+
+    def describe(self) -> str:
+        """Where it is, and with which credentials."""
+        if self.endpoint:
+            return f"{self.where} on the emulator {self.endpoint}"
+        return f"{self.where} with {self.key_file or 'application default credentials'}"
+
+
+def configured() -> BigQueryConfig:
+    """The target of the BIGQUERY_* values; raises SettingsError where BIGQUERY_DATASET is empty."""
+    values = profile()
+    if "BIGQUERY_DATASET" not in values:
+        raise SettingsError(
+            "BigQuery is not configured: set BIGQUERY_DATASET, or use the destination duckdb, which holds"
+            " the same tables in a file."
+        )
+    dataset = str(values["BIGQUERY_DATASET"])
+    if not dataset.replace("_", "").isalnum():
+        raise SettingsError(
+            f"BIGQUERY_DATASET={dataset!r} is not a dataset's name: give the name alone (letters, digits and"
+            " _), and the project as GOOGLE_CLOUD_PROJECT."
+        )
+    endpoint = os.environ.get("BIGQUERY_EMULATOR_HOST", "")
+    return BigQueryConfig(
+        dataset=dataset,
+        project=str(values.get("GOOGLE_CLOUD_PROJECT", "")),
+        key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
+        require_partition_filter=_flag(values.get("BIGQUERY_REQUIRE_PARTITION_FILTER", False)),
+        endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
+    )
+
+
+def _flag(value: object) -> bool:
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return known[str(value).lower()]
+    except KeyError:
+        raise SettingsError(
+            f"BIGQUERY_REQUIRE_PARTITION_FILTER={value!r} makes no sense: use true or false."
+        ) from None

@@ -1,0 +1,123 @@
+"""A month's Parquet in tables of its own, beside those that readers see."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.load.contract import Run
+from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
+from nyc_taxi.load.warehouse.bigquery.client import Connection
+from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
+from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish, job_name, labels
+from nyc_taxi.load.warehouse.bigquery.tables import add_missing, field
+from nyc_taxi.load.warehouse.record import footer
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
+
+KEPT = dt.timedelta(days=3)
+"""How long the tables of a run that never came to an end stay."""
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One kind of a month's rows: where it comes from, where it waits, and the table it is for."""
+
+    kind: str
+    path: Path
+    target: Table
+    name: str
+    """Of the table it waits in: says the version and the source, so what is in it can only be right."""
+    columns: dict[str, str]
+    """BigQuery type by name, in the file's order."""
+    rows: int
+    uri: str | None
+    """In the bucket; None: it is uploaded from the path."""
+
+
+def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
+    """Have the month's trips, quarantine and quality in staging tables.
+
+    What an earlier run has loaded or is loading is used. Raises SchemaError for a column that does
+    not fit the table it is for, DestinationError when the files hold other counts than they say.
+    """
+    bucket = in_bucket(files, emulated=bool(connection.target.endpoint))
+    source = bucket.identity if bucket else "file"
+    uris = bucket.uris if bucket else {}
+    kinds = [
+        _described(files, kind, target, source, uris.get(kind))
+        for kind, target in {
+            "trips": trips(files.service),
+            "quarantine": quarantine(files.service),
+            "quality": QUALITY_TABLE,
+        }.items()
+    ]
+    if (kinds[0].rows, kinds[1].rows) != (files.trips, files.rows_quarantined):
+        raise DestinationError(
+            f"{files.folder}: holds {kinds[0].rows:,} trips and {kinds[1].rows:,} quarantined rows instead of"
+            f" {files.trips:,} and {files.rows_quarantined:,}: make the month again."
+        )
+    for staged in kinds:
+        add_missing(connection, staged.target, staged.columns)
+    jobs = [
+        _begin_load(connection, files, run, staged, source)
+        for staged in kinds
+        if _lacks_rows(connection, staged)
+    ]
+    for job in jobs:
+        finish(connection, job)
+    if bucket:
+        bucket.check_unchanged()
+    return kinds
+
+
+def _described(files: MonthFiles, kind: str, target: Table, source: str, uri: str | None) -> Staged:
+    path = files.folder / f"{kind}.parquet"
+    file = footer(path)
+    what = f"{path.name} of {files.service} {files.month}"
+    columns = file_types(file.schema.to_arrow_schema(), BIGQUERY_TYPES, what)
+    month = f"{files.service}_{files.month.year:04d}_{files.month.number:02d}"
+    name = re.sub(r"\W", "_", f"staging_{kind}_{month}_{files.version}_{source}")
+    return Staged(kind, path, target, name, columns, file.num_rows, uri)
+
+
+def _lacks_rows(connection: Connection, staged: Staged) -> bool:
+    """Whether the staging table, which is made when it is missing, is still to be loaded."""
+    from google.cloud import bigquery
+
+    schema = [field(name, kind) for name, kind in staged.columns.items()]
+    made = bigquery.Table(connection.name(staged.name), schema=schema)
+    made.description = f"For {staged.target.name}; dropped at the end of the load, or when it expires."
+    made.expires = dt.datetime.now(dt.UTC) + KEPT
+    with translate_errors(connection.target):
+        found = connection.client.create_table(made, exists_ok=True, **connection.options)
+    return int(found.num_rows or 0) != staged.rows
+
+
+def _begin_load(connection: Connection, files: MonthFiles, run: Run, staged: Staged, source: str) -> Any:
+    """A load job that fills the staging table at once or, when it fails, leaves it as it is."""
+    from google.cloud import bigquery
+
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET,
+        schema=[field(name, kind) for name, kind in staged.columns.items()],
+        write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+        labels=labels(files, run),
+    )
+    config.parquet_options = bigquery.format_options.ParquetOptions()
+    config.parquet_options.enable_list_inference = True  # otherwise a list is a record of records
+
+    def start(job_id: str) -> Any:
+        client, table = connection.client, connection.name(staged.name)
+        how = {"job_id": job_id, "location": connection.location, "job_config": config}
+        if staged.uri:
+            return client.load_table_from_uri(staged.uri, table, **how, **connection.options)
+        with staged.path.open("rb") as file:
+            return client.load_table_from_file(file, table, **how, timeout=connection.options["timeout"])
+
+    name = job_name(connection, files, f"load-{staged.kind}-{source}")
+    return begin(connection, name, start, lambda: not _lacks_rows(connection, staged))

@@ -1,0 +1,131 @@
+"""Tables and views of the dataset: made where they are missing, never changed but for new columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from nyc_taxi.load.warehouse.bigquery.client import Connection
+from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
+from nyc_taxi.load.warehouse.views import View, views
+from nyc_taxi.schema import Column
+from nyc_taxi.schema.sql import comment
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, all_tables, column_types, missing
+
+if TYPE_CHECKING:
+    from google.cloud.bigquery import SchemaField
+
+LOCK = Table(
+    "commit_lock",
+    "One row, which every load changes, so that two loads cannot be committed at the same time.",
+    (),
+    (
+        Column("run_id", "string", "The run that loaded last."),
+        Column("taken_at", "instant", "When it was about to commit."),
+    ),
+)
+
+CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetime")
+"""Analysts ask for zones and for days. Months before July 2016 have no zones, so there the time alone
+orders the rows; were it first, zones would never."""
+
+_OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}
+"""The API answers with legacy SQL's names."""
+
+
+def create_missing(connection: Connection) -> None:
+    """Make the tables and views that are not there, and put views right whose text has changed."""
+    with translate_errors(connection.target):
+        listed = connection.client.list_tables(connection.target.dataset, **connection.options)
+        there = {table.table_id: table.labels for table in listed}
+        for table in (*all_tables(), LOCK):
+            if table.name not in there:
+                _create_table(connection, table)
+        stale = [
+            view
+            for view in views(connection.qualified)
+            if there.get(view.name, {}).get("text") != _fingerprint(view)
+        ]
+        if stale:  # they may name columns that older tables lack
+            for table in all_tables():
+                add_missing(connection, table, {})
+        for view in stale:
+            _create_view(connection, view)
+
+
+def add_missing(connection: Connection, table: Table, of_file: dict[str, str]) -> None:
+    """Add the columns that the table lacks: new canonical ones, and what else the file has.
+
+    Raises SchemaError naming a column whose type is another.
+    """
+    from google.api_core.exceptions import PreconditionFailed
+
+    wanted = column_types(table.columns, BIGQUERY_TYPES) | of_file
+    while True:
+        with translate_errors(connection.target):
+            found = connection.client.get_table(connection.name(table.name), **connection.options)
+            there = {item.name: _type_of(item) for item in found.schema}
+            lacking = missing(wanted, there, table.name)
+            if not lacking:
+                return
+            described = {column.name: comment(column) for column in table.columns}
+            found.schema = [
+                *found.schema,
+                *(
+                    field(name, kind, described.get(name, "Not known to the schema; as in the file."))
+                    for name, kind in lacking.items()
+                ),
+            ]
+            try:
+                connection.client.update_table(found, ["schema"], **connection.options)
+            except PreconditionFailed:  # another run has just added columns: look again
+                continue
+
+
+def field(name: str, kind: str, description: str = "", required: bool = False) -> SchemaField:
+    """A column as the API describes it; `kind` is one of BIGQUERY_TYPES."""
+    from google.cloud.bigquery import SchemaField
+
+    if kind.startswith("ARRAY<"):
+        return SchemaField(name, kind[6:-1], "REPEATED", description=description)
+    return SchemaField(name, kind, "REQUIRED" if required else "NULLABLE", description=description)
+
+
+def _type_of(item: SchemaField) -> str:
+    kind = _OLD_NAMES.get(item.field_type, item.field_type)
+    return f"ARRAY<{kind}>" if item.mode == "REPEATED" else kind
+
+
+def _create_table(connection: Connection, table: Table) -> None:
+    from google.cloud import bigquery
+
+    schema = [field(key.name, BIGQUERY_TYPES[key.type], comment(key), required=True) for key in table.keys]
+    schema += [field(column.name, BIGQUERY_TYPES[column.type], comment(column)) for column in table.columns]
+    made = bigquery.Table(connection.name(table.name), schema=schema)
+    made.description = table.description
+    if any(key.name == "month" for key in table.keys):
+        made.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="month")
+    names = {column.name for column in table.columns}
+    if names.issuperset(CLUSTERING):
+        made.clustering_fields = list(CLUSTERING)
+        made.require_partition_filter = connection.target.require_partition_filter
+    connection.client.create_table(made, exists_ok=True, **connection.options)
+
+
+def _create_view(connection: Connection, view: View) -> None:
+    """Create the view, or put its text in place of the old one at once."""
+    description = json.dumps(view.description)  # a string literal of GoogleSQL too
+    connection.client.query_and_wait(
+        f"CREATE OR REPLACE VIEW {connection.qualified(view.name)}"
+        f" OPTIONS (description = {description}, labels = [('text', '{_fingerprint(view)}')])"
+        f" AS\n{view.query}",
+        location=connection.location,
+        api_timeout=connection.options["timeout"],
+        retry=connection.options["retry"],
+    )
+
+
+def _fingerprint(view: View) -> str:
+    """Names the view's text in its label; BigQuery need not keep the text as it was given."""
+    return hashlib.sha256(repr(view).encode()).hexdigest()[:16]

@@ -1,0 +1,119 @@
+"""The database file: opened by one process at a time to write, or by several to read."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.settings import settings
+
+log = logging.getLogger(__name__)
+
+MEMORY_LIMIT = "512MB"
+"""What DuckDB may hold before it writes to disk; its default is 80% of the machine's memory."""
+
+PATIENCE = 600.0
+"""Seconds to wait for other processes to close the file: several months, one after the other."""
+
+_turn = threading.Lock()
+"""Connections of one process share one instance of the file, which takes no others beside a writer's."""
+
+
+@contextlib.contextmanager
+def opened(file: Path, read_only: bool, patience: float = PATIENCE) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that closes at the end, undoing what was not committed.
+
+    Waits while other processes have the file open in a way that excludes ours. Raises
+    DestinationUnreachable when they keep it for longer than `patience` seconds, DestinationError
+    when the file cannot be made or used or DuckDB refuses what is asked.
+    """
+    deadline = time.monotonic() + patience
+    if not _turn.acquire(timeout=patience):
+        raise _kept(file, "this process")
+    try:
+        with _translate_errors(file), contextlib.closing(_connect(file, read_only, deadline)) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+    finally:
+        _turn.release()
+
+
+def _connect(file: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "threads": settings().threads,
+        "preserve_insertion_order": False,  # half the work, smaller files; source_row has the order
+        "autoinstall_known_extensions": False,  # nothing is fetched from the network
+    }
+    if not read_only and not file.exists():
+        _create(file)
+    pause, waiting = 0.05, False
+    while True:
+        try:
+            return duckdb.connect(file, read_only=read_only, config=config)
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error):
+                raise
+            if time.monotonic() > deadline:
+                raise _kept(file, _holder(error)) from None
+            if not waiting:
+                log.info("%s is open in %s: waiting for it.", file, _holder(error))
+                waiting = True
+        time.sleep(pause * random.uniform(0.5, 1.5))  # apart, so that each gets its turn
+        pause = min(pause * 1.5, 1.0)
+
+
+def _create(file: Path) -> None:
+    """Make an empty database that has its name only when it is whole: DuckDB refuses half a file for ever."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DestinationError(
+            f"{file.parent} cannot be made ({error.strerror}): set DUCKDB_DATABASE."
+        ) from None
+    new = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        duckdb.connect(new).close()
+        with contextlib.suppress(OSError):  # another run was first, or the disk knows no links
+            file.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _holder(error: Exception) -> str:
+    """Which process has the file: DuckDB says `Conflicting lock is held in /usr/bin/x (PID 12)`."""
+    _, found, rest = str(error).partition("is held in ")
+    return rest.partition(". ")[0].strip() if found else "another process"
+
+
+def _kept(file: Path, holder: str) -> DestinationUnreachable:
+    return DestinationUnreachable(
+        f"{file} is kept open by {holder}: close it there (or open it read-only for a short time only)"
+        " and run the month again."
+    )
+
+
+@contextlib.contextmanager
+def _translate_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        message = " ".join(str(error).split("\n\n")[0].split())
+        if "No space left" in message:
+            advice = "there is no disk space left: free some and run the month again"
+        elif isinstance(error, duckdb.IOException):
+            advice = (
+                f"it cannot be used ({message}): set DUCKDB_DATABASE to a file of DuckDB that may be written"
+            )
+        else:
+            advice = f"DuckDB refused ({message})"
+        raise DestinationError(f"{file}: {advice}.") from error

@@ -1,0 +1,47 @@
+"""The views that every warehouse has, in SQL that BigQuery and DuckDB both understand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+
+from nyc_taxi.model.months import Service
+from nyc_taxi.schema import trip_columns
+from nyc_taxi.schema.tables import all_tables
+
+ANALYST_VIEWS = ("taxi_trips", "daily_revenue_by_zone")
+VIEWS = ("ledger_current", *ANALYST_VIEWS)
+"""Each after those it reads."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A view, ready to be created."""
+
+    name: str
+    description: str
+    query: str
+
+
+def views(qualified: Callable[[str], str]) -> list[View]:
+    """All views; `qualified` writes the name of a table or view as the warehouse's SQL does."""
+    names = {name: qualified(name) for name in (*(table.name for table in all_tables()), *VIEWS)}
+    return [_view(name, names) for name in VIEWS]
+
+
+def _view(name: str, names: dict[str, str]) -> View:
+    text = resources.files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+    heading = re.match(r"(-- .*\n)+", text)
+    assert heading, f"{name}.sql does not begin with what it is"
+    description = heading[0].replace("-- ", "").replace("\n", " ").strip()
+    query = text[heading.end() :].format(columns=_common_columns(), **names).strip()
+    return View(name, description, query)
+
+
+def _common_columns() -> str:
+    """The month, and the columns of yellow trips that green trips have too."""
+    green = {column.name for column in trip_columns(Service.GREEN)}
+    common = [column.name for column in trip_columns(Service.YELLOW) if column.name in green]
+    return ",\n    ".join(["month", *common])

@@ -1,0 +1,141 @@
+"""Embedded PostgreSQL for a machine that has none: started on first use, kept in a folder.
+
+In the folder:
+
+    lock            held while a process starts or stops the server
+    alive           locked by the server's own processes: free means that none of them is left
+    cluster/        made whole under another name and then renamed, so never half there
+        data/       PostgreSQL's data directory; taxi.conf in it holds the settings below
+        password    of the user `postgres`, readable by the server's account only
+        server.log
+    moved           only where the server's account cannot enter the folder: points to where all else is
+
+Invariants: at most one server runs on a folder, whoever asks and however many at once; it listens on
+127.0.0.1 only and asks for the password; it outlives the process that started it; after a kill or a
+reboot the next `ensure` starts it again, and PostgreSQL recovers what was committed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.local import process
+from nyc_taxi.local.postgres_cluster import DBNAME, USER, Cluster
+from nyc_taxi.local.process import HOST
+from nyc_taxi.local.unprivileged import account, reachable_place
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running embedded server."""
+
+    host: str
+    port: int
+    user: str
+    dbname: str
+    folder: Path
+    started: bool
+    """Whether this call started it."""
+    password: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """A URL with the password, for psql and SQLAlchemy."""
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.dbname}"
+
+    def environment(self) -> dict[str, str]:
+        """What a child process needs so that `io_config.yaml` leads it to this server."""
+        return {
+            "POSTGRES_HOST": self.host,
+            "POSTGRES_PORT": str(self.port),
+            "POSTGRES_DBNAME": self.dbname,
+            "POSTGRES_USER": self.user,
+            "POSTGRES_PASSWORD": self.password,
+        }
+
+
+def ensure(folder: Path) -> Server:
+    """The server of a folder, initialised and started when it is not there; its database exists.
+
+    Safe to call from many processes at once. Raises DestinationError that says what failed and names
+    the server's log.
+    """
+    with _locked(folder):
+        cluster = _cluster(folder)
+        started = not cluster.answers()
+        if started:
+            if not cluster.folder.exists():
+                cluster.initialise()
+            cluster.start()
+        cluster.create_database()
+        return _server(folder, cluster, started)
+
+
+def running(folder: Path) -> Server | None:
+    """The folder's server when it runs and answers, otherwise None; starts nothing."""
+    if not process.ever_asked_for(folder):
+        return None
+    with _understood(folder):
+        cluster = _cluster(folder)
+        if cluster.alive() and cluster.accepts(DBNAME):
+            return _server(folder, cluster, started=False)
+    return None
+
+
+def stop(folder: Path) -> bool:
+    """Shut the folder's server down cleanly, cutting off its clients; False when it did not run."""
+    if not process.ever_asked_for(folder):
+        return False
+    with _locked(folder):
+        cluster = _cluster(folder)
+        if not cluster.answers():
+            return False
+        done = cluster.control("-m", "fast", "stop")
+        if done.returncode != 0:
+            raise DestinationError(f"PostgreSQL in {cluster.folder} did not stop: {done.stderr.strip()}")
+        return True
+
+
+@contextlib.contextmanager
+def _understood(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DestinationError(
+            f"the embedded PostgreSQL cannot use {folder} ({error}): choose another TAXI_WORKSPACE."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with _understood(folder):
+        if not folder.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o711)  # the server's account passes through; what is private lies in cluster/
+        with process.locked(folder):
+            yield
+
+
+def _cluster(folder: Path) -> Cluster:
+    """Where the cluster is or is to be: in the folder, unless the server's account cannot enter it."""
+    folder = folder.resolve()
+    moved = folder / "moved"
+    home = moved.resolve() if moved.is_symlink() else folder
+    who = account(home / "cluster")
+    if not who.reaches(home):
+        home = reachable_place("postgres")
+        log.warning("%s cannot be entered by %s: the embedded PostgreSQL is kept in %s.", folder, who, home)
+        moved.symlink_to(home)
+    return Cluster(home, who)
+
+
+def _server(folder: Path, cluster: Cluster, started: bool) -> Server:
+    assert cluster.port is not None
+    return Server(HOST, cluster.port, USER, DBNAME, folder, started, cluster.password)

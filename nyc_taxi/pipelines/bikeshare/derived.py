@@ -1,0 +1,123 @@
+"""The tables made in the warehouse of the raw ones: their columns here, their content in sql/*.sql."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import resources
+
+from nyc_taxi.schema import Column
+from nyc_taxi.schema.tables import Table
+
+DATE = Column("date", "date", "The day of the partition.")
+
+LEDGER = Table(
+    "ledger",
+    "What each table holds of each day: one row, replaced with the rows it speaks of.",
+    (Column("table_name", "string", "The table."), DATE),
+    (
+        Column("version", "string", "Names the content: the objects it was made of and the code or SQL."),
+        Column("source", "string", "The objects or tables it was made of."),
+        Column("row_count", "int64", "Rows of that day in the table."),
+        Column("counts", "string", "What the checks counted, as JSON."),
+        Column("package_version", "string", "Version of nyc_taxi that loaded."),
+        Column("started_at", "instant", "When the load began."),
+        Column("finished_at", "instant", "When the rows were about to become visible."),
+        Column("run_id", "string", "The run that loaded, as its orchestrator names it."),
+        Column("orchestrator", "string", "Who ran it: cli, mage or airflow."),
+    ),
+)
+
+_STATION = Column("station_id", "int64", "Number of the station.")
+_REGION_NAME = Column("region_name", "string", "Name of its region; empty for a station without one.")
+_TRIPS = Column("trips", "int64", "Trips that began there.", unit="trips")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A table and the query that fills it."""
+
+    table: Table
+    inputs: tuple[str, ...]
+    """The raw tables whose day it is made of."""
+    test: str
+    """Condition that holds of the new rows, in SQL; the load is undone where it does not."""
+    says: str
+    """What is wrong where it does not."""
+
+    @property
+    def daily(self) -> bool:
+        """Whether each day has a partition of its own; otherwise the table is of the newest day alone."""
+        return DATE in self.table.keys
+
+    @property
+    def query(self) -> str:
+        """The query with `{name}` for every table and `@day` for the day."""
+        return _read(self.table.name)[1]
+
+
+def _read(name: str) -> tuple[str, str]:
+    """A query's description, which is its heading, and the query."""
+    text = (
+        resources.files("nyc_taxi.pipelines.bikeshare.sql")
+        .joinpath(f"{name}.sql")
+        .read_text(encoding="utf-8")
+    )
+    heading = re.match(r"(-- .*\n)+", text)
+    assert heading, f"{name}.sql does not begin with what it is"
+    return heading[0].replace("-- ", "").replace("\n", " ").strip(), text[heading.end() :].strip()
+
+
+def _table(name: str, keys: tuple[Column, ...], *columns: Column) -> Table:
+    return Table(name, _read(name)[0], keys, columns)
+
+
+DERIVED = (
+    Derived(
+        _table(
+            "dim_stations",
+            (),
+            _STATION,
+            Column("name", "string", "Name for people."),
+            Column("region_id", "int64", "Region it lies in; empty for some."),
+            _REGION_NAME,
+            Column("capacity", "int64", "Docks.", unit="docks"),
+            Column("as_of", "date", "The day whose stations these are."),
+        ),
+        inputs=("stations", "regions"),
+        test="(SELECT COUNT(*) FROM {dim_stations})"
+        " = (SELECT COUNT(*) FROM {raw_stations} WHERE date = @day)",
+        says="dim_stations has not as many stations as raw_stations: is a region there twice?",
+    ),
+    Derived(
+        _table(
+            "fact_trips_daily",
+            (DATE,),
+            Column("station_id", "int64", "Number of the station; empty for trips that name none."),
+            Column("station_name", "string", "Its name, or that in the trips for a station not known."),
+            _TRIPS,
+            Column("unknown_station_trips", "int64", "Those of them from a station not known.", unit="trips"),
+            Column("average_duration_sec", "float64", "Average length of the trips.", unit="seconds"),
+            Column("total_duration_sec", "int64", "Length of all trips together.", unit="seconds"),
+        ),
+        inputs=("trips", "stations"),
+        test="(SELECT SUM(trips) FROM {fact_trips_daily} WHERE date = @day)"
+        " = (SELECT COUNT(*) FROM {raw_trips} WHERE date = @day)",
+        says="fact_trips_daily has not as many trips as raw_trips: is a station there twice?",
+    ),
+    Derived(
+        _table(
+            "top_stations_daily",
+            (DATE,),
+            Column("position", "int64", "1 for the station with most trips."),
+            _STATION,
+            Column("station_name", "string", "Its name."),
+            _REGION_NAME,
+            _TRIPS,
+        ),
+        inputs=("trips", "stations", "regions"),
+        test="(SELECT COUNT(*) FROM {top_stations_daily} WHERE date = @day) BETWEEN 1 AND 10",
+        says="top_stations_daily has not one to ten stations.",
+    ),
+)
+"""Each after those it reads."""

@@ -1,0 +1,113 @@
+"""The files of the flow: CSV and JSON lines in, Parquet of a table's columns out."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import io
+import itertools
+import json
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.pipelines.bikeshare.tables import RawTable
+from nyc_taxi.pipelines.bikeshare.values import parse_row
+
+BATCH = 10_000
+"""Rows held at a time."""
+
+OTHER = "other"
+"""Where a table has a column of this name, fields that it does not name are kept there, as JSON."""
+
+
+def write_parquet(table: RawTable, rows: Iterable[Sequence[object]], path: Path, what: str) -> int:
+    """Write rows, whose values are in the order of the columns, and return how many; all or nothing.
+
+    The same rows give the same bytes. Raises SchemaError naming row and column (`what` names the
+    source) when a value does not fit.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same
+    count = 0
+    try:
+        with pq.ParquetWriter(half, table.schema, compression="zstd") as writer:
+            pending = iter(rows)
+            while batch := list(itertools.islice(pending, BATCH)):
+                writer.write_table(_arrow(table, batch, count, what))
+                count += len(batch)
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    return count
+
+
+def _arrow(table: RawTable, rows: list[Sequence[object]], before: int, what: str) -> pa.Table:
+    parsed = [
+        parse_row(table.columns, row, f"{what}: row {number}") for number, row in enumerate(rows, before + 1)
+    ]
+    columns = zip(zip(*parsed, strict=True), table.schema.types, strict=True)
+    return pa.table([pa.array(values, kind) for values, kind in columns], table.schema)
+
+
+def csv_rows(data: bytes, what: str) -> Iterator[list[str | None]]:
+    """Rows of ordinary CSV (RFC 4180) without a header; a field with nothing in it is None."""
+    text = io.StringIO(_text(data, what), newline="")
+    try:
+        for row in csv.reader(text, strict=True):
+            yield [value or None for value in row]
+    except csv.Error as error:
+        raise NotTripData(f"{what}: is not CSV ({error}).") from None
+
+
+def json_rows(data: bytes, table: RawTable, what: str) -> Iterator[list[object]]:
+    """Rows of JSON lines, by the names of their fields."""
+    names = [column.name for column in table.columns]
+    for number, line in enumerate(_text(data, what).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+        except ValueError as error:
+            raise NotTripData(f"{what}: line {number} is not JSON ({error}): {line[:80]!r}.") from None
+        if not isinstance(fields, dict):
+            raise NotTripData(f"{what}: line {number} is JSON but no object: {line[:80]!r}.")
+        row = [fields.pop(name, None) for name in names]
+        if fields:
+            row = _with_others(row, names, fields, f"{what}: line {number}")
+        yield row
+
+
+def _with_others(row: list[object], names: list[str], fields: dict[str, Any], where: str) -> list[object]:
+    if OTHER not in names:
+        raise SchemaError(
+            f"{where} has a field that is no column: {next(iter(fields))}; add it to the table."
+        )
+    place = names.index(OTHER)
+    if row[place] is not None:
+        fields[OTHER] = row[place]
+    row[place] = json.dumps(fields, ensure_ascii=False, sort_keys=True)
+    return row
+
+
+def unpacked(data: bytes, what: str) -> bytes:
+    """The bytes, unzipped where they are gzip, whatever the file is called."""
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
+        return gzip.decompress(data)
+    raise NotTripData(f"{what}: the gzip file is cut off or damaged; put it into the bucket again.")
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NotTripData(f"{what}: is not UTF-8 (byte {error.start}).") from None

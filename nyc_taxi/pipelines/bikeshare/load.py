@@ -1,0 +1,152 @@
+"""A day from the bucket into the raw tables: all tables in one transaction, each with its ledger row."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import io
+import itertools
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.load.contract import Run
+from nyc_taxi.pipelines.bikeshare import bucket, ledger
+from nyc_taxi.pipelines.bikeshare.bucket import Landed
+from nyc_taxi.pipelines.bikeshare.checks import check_day
+from nyc_taxi.pipelines.bikeshare.config import Place
+from nyc_taxi.pipelines.bikeshare.derived import DATE, LEDGER
+from nyc_taxi.pipelines.bikeshare.export_csv import export_rows
+from nyc_taxi.pipelines.bikeshare.files import json_rows, unpacked, write_parquet
+from nyc_taxi.pipelines.bikeshare.tables import RawTable, raw_tables
+from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry, Test, Warehouse
+from nyc_taxi.schema.tables import Table
+from nyc_taxi.settings import settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A table's rows of the day, ready to be loaded."""
+
+    table: RawTable
+    path: Path
+    rows: int
+    source: str
+    version: str
+
+
+def warehouse_table(table: RawTable) -> Table:
+    """A raw table as the warehouse has it: the columns, and before them the day."""
+    return Table(table.raw_name, table.description, (DATE,), table.columns)
+
+
+def load_day(place: Place, warehouse: Warehouse, day: dt.date, run: Run) -> list[Entry]:
+    """Make the day's partition of every raw table equal to what the bucket holds; its ledger rows.
+
+    Nothing is loaded when the tables hold these very objects already. Raises NotPublished when a
+    table's objects of the day are not there, SchemaError or NotTripData when they cannot be read,
+    SourceError when a check refuses them; nothing was changed then.
+    """
+    started = dt.datetime.now(dt.UTC)
+    found = {table: bucket.fetch(place, table, day) for table in raw_tables()}
+    versions = {table.raw_name: _version(table, objects) for table, objects in found.items()}
+    there = ledger.by_table(ledger.entries(warehouse), day)
+    if all(name in there and there[name].version == version for name, version in versions.items()):
+        log.info("The warehouse holds the raw tables of %s already.", day)
+        return [there[name] for name in versions]
+    scratch = place.folder / "load"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{day}-", dir=scratch) as folder:
+        parts = [
+            _part(place, table, objects, Path(folder), versions[table.raw_name])
+            for table, objects in found.items()
+        ]
+        counts = check_day(day, {part.table: part.path for part in parts})
+        entries = [_entry(part, day, counts[part.table.name], started, run) for part in parts]
+        _replace(warehouse, day, parts, entries, run)
+    return entries
+
+
+def _version(table: RawTable, objects: list[Landed]) -> str:
+    """Names the content: the objects and how they are read."""
+    parts = [str(table.schema), settings().bikeshare_escape, *(landed.sha256 for landed in objects)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _part(place: Place, table: RawTable, objects: list[Landed], folder: Path, version: str) -> _Part:
+    path = folder / f"{table.name}.parquet"
+    sources = [place.uri(landed.key) for landed in objects]
+    if table.origin != "daily" and objects[0].key.endswith(".parquet"):
+        count = _copy(table, objects[0].data, path, sources[0])
+    else:
+        rows = itertools.chain.from_iterable(map(_rows, itertools.repeat(table), objects, sources))
+        count = write_parquet(table, rows, path, " and ".join(sources))
+    return _Part(table, path, count, ", ".join(sources), version)
+
+
+def _copy(table: RawTable, data: bytes, path: Path, what: str) -> int:
+    """A snapshot that the flow has landed, as a file."""
+    try:
+        with pq.ParquetFile(io.BytesIO(data)) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+    except pa.ArrowException as error:
+        raise NotTripData(
+            f"{what}: is not Parquet ({error}); run the day again, which lands it anew."
+        ) from None
+    if not schema.equals(table.schema):
+        raise SchemaError(f"{what}: was landed with other columns; run the day again, which lands it anew.")
+    path.write_bytes(data)
+    return int(count)
+
+
+def _rows(table: RawTable, landed: Landed, what: str) -> Iterator[list[Any]]:
+    data = unpacked(landed.data, what)
+    if table.origin == "daily":
+        return json_rows(data, table, what)
+    return export_rows(io.BytesIO(data), table, settings().bikeshare_escape, what)
+
+
+def _entry(part: _Part, day: dt.date, counts: dict[str, int], started: dt.datetime, run: Run) -> Entry:
+    return Entry(
+        table_name=part.table.raw_name,
+        date=day,
+        version=part.version,
+        source=part.source,
+        row_count=part.rows,
+        counts=json.dumps(counts),
+        started_at=started,
+        finished_at=dt.datetime.now(dt.UTC),
+        run_id=run.run_id,
+        orchestrator=run.orchestrator,
+    )
+
+
+def _replace(warehouse: Warehouse, day: dt.date, parts: list[_Part], entries: list[Entry], run: Run) -> None:
+    warehouse.create([*(warehouse_table(part.table) for part in parts), LEDGER])
+    statements: list[str | Test] = []
+    with contextlib.ExitStack() as stack:
+        for part in parts:
+            table = warehouse_table(part.table)
+            name, names = warehouse.qualified(table.name), ", ".join(column.name for column in table.columns)
+            staged = stack.enter_context(warehouse.staged(table, part.path))
+            statements += [
+                f"DELETE FROM {name} WHERE date = @day",
+                f"INSERT INTO {name} (date, {names}) SELECT @day, {names} FROM {staged}",
+                Test(
+                    f"(SELECT COUNT(*) FROM {name} WHERE date = @day) = {part.rows}",
+                    f"{table.name} has not the {part.rows} rows of {day} that were to be loaded",
+                ),
+            ]
+        recorded, values = ledger.replace(warehouse, entries)
+        warehouse.transact([*statements, *recorded], {"day": day, **values}, run)

@@ -1,0 +1,81 @@
+"""The taxi zones: what the location numbers of trips mean.
+
+TLC has published two contents of its list: they differ in the last two rows (264 and 265, unknown and
+outside the city), where `NA` and `N/A` are texts and not nulls.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from nyc_taxi.errors import NotTripData, SchemaError, SourceUnreachable
+from nyc_taxi.extract.fetch import fetch_file
+from nyc_taxi.load.contract import Lookup
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.schema import Column, arrow_schema, normalise
+from nyc_taxi.settings import settings
+
+COLUMNS = (
+    Column("location_id", "int16", "Number of the zone, as in pickup_location_id and dropoff_location_id."),
+    Column("borough", "string", "Borough, or EWR for Newark Airport."),
+    Column("zone", "string", "Name of the zone."),
+    Column("service_zone", "string", "Yellow Zone, Boro Zone, Airports, EWR, or N/A."),
+    Column("source_version", "string", "First 12 hex digits of the list's SHA-256."),
+)
+_NAMES = {"locationid": "location_id", **{column.name: column.name for column in COLUMNS[:-1]}}
+
+
+def fetch_zones(source: str = "") -> Lookup:
+    """The list of zones from a URL or a file (by default TAXI_ZONES_URL).
+
+    Raises NotTripData or SchemaError for something else, and what downloads raise.
+    """
+    path, sha256 = fetch_list(source)
+    return read_zones(path, sha256[:12])
+
+
+def fetch_list(source: str = "") -> tuple[Path, str]:
+    """The list as published, in the workspace, and its SHA-256; raises what downloads raise."""
+    try:
+        return fetch_file(source or settings().zones_url, settings().workspace / "source" / "zones")
+    except SourceUnreachable as error:
+        what = str(error).partition("; ")[0]  # what follows is advice on months
+        raise SourceUnreachable(
+            f"{what}; name a file or another URL as the source, or in TAXI_ZONES_URL."
+        ) from error
+
+
+def read_zones(path: Path, version: str) -> Lookup:
+    """Read a list of zones, either content."""
+    try:
+        table = pacsv.read_csv(
+            path,
+            convert_options=pacsv.ConvertOptions(
+                column_types={
+                    name: pa.string() for name in ("LocationID", "Borough", "Zone", "service_zone")
+                },
+                strings_can_be_null=False,  # NA and N/A are names
+            ),
+        )
+        table = table.rename_columns([_NAMES.get(normalise(name), name) for name in table.column_names])
+        missing = [column.name for column in COLUMNS[:-1] if column.name not in table.column_names]
+        if missing:
+            raise SchemaError(f"{path.name}: the column {missing[0]} is missing; is this TLC's zone lookup?")
+        table = table.append_column("source_version", pa.array([version] * len(table)))
+        rows = table.select([column.name for column in COLUMNS]).cast(arrow_schema(COLUMNS))
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise NotTripData(f"{path.name}: cannot be read as a list of zones ({reason}).") from None
+    numbers = rows["location_id"].to_pylist()
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise NotTripData(f"{path.name}: is empty or names a zone twice; fetch it again.")
+    return Lookup("zones", "Taxi zones of New York City.", COLUMNS, "location_id", rows.combine_chunks())
+
+
+def load_zones(zones: Lookup, destinations: list[str]) -> None:
+    """Have the zones in each destination."""
+    for name in destinations:
+        open_destination(name).replace_lookup(zones)

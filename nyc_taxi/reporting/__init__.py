@@ -1,0 +1,1 @@
+"""Reporting: what people read about months, runs and settings."""

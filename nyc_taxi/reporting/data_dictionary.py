@@ -1,0 +1,148 @@
+"""The data dictionary, made from the canonical columns: `python -m nyc_taxi.reporting.data_dictionary` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from nyc_taxi.model.months import Service
+from nyc_taxi.schema import FLAG_COLUMNS, LINEAGE_COLUMNS, QUALITY, QUARANTINE, Column, service_columns
+from nyc_taxi.schema.sql import MONTH, POSTGRES_TYPES, SERVICE
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, LEDGER
+from nyc_taxi.settings import PROJECT
+
+PATH = PROJECT / "docs" / "data-dictionary.md"
+
+MEASURES = {
+    "rows_in": "Rows in the source file.",
+    "trips": "Trips.",
+    "quarantined": "Rows that are no trips; with a rule as subject, those whose first reason it is.",
+    "flagged": "Trips that a rule flagged. A trip may have several flags.",
+    "unknown_column": "The file has a column that is not in this dictionary; no value.",
+    "null_share": "Share of the trips without a value in a column, 0 to 1.",
+    "min": "Least value of a column.",
+    "median": "Median of a column; of months above 200,000 rows from every k-th row.",
+    "max": "Greatest value of a column.",
+    "sum": "Sum of a column.",
+    "trips_on_day": "Trips that began on a day, written as 2020-04-01.",
+}
+"""What the quality report measures."""
+
+_INTRODUCTION = """\
+# Data dictionary
+
+<!-- Made from nyc_taxi/schema by `python -m nyc_taxi.reporting.data_dictionary`; change it there. -->
+
+| Table | One row is |
+|---|---|
+| `trips_yellow`, `trips_green`, `trips_fhv`, `trips_fhvhv` | a trip |
+| `quarantine_yellow`, ... | a row of a source file that is no trip, with the reasons |
+| `quality` | a figure on a month |
+| `ledger` | a load of a month; the view `ledger_current` has the one in force |
+| `zones` | a taxi zone |
+
+The names are those of Postgres, BigQuery and DuckDB. In buckets and in the workspace the same rows are
+Parquet files: `trips.parquet`, `quarantine.parquet` and `quality.parquet`, in folders that are called after
+the service and the month.
+
+What to know before the first query:
+
+- Times are New York local time as the meters and bases reported them, without a time zone.
+- Every row of a file is in exactly one place: `trips` or `quarantine`. Trips that are odd but real have
+  `flags`; `mage_project/rules.yaml` says what each flag and reason means.
+- A charge and its cancellation are two trips. Leave both out of sums: `reversal_source_row IS NULL`.
+- No value means that the file has none, or not that column. *Since* is the first month whose CSV has the
+  column; TLC's Parquet of earlier months has some of them too (zones in place of coordinates, for one).
+- *In files* are the other names a column has had, compared without regard to case, spaces and punctuation.
+- A column of a file that is not in this dictionary is kept under its own name behind all others.
+- Types are those of Arrow (which the Parquet files have), Postgres and BigQuery.
+"""
+
+
+def text() -> str:
+    """The whole dictionary as Markdown."""
+    # zones is no floor of the package but stands beside them
+    from nyc_taxi.pipelines.zones import COLUMNS as ZONES
+
+    parts = [_INTRODUCTION]
+    parts += [_trips(service) for service in Service]
+    parts += [
+        "## Month, address and verdict of every trip\n",
+        _table(_plain_rows((MONTH, *LINEAGE_COLUMNS, *FLAG_COLUMNS)), "Column", "Types", "What it is"),
+        "## Quarantine\n",
+        _table(_plain_rows((MONTH, *QUARANTINE)), "Column", "Types", "What it is"),
+        "## Quality\n",
+        _table(_plain_rows((SERVICE, MONTH, *QUALITY)), "Column", "Types", "What it is"),
+        _table(((_code(name), says) for name, says in MEASURES.items()), "Measure", "What it is"),
+        "## Ledger\n",
+        _table(_ledger_rows(), "Column", "Types", "What it is"),
+        "## Zones\n",
+        _table(_plain_rows(ZONES), "Column", "Types", "What it is"),
+    ]
+    return "\n".join(parts)
+
+
+def write(path: Path = PATH) -> None:
+    """Write the dictionary."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(), encoding="utf-8")
+
+
+def _trips(service: Service) -> str:
+    columns = service_columns(service)
+    rows = [
+        (
+            _code(column.name),
+            _types(column),
+            column.unit,
+            str(column.since),
+            _description(column),
+            ", ".join(_code(name) for name in column.names if name != column.name),
+        )
+        for column in columns
+    ]
+    heading = f"## Trips of {service}\n\nTable `trips_{service}`; files since {service.first_month}.\n\n"
+    return heading + _table(rows, "Column", "Types", "Unit", "Since", "What it is", "In files")
+
+
+def _description(column: Column) -> str:
+    lines = [column.description]
+    if column.meaning:
+        lines.append("; ".join(f"{_code(code)} {means}" for code, means in column.meaning.items()))
+    words: dict[object, list[str]] = {}
+    for word, code in column.codes.items():
+        words.setdefault(code, []).append(word)
+    if words:
+        lines.append(
+            "Older files: "
+            + "; ".join(f"{', '.join(said)} for {_code(code)}" for code, said in words.items())
+        )
+    return "<br>".join(lines)
+
+
+def _plain_rows(columns: Sequence[Column]) -> list[tuple[str, ...]]:
+    return [(_code(column.name), _types(column), column.description) for column in columns]
+
+
+def _ledger_rows() -> list[tuple[str, ...]]:
+    """The ledger is no file; in Postgres it has fewer bytes for some numbers, which nobody needs to know."""
+    kinds = {"string": "text", "int64": "whole number", "date": "date", "instant": "moment in UTC"}
+    return [(_code(column.name), kinds[column.type], column.description) for column in LEDGER]
+
+
+def _types(column: Column) -> str:
+    types = (column.arrow.type, POSTGRES_TYPES[column.type], BIGQUERY_TYPES[column.type])
+    return ", ".join(_code(kind) for kind in types)
+
+
+def _table(rows: Iterable[Sequence[str]], *heads: str) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+def _code(value: object) -> str:
+    return f"`{value}`"
+
+
+if __name__ == "__main__":
+    write()

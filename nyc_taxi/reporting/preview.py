@@ -1,0 +1,80 @@
+"""The first rows of a month at any stage, as a dataframe that any page can show.
+
+Bounded whatever the month's size; lists become text, because the pages that show dataframes are
+slow with nested values or fail on them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.lake.workspace import version_folder
+from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
+from nyc_taxi.settings import settings
+from nyc_taxi.transform.judged import judged_batches
+from nyc_taxi.transform.read import open_month
+from nyc_taxi.transform.rules import load_rules
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROWS = 1000
+
+
+def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
+    """The first rows of the source file in canonical columns, before any rule."""
+    reader = open_month(source)
+    first = next(iter(reader.blocks()), None)
+    if first is None:
+        return _frame(reader.schema.empty_table())
+    if isinstance(first, bytes):  # a block of lines is cut before it is parsed
+        first = b"\n".join(first.split(b"\n", rows + 1)[: rows + 1]) + b"\n"
+    return _frame(pa.Table.from_batches([reader.parse(first).batch]).slice(0, rows))
+
+
+def clean(cleaned: CleanMonth, rows: int = ROWS) -> pd.DataFrame:
+    """The first trips with their flags."""
+    if not cleaned.folder.exists():  # it has become Parquet
+        folder = version_folder(cleaned.service, cleaned.month, cleaned.version)
+        return _frame(head(folder / "trips.parquet", rows))
+    batches = judged_batches(cleaned, load_rules(settings().rules, cleaned.service))
+    trips, _ = next(batches)
+    batches.close()
+    return _frame(pa.Table.from_batches([trips]).slice(0, rows))
+
+
+def trips(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
+    """The first trips."""
+    return _frame(head(files.trips_path, rows))
+
+
+def quarantine(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
+    """The first quarantined rows."""
+    return _frame(head(files.quarantine_path, rows))
+
+
+def quality(files: MonthFiles) -> pd.DataFrame:
+    """The quality report."""
+    return _frame(head(files.quality_path, ROWS))
+
+
+def head(path: Path, rows: int) -> pa.Table:
+    """The first rows of a Parquet file."""
+    with pq.ParquetFile(path) as file:
+        batch = next(file.iter_batches(max(rows, 1)), None)
+        return pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow).slice(0, rows)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    import pandas as pd
+
+    whole = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get)
+    for field in table.schema:
+        if pa.types.is_list(field.type):
+            frame[field.name] = [", ".join(items) for items in table[field.name].to_pylist()]
+    return frame

@@ -1,0 +1,125 @@
+"""Which months are where: the ledgers of all destinations side by side, and what is amiss."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.table import Table
+
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.lake import workspace
+from nyc_taxi.load.contract import LedgerEntry
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.model.months import Month, Service, expected_last
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.pipelines.pending import due_months
+from nyc_taxi.settings import settings
+from nyc_taxi.transform.parquet import read_month
+
+
+@dataclass
+class MonthStatus:
+    """A month, what each destination holds of it, and what is amiss."""
+
+    service: Service
+    month: Month
+    held: dict[str, LedgerEntry] = field(default_factory=dict)
+    marks: list[str] = field(default_factory=list)
+    """Empty when all destinations hold the same version (and the source has no other, if it was asked)."""
+
+
+def collect(destinations: list[str], source: str | None = None) -> list[MonthStatus]:
+    """Ask every destination, and the source too if one is given.
+
+    With a source, months are looked for from each loaded service's first loaded month to the newest
+    that TLC should have published. Raises what destinations and sources raise.
+    """
+    found: dict[tuple[Service, Month], MonthStatus] = {}
+    for name in destinations:
+        for row in open_destination(name).ledger_entries():
+            found.setdefault((row.service, row.month), MonthStatus(row.service, row.month)).held[name] = row
+    for status in found.values():
+        status.marks += [f"not in {name}" for name in destinations if name not in status.held]
+        if any(row.is_sample for row in status.held.values()):
+            status.marks.append("generated, not TLC's data")
+        if len({row.version for row in status.held.values()}) > 1:
+            status.marks.append("versions differ")
+    for service in {service for service, _ in found} if source else ():
+        first = min(month for known, month in found if known == service)
+        last = expected_last(dt.datetime.now(dt.UTC).date())
+        for due in due_months([service], first, last, source or "", destinations):
+            status = found.setdefault((service, due.month), MonthStatus(service, due.month))
+            if not status.held:
+                status.marks.append("missing: published, and not loaded")
+            elif "earlier version" in due.why:
+                status.marks.append("stale: the source has a newer version")
+    return [found[key] for key in sorted(found)]
+
+
+def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:
+    """For JSON: one object a service and month."""
+    return [
+        {
+            "service": status.service,
+            "month": str(status.month),
+            "marks": status.marks,
+            "destinations": {name: _plain(row) for name, row in status.held.items()},
+        }
+        for status in months
+    ]
+
+
+def table(months: list[MonthStatus]) -> Table:
+    """For people: a line for each version that is held, and what is amiss."""
+    shown = Table(
+        title=None if months else "No month is loaded yet: try `taxi run green 2020-04`.", show_edge=False
+    )
+    for name in ("service", "month", "in"):
+        shown.add_column(name, no_wrap=name != "in")
+    for name in ("trips", "quarantined"):
+        shown.add_column(name, no_wrap=True, justify="right")
+    for name in ("version", "loaded (UTC)"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("source", overflow="fold")
+    shown.add_column("amiss", style="yellow")
+    for status in months:
+        amiss = "; ".join(status.marks)
+        if not status.held:
+            shown.add_row(status.service, str(status.month), "", "", "", "", "", "", amiss)
+        for version in dict.fromkeys(row.version for row in status.held.values()):
+            names = [name for name, row in status.held.items() if row.version == version]
+            row = status.held[names[0]]
+            counts = (f"{row.rows_loaded:,}", f"{row.rows_quarantined:,}")
+            when = f"{row.finished_at:%Y-%m-%d %H:%M}"
+            where = ", ".join(names)
+            shown.add_row(
+                status.service, str(status.month), where, *counts, version, when, row.source_url, amiss
+            )
+    return shown
+
+
+def _plain(row: LedgerEntry) -> dict[str, Any]:
+    return {name: _plain_value(value) for name, value in vars(row).items()}
+
+
+def _plain_value(value: object) -> int | str | None:
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    return value if isinstance(value, int | None) else str(value)
+
+
+def newest_files(service: Service, month: Month) -> MonthFiles:
+    """The Parquet of a month that was written last; raises TaxiError when there is none."""
+    folders = sorted(
+        workspace.month_folder(service, month).glob("version=*"), key=lambda f: f.stat().st_mtime
+    )
+    for folder in reversed(folders):
+        files = read_month(folder)
+        if files is not None:
+            return files
+    raise TaxiError(
+        f"{service} {month} is not in the workspace {settings().workspace}:"
+        f" run `taxi run {service} {month}` first."
+    )

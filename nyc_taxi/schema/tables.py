@@ -1,0 +1,125 @@
+"""The tables of a warehouse (BigQuery, DuckDB), made from the canonical columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from nyc_taxi.errors import SchemaError
+from nyc_taxi.model.months import Service
+from nyc_taxi.schema import ARROW_TYPES, QUALITY, QUARANTINE, Column, trip_columns
+from nyc_taxi.schema.sql import MONTH, SERVICE
+
+BIGQUERY_TYPES: dict[str, str] = {
+    "int16": "INT64",
+    "int32": "INT64",
+    "int64": "INT64",
+    "float64": "FLOAT64",
+    "string": "STRING",
+    "date": "DATE",
+    "timestamp": "DATETIME",  # without a zone: TIMESTAMP would call New York time UTC
+    "instant": "TIMESTAMP",
+    "strings": "ARRAY<STRING>",
+}
+"""GoogleSQL type by key of ARROW_TYPES; `instant` is a moment in UTC, which only the ledger has."""
+
+DUCKDB_TYPES: dict[str, str] = {
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP",
+    "instant": "TIMESTAMP WITH TIME ZONE",
+    "strings": "VARCHAR[]",
+}
+"""DuckDB type by key of ARROW_TYPES, and for `instant`, spelled as DuckDB's catalogue spells it."""
+
+LEDGER = (
+    Column("id", "int64", "Grows with every load; the greatest of a service and month is the one in force."),
+    SERVICE,
+    MONTH,
+    Column("version", "string", "Names the month's content: source file, rules and the code that cleans."),
+    Column("source_url", "string", "Where the file came from."),
+    Column("source_etag", "string", "The source's ETag of the file; empty when it gave none."),
+    Column("source_sha256", "string", "SHA-256 of the file; source_version in rows is its first 12 digits."),
+    Column("rows_in", "int64", "Rows in the file: rows_loaded + rows_quarantined."),
+    Column("rows_loaded", "int64", "Rows in the trips table."),
+    Column("rows_quarantined", "int64", "Rows in the quarantine table."),
+    Column("schema_version", "int64", "Version of the canonical columns."),
+    Column("package_version", "string", "Version of nyc_taxi that loaded."),
+    Column("started_at", "instant", "When the load began."),
+    Column("finished_at", "instant", "When the month was about to become visible."),
+    Column("run_id", "string", "The run that loaded, as its orchestrator names it."),
+    Column("orchestrator", "string", "Who ran it: cli, mage or airflow."),
+)
+"""One row a load: `nyc_taxi.load.contract.LedgerEntry`, and the id that orders loads."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that every warehouse has."""
+
+    name: str
+    description: str
+    keys: tuple[Column, ...]
+    """Stand first and are never empty; the files do not have them."""
+    columns: tuple[Column, ...]
+
+
+def trips(service: Service) -> Table:
+    """The table of a service's trips."""
+    return Table(f"trips_{service}", f"Trips of {service}.", (MONTH,), trip_columns(service))
+
+
+def quarantine(service: Service) -> Table:
+    """The table of a service's quarantined rows."""
+    text = f"Rows of {service} files that are no trips, with the reasons."
+    return Table(f"quarantine_{service}", text, (MONTH,), QUARANTINE)
+
+
+QUALITY_TABLE = Table(
+    "quality", "Figures on each month: rows by rule, nulls by column, ...", (SERVICE, MONTH), QUALITY
+)
+LEDGER_TABLE = Table("ledger", "Every load of a month, in order; rows are only ever added.", (), LEDGER)
+
+
+def all_tables() -> list[Table]:
+    """The tables of all services: views over several of them need all to be there."""
+    of_services = [table(service) for service in Service for table in (trips, quarantine)]
+    return [*of_services, QUALITY_TABLE, LEDGER_TABLE]
+
+
+def file_types(schema: pa.Schema, types: Mapping[str, str], file: str) -> dict[str, str]:
+    """The database type of each column of a Parquet file; `types` is BIGQUERY_TYPES or DUCKDB_TYPES.
+
+    Raises SchemaError naming a column of a type that no table holds.
+    """
+    found = {}
+    for field in schema:
+        key = next((key for key, arrow in ARROW_TYPES.items() if arrow.equals(field.type)), None)
+        if key is None:
+            raise SchemaError(
+                f"{file}: the column {field.name} has type {field.type}, which no table here holds."
+            )
+        found[field.name] = types[key]
+    return found
+
+
+def column_types(columns: Sequence[Column], types: Mapping[str, str]) -> dict[str, str]:
+    """The database type of each canonical column."""
+    return {column.name: types[column.type] for column in columns}
+
+
+def missing(wanted: Mapping[str, str], there: Mapping[str, str], table: str) -> dict[str, str]:
+    """The wanted columns that a table lacks; raises SchemaError naming one of another type."""
+    for name, kind in wanted.items():
+        if there.get(name, kind) != kind:
+            raise SchemaError(
+                f"{table}: the column {name} is {there[name]}, but {kind} in the month to be loaded: "
+                "change the table's column, or state its type in nyc_taxi/schema/columns.yaml."
+            )
+    return {name: kind for name, kind in wanted.items() if name not in there}

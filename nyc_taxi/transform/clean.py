@@ -1,0 +1,186 @@
+"""Cleaning: every row of a month read and judged once, in parallel and in bounded memory.
+
+The month is staged, not loaded: `rows.arrow` holds the readable rows in canonical columns with
+two integers each, the bits of the rules that quarantine and of those that flag it;
+`unreadable.arrow` the rows that do not parse; `matches.parquet` what the month rules found.
+Blocks are parsed and judged by several threads and written in the order of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from nyc_taxi.errors import NotTripData
+from nyc_taxi.model.references import CleanMonth, SourceFile
+from nyc_taxi.schema import SCHEMA_VERSION
+from nyc_taxi.schema.sql import literal
+from nyc_taxi.transform.match import match_rows
+from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader, open_month
+from nyc_taxi.transform.rules import Rules
+from nyc_taxi.transform.stage import Stage
+
+METHOD_VERSION = 1
+"""Raised when the same file and the same rules give other rows than before."""
+
+Progress = Callable[[int], None]
+"""Called with the rows read so far."""
+
+
+def month_version(source: SourceFile, rules: Rules) -> str:
+    """Names what a month holds: 12 hex digits of the source file, the rules and the code's versions."""
+    parts = (source.service, source.month, source.sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION)
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
+
+
+def clean_month(
+    source: SourceFile,
+    rules: Rules,
+    folder: Path,
+    *,
+    threads: int,
+    max_unreadable: float,
+    progress: Progress | None = None,
+) -> CleanMonth:
+    """Read and judge a month into the scratch `folder`, which exists afterwards or not at all.
+
+    Raises NotTripData when more than `max_unreadable` of the rows do not parse, SchemaError when
+    a required column is missing.
+    """
+    building = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    building.mkdir(parents=True)
+    try:
+        reader = open_month(source)
+        counts = _Counts(source, rules, max_unreadable)
+        with Stage(building, reader, source, rules) as stage:
+            for chunk, verdict in _judged(reader, rules, source, threads):
+                counts.add(chunk, verdict)
+                stage.write(chunk, verdict)
+                if progress:
+                    progress(counts.rows_in)
+        counts.check(final=True)
+        counts.add_matches(match_rows(building, rules, reader.mapping, stage.keys, threads), building)
+        stage.keys.remove()
+        (building / "candidates.parquet").unlink()
+        if not folder.exists():
+            building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return CleanMonth(
+        source.service,
+        source.month,
+        source=source,
+        folder=folder,
+        version=month_version(source, rules),
+        rows_in=counts.rows_in,
+        trips=counts.rows_in - sum(counts.quarantined.values()),
+        quarantined=counts.in_order("quarantine"),
+        flagged=counts.in_order("flag"),
+        unknown_columns=list(reader.mapping.unknown),
+    )
+
+
+def _judged(
+    reader: Reader, rules: Rules, source: SourceFile, threads: int
+) -> Iterator[tuple[Chunk, pa.Table]]:
+    """Blocks parsed and judged by a few threads, given back in the order of the file."""
+    local = threading.local()
+    query = rules.verdict_sql(source.month, reader.mapping.absent)
+
+    def work(block: Any) -> tuple[Chunk, pa.Table]:
+        if not hasattr(local, "connection"):
+            local.connection = duckdb.connect(config={"threads": 1})
+        chunk = reader.parse(block)
+        batch = pa.RecordBatchReader.from_batches(chunk.batch.schema, [chunk.batch])
+        local.connection.register("batch", batch)  # a reader is spared the scanner that a table gets
+        verdict = local.connection.execute(query).to_arrow_table()
+        local.connection.unregister("batch")
+        return chunk, verdict
+
+    waiting: deque[Future[tuple[Chunk, pa.Table]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="clean") as pool:
+        try:
+            for block in reader.blocks():
+                waiting.append(pool.submit(work, block))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class _Counts:
+    """Rows by verdict; says when a file is no trip file after all."""
+
+    def __init__(self, source: SourceFile, rules: Rules, max_unreadable: float) -> None:
+        self._source = source
+        self._rules = rules
+        self._max_unreadable = max_unreadable
+        self._example = ""
+        self.rows_in = 0
+        self.quarantined: Counter[str] = Counter()
+        self.flagged: Counter[str] = Counter()
+
+    def add(self, chunk: Chunk, verdict: pa.Table) -> None:
+        self.rows_in += chunk.rows_in
+        if chunk.unreadable:
+            self._example = self._example or chunk.unreadable[0].detail
+            self.quarantined[UNREADABLE] += len(chunk.unreadable)
+            self.check(final=False)
+        reasons, flags = (verdict[name].to_numpy() for name in ("_reasons", "_flags"))
+        self._count(reasons, flags, 1)
+
+    def add_matches(self, matches: Path, folder: Path) -> None:
+        """Count what the month rules found; a row they quarantine no longer counts as flagged."""
+        with duckdb.connect() as connection:
+            rows = connection.execute(
+                "SELECT m.reasons, m.flags, c._flags, count(*)::BIGINT"
+                f" FROM read_parquet({literal(str(matches))}) m"
+                f" JOIN read_parquet({literal(str(folder / 'candidates.parquet'))}) c USING (source_row)"
+                " GROUP BY ALL"
+            ).fetchall()
+        for reasons, flags, earlier, count in rows:
+            if reasons:
+                self._count(np.array([0]), np.array([earlier]), -count)
+            self._count(np.array([reasons]), np.array([flags]), count)
+
+    def check(self, *, final: bool) -> None:
+        """Refuse a file most of whose rows do not parse: before the end when nearly none does."""
+        share = self.quarantined[UNREADABLE] / max(self.rows_in, 1)
+        if share > (self._max_unreadable if final else max(self._max_unreadable, 0.9)):
+            unreadable = f"{self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows"
+            raise NotTripData(
+                f"{self._source.path.name}: {unreadable} cannot be read (the first: {self._example});"
+                " the file is damaged or was saved again by another program."
+                " Fetch it from TLC, or raise TAXI_MAX_UNREADABLE to load the rest."
+            )
+        if final and not self.rows_in:
+            raise NotTripData(f"{self._source.path.name}: has a header and no rows; fetch the file again.")
+
+    def in_order(self, action: str) -> dict[str, int]:
+        """Counts that are not zero, in the order of the rules."""
+        counted = self.quarantined if action == "quarantine" else self.flagged
+        names = [UNREADABLE, *(rule.name for _, rule in self._rules.of(action))]
+        return {name: counted[name] for name in names if counted[name]}
+
+    def _count(self, reasons: np.ndarray, flags: np.ndarray, weight: int) -> None:
+        masks, counts = np.unique(reasons[reasons != 0], return_counts=True)
+        for mask, count in zip(masks.tolist(), counts.tolist(), strict=True):
+            self.quarantined[self._rules.names(mask, "quarantine")[0]] += count * weight
+        masks, counts = np.unique(flags[(reasons == 0) & (flags != 0)], return_counts=True)
+        for mask, count in zip(masks.tolist(), counts.tolist(), strict=True):
+            for name in self._rules.names(mask, "flag"):
+                self.flagged[name] += count * weight

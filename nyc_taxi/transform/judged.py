@@ -1,0 +1,216 @@
+"""The judged month: what cleaning staged, with every row's final verdict, as trips and as quarantined rows.
+
+Both the Parquet and a table that is loaded meanwhile are made of these batches, each in a pass of its own:
+a pass is cheap, and none waits for the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.schema import ARROW_TYPES, QUARANTINE, arrow_schema, trip_columns
+from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
+from nyc_taxi.transform.read import as_json
+from nyc_taxi.transform.rules import Rules
+
+
+@dataclass(frozen=True)
+class ComingMonth:
+    """A month whose Parquet is being written: its trips can be read already."""
+
+    clean: CleanMonth
+    rules: Rules
+    """Those by which the month was cleaned."""
+    writing: Future[MonthFiles]
+
+    def files(self) -> MonthFiles:
+        """Waits until the Parquet is there; raises what went wrong with it."""
+        return self.writing.result()
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """Columns in which every trip has the same text."""
+        return {"source_version": self.clean.source.version}
+
+    def trips(self) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """Schema and batches of the trips, the same rows in the same order as in the Parquet.
+
+        Without the constants, and without the columns that the source does not have: they are null.
+        Raises FileNotFoundError at once where the staged month is gone, as it is when another run has
+        made the Parquet of it.
+        """
+        staged = _Staged(self.clean)
+        there = {*staged.rows.schema.names, *_MADE} - self.constants.keys()
+        schema = pa.schema([field for field in staged.trips_schema() if field.name in there])
+        return schema, self._trips(staged, schema)
+
+    def _trips(self, staged: _Staged, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        def kept(judged: Judged) -> pa.RecordBatch:
+            if self.writing.done():
+                self.files()  # where it has failed, going on is of no use
+            batch, reasons, flags, other_rows = judged
+            return _trips(batch, reasons == 0, flags, other_rows, self.rules, self.clean, schema)
+
+        with staged:
+            yield from map(kept, staged.verdicts())
+
+
+_MADE = ("source_version", "flags", "reversal_source_row")
+"""Columns of trips that are made here of the verdict."""
+
+Judged = tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray]
+"""Staged rows, and for each its reasons, flags and other row."""
+
+
+class _Staged:
+    """The scratch files of a cleaned month, open: whoever deletes them then takes nothing away."""
+
+    def __init__(self, clean: CleanMonth) -> None:
+        self._clean = clean
+        with ExitStack() as opened:
+            self.rows = self._stream(clean.folder / "rows.arrow", opened)
+            self.unreadable = self._stream(clean.folder / "unreadable.arrow", opened)
+            self._matches = opened.enter_context(pq.ParquetFile(clean.folder / "matches.parquet"))
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> _Staged:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def trips_schema(self) -> pa.Schema:
+        """Canonical columns, address and verdict; behind them the file's unknown columns."""
+        extra = [self.rows.schema.field(name) for name in self._clean.unknown_columns]
+        return arrow_schema(trip_columns(self._clean.service), extra)
+
+    def verdicts(self) -> Iterator[Judged]:
+        """The rows with their final verdicts, batch by batch."""
+        matches = SortedCursor(self._matches.iter_batches(), VERDICT_SCHEMA)
+
+        def judged(batch: pa.RecordBatch) -> Judged:
+            numbers = batch["source_row"].to_numpy()
+            return batch, *_verdicts(batch, numbers, matches.up_to(int(numbers[-1])))
+
+        return map(judged, filter(len, self.rows))  # holds no batch while the next one is read
+
+    @staticmethod
+    def _stream(path: Path, opened: ExitStack) -> pa.RecordBatchReader:
+        return opened.enter_context(pa.ipc.open_stream(opened.enter_context(pa.OSFile(str(path)))))
+
+
+def judged_batches(clean: CleanMonth, rules: Rules) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """The staged month with its final verdicts: batches of trips and of quarantined rows."""
+    with _Staged(clean) as staged:
+        schema = staged.trips_schema()
+        unreadable = SortedCursor(staged.unreadable, arrow_schema(QUARANTINE))
+
+        def both(judged: Judged) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+            batch, reasons, flags, other_rows = judged
+            keep = reasons == 0
+            bad = batch.filter(pa.array(~keep)) if not keep.all() else batch.slice(0, 0)
+            return (
+                _trips(batch, keep, flags, other_rows, rules, clean, schema),
+                _merge(
+                    _quarantine(bad, reasons[~keep], rules, clean),
+                    unreadable.up_to(int(batch["source_row"][-1].as_py())),
+                ),
+            )
+
+        yield from map(both, staged.verdicts())
+        rest = unreadable.up_to(np.iinfo(np.int64).max)
+        if len(rest):
+            yield pa.RecordBatch.from_pylist([], schema), rest
+
+
+def _verdicts(batch: pa.RecordBatch, numbers: np.ndarray, matches: pa.RecordBatch) -> tuple[np.ndarray, ...]:
+    reasons, flags = batch["_reasons"].to_numpy().copy(), batch["_flags"].to_numpy().copy()
+    other_rows = np.zeros(len(batch), np.int64)  # 0 is no row: they count from 1
+    if len(matches):
+        places = np.searchsorted(numbers, matches["source_row"].to_numpy())
+        reasons[places] |= matches["reasons"].to_numpy()
+        flags[places] |= matches["flags"].to_numpy()
+        other_rows[places] = matches["other_row"].fill_null(0).to_numpy()
+    return reasons, flags, other_rows
+
+
+def trips_schema(clean: CleanMonth) -> pa.Schema:
+    """The schema of the batches of trips."""
+    with _Staged(clean) as staged:
+        return staged.trips_schema()
+
+
+def _trips(
+    batch: pa.RecordBatch,
+    keep: np.ndarray,
+    flags: np.ndarray,
+    other_rows: np.ndarray,
+    rules: Rules,
+    clean: CleanMonth,
+    schema: pa.Schema,
+) -> pa.RecordBatch:
+    """The rows of a batch that are kept, in the columns of `schema`."""
+    if keep.all():
+        good = batch
+    else:
+        good, flags, other_rows = batch.filter(pa.array(keep)), flags[keep], other_rows[keep]
+    arrays = []
+    for field in schema:
+        if field.name == "source_version":
+            arrays.append(_repeated(clean.source.version, len(good)))
+        elif field.name == "flags":
+            arrays.append(_name_lists(flags, rules, "flag"))
+        elif field.name == "reversal_source_row":
+            arrays.append(pa.array(other_rows, mask=other_rows == 0))
+        elif field.name in good.schema.names:
+            arrays.append(good[field.name])
+        else:
+            arrays.append(pa.nulls(len(good), field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: CleanMonth) -> pa.RecordBatch:
+    names = [name for name in bad.schema.names if name not in ("source_row", "_reasons", "_flags")]
+    raw = [
+        as_json({name: value for name, value in row.items() if value is not None})
+        for row in bad.select(names).to_pylist()
+    ]
+    why = {rule.name: rule.why for rule in rules.rules}
+    details = [why[rules.names(mask, "quarantine")[0]] for mask in reasons.tolist()]
+    arrays = [
+        _repeated(clean.source.version, len(bad)),
+        bad["source_row"],
+        _name_lists(reasons, rules, "quarantine"),
+        pa.nulls(len(bad), pa.string()),
+        pa.array(details, pa.string()),
+        pa.array(raw, pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(QUARANTINE))
+
+
+def _merge(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
+    """Both, by source_row."""
+    if not len(one) or not len(other):
+        return one if len(one) else other
+    both = pa.concat_batches([one, other])
+    return both.take(pa.array(np.argsort(both["source_row"].to_numpy(), kind="stable")))
+
+
+def _name_lists(masks: np.ndarray, rules: Rules, action: str) -> pa.Array:
+    """A list of rule names per verdict; few verdicts are distinct, so each list is made once."""
+    encoded = pa.array(masks).dictionary_encode()
+    lists = [rules.names(mask, action) for mask in encoded.dictionary.to_pylist()]
+    return pa.array(lists, ARROW_TYPES["strings"]).take(encoded.indices)
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    return pa.array([text]).take(pa.array(np.zeros(count, np.int64)))

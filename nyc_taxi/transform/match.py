@@ -1,0 +1,202 @@
+"""Month rules: which rows of a month repeat or reverse each other, in bounded memory.
+
+Every row left a 64-bit key per month rule (`KeyFiles`). A row whose key stands alone can match
+nothing. The keys are sorted a part at a time to find the others, and only those few rows are
+fetched whole and compared exactly, so that a collision of keys never matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nyc_taxi.schema import Mapping
+from nyc_taxi.schema.sql import literal
+from nyc_taxi.transform.rules import Rule, Rules
+
+PART_KEYS = 1_000_000
+"""Keys that are sorted at a time: 8 MB of keys, as many of positions, and a sorted copy."""
+
+_CHUNK_KEYS = 1 << 20
+_MEMORY_LIMIT = "128MB"
+
+VERDICT_SCHEMA = pa.schema(
+    [("source_row", pa.int64()), ("reasons", pa.int64()), ("flags", pa.int64()), ("other_row", pa.int64())]
+)
+"""One row per matched source row, ascending: bits to add to its verdict, and the other half."""
+
+
+class KeyFiles:
+    """The keys of a month on scratch: a file of 64-bit integers per month rule, 0 for no key."""
+
+    def __init__(self, folder: Path, rules: Rules) -> None:
+        self._paths = {bit: folder / f"keys_{bit}.u64" for bit, _ in rules.month_rules()}
+        self._files = {bit: path.open("wb") for bit, path in self._paths.items()}
+
+    def write(self, verdict: pa.RecordBatch | pa.Table) -> None:
+        """Append the `_key_<bit>` columns of a batch's verdict."""
+        for bit, file in self._files.items():
+            file.write(verdict[f"_key_{bit}"].fill_null(0).to_numpy().tobytes())
+
+    def close(self) -> None:
+        """Have all keys on disk."""
+        for file in self._files.values():
+            file.close()
+
+    def shared_positions(self, threads: int) -> np.ndarray:
+        """Positions (from 0, ascending) of the rows that share a key with another row."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="match") as pool:
+            found = list(chain(*pool.map(lambda path: list(_shared(path)), self._paths.values())))
+        return np.unique(np.concatenate(found)) if found else np.array([], np.int64)
+
+    def remove(self) -> None:
+        """Delete the files."""
+        for path in self._paths.values():
+            path.unlink(missing_ok=True)
+
+
+def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, threads: int) -> Path:
+    """Judge the month rules over `rows.arrow`; returns `matches.parquet`.
+
+    The rules that quarantine come first: a row they take out is no other row's match for those that
+    flag. Leaves `candidates.parquet`, the rows that were compared exactly.
+    """
+    result, candidates = folder / "matches.parquet", folder / "candidates.parquet"
+    _fetch(folder / "rows.arrow", keys.shared_positions(threads), candidates)
+    if not rules.month_rules():
+        pq.write_table(VERDICT_SCHEMA.empty_table(), result)
+        return result
+    found: dict[str, list[str]] = {"quarantine": [], "flag": []}
+    for bit, rule in rules.month_rules():
+        rows = "candidates" if rule.action == "quarantine" else "kept"
+        compared = rules.compared(rule, mapping.unknown)
+        sql = _reverses_sql(bit, rule, rows) if rule.reverses else _repeats_sql(bit, rule, rows, compared)
+        found[rule.action].append(sql)
+    merged = (
+        "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags, min(other_row) AS other_row"
+        f" FROM ({' UNION ALL '.join(chain(*found.values()))}) GROUP BY source_row ORDER BY source_row"
+    )
+    out = (
+        f" ANTI JOIN ({' UNION ALL '.join(found['quarantine'])}) USING (source_row)"
+        if found["quarantine"]
+        else ""
+    )
+    absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
+    with duckdb.connect() as connection:
+        connection.execute(f"SET memory_limit='{_MEMORY_LIMIT}'; SET threads={threads}")
+        connection.execute(f"SET temp_directory={literal(str(folder / 'spill'))}")
+        connection.execute(
+            f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({literal(str(candidates))})"
+        )
+        connection.execute(f"CREATE VIEW kept AS SELECT * FROM candidates{out}")
+        connection.execute(f"COPY ({merged}) TO {literal(str(result))} (FORMAT parquet)")
+    return result
+
+
+class SortedCursor:
+    """Walks batches that ascend by `source_row` in step with another such walk."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        self._batches = iter(batches)
+        self._schema = schema
+        self._held: pa.RecordBatch | None = None
+
+    def up_to(self, last: int) -> pa.RecordBatch:
+        """The next rows whose source_row is at most `last`."""
+        parts = []
+        while (held := self._held if self._held is not None else next(self._batches, None)) is not None:
+            cut = int(np.searchsorted(held["source_row"].to_numpy(), last, side="right"))
+            parts.append(held.slice(0, cut))
+            self._held = held.slice(cut) if cut < len(held) else None
+            if self._held is not None:
+                break
+        if len(parts) == 1:
+            return parts[0]
+        return pa.concat_batches(parts) if parts else pa.RecordBatch.from_pylist([], self._schema)
+
+
+def _shared(path: Path) -> Iterator[np.ndarray]:
+    """Positions of the keys that occur more than once, part by part of the key space."""
+    parts = max(1, -(-path.stat().st_size // 8 // PART_KEYS))
+    for part in range(parts):
+        kept: list[tuple[np.ndarray, np.ndarray]] = []
+        for start, chunk in _chunks(path):
+            mine = np.flatnonzero((chunk != 0) & (chunk % np.uint64(parts) == part))
+            kept.append((chunk[mine], mine + start))
+        if not kept:
+            continue
+        keys, positions = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        ordered = np.sort(keys)
+        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(repeated):
+            yield positions[_is_in(keys, repeated)]
+
+
+def _is_in(keys: np.ndarray, few: np.ndarray) -> np.ndarray:
+    """Which keys are among the few: by a hash table, where numpy.isin sorts all keys a second time."""
+    found: np.ndarray = pc.is_in(pa.array(keys), value_set=pa.array(few)).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    start = 0
+    with path.open("rb") as file:
+        while len(keys := np.fromfile(file, np.uint64, _CHUNK_KEYS)):
+            yield start, keys
+            start += len(keys)
+
+
+def _fetch(rows: Path, positions: np.ndarray, target: Path) -> None:
+    """Copy the rows at ascending positions out of the staged month."""
+    start = 0
+    with (
+        pa.OSFile(str(rows)) as file,
+        pa.ipc.open_stream(file) as stream,
+        pq.ParquetWriter(target, stream.schema) as writer,
+    ):
+        for batch in stream if len(positions) else ():
+            first, last = np.searchsorted(positions, (start, start + len(batch)))
+            if last > first:
+                writer.write_batch(batch.take(pa.array(positions[first:last] - start)))
+            start += len(batch)
+
+
+def _bits(bit: int, rule: Rule) -> str:
+    mine, none = f"1::BIGINT << {bit}", "0::BIGINT"
+    reasons, flags = (mine, none) if rule.action == "quarantine" else (none, mine)
+    return f"{reasons} AS reasons, {flags} AS flags"
+
+
+def _repeats_sql(bit: int, rule: Rule, rows: str, compared: Iterable[str]) -> str:
+    columns = ", ".join(f'"{name}"' for name in compared)
+    nth = f"row_number() OVER (PARTITION BY {columns} ORDER BY source_row) AS nth"
+    numbered = f"SELECT source_row, {nth} FROM {rows} WHERE _reasons = 0"
+    return f"SELECT source_row, {_bits(bit, rule)}, NULL::BIGINT AS other_row FROM ({numbered}) WHERE nth > 1"
+
+
+def _reverses_sql(bit: int, rule: Rule, rows: str) -> str:
+    """Trips and reversals with the same key are paired in the order of the file, one to one."""
+    assert rule.reverses is not None
+    same, negated = rule.reverses.same, rule.reverses.negated
+    amounts = ", ".join(f'nullif("{name}", 0)' for name in negated)
+    side = f"sign(coalesce({amounts}))"  # of the first amount that is not zero
+    key = [f'"{name}"' for name in same] + [f'"{name}" * side' for name in negated]
+    columns = ", ".join(f'"{name}"' for name in [*same, *negated])
+    sided = f"SELECT source_row, {columns}, {side} AS side FROM {rows} WHERE _reasons = 0"
+    nth = f"row_number() OVER (PARTITION BY {', '.join(key)}, side ORDER BY source_row) AS nth"
+    numbered = f"SELECT *, {nth} FROM ({sided}) WHERE side IS NOT NULL"
+    alike = [f'one."{name}" IS NOT DISTINCT FROM other."{name}"' for name in same]
+    alike += [f'one."{name}" IS NOT DISTINCT FROM -other."{name}"' for name in negated]
+    return (
+        f"SELECT one.source_row, {_bits(bit, rule)}, other.source_row AS other_row"
+        f" FROM ({numbered}) AS one JOIN ({numbered}) AS other"
+        f" ON one.nth = other.nth AND one.side = -other.side AND {' AND '.join(alike)}"
+    )

@@ -1,0 +1,145 @@
+"""A judged month as Parquet: trips, quarantine, quality, and a manifest that names them.
+
+Deterministic: the same source file, rules and library versions give the same bytes. The folder is
+named by the month's version, each file appears under its name only when it is whole, and the
+manifest comes last: without it the month is not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION, arrow_schema
+from nyc_taxi.transform.judged import judged_batches, trips_schema
+from nyc_taxi.transform.quality import QualityReport
+from nyc_taxi.transform.rules import Rules
+
+ROW_GROUP_ROWS = 131_072
+"""Large enough to compress well, small enough to be read by several threads and in little memory."""
+
+MANIFEST = "manifest.json"
+FILES = ("trips.parquet", "quarantine.parquet", "quality.parquet")
+
+
+def write_month(clean: CleanMonth, rules: Rules, folder: Path) -> MonthFiles:
+    """Write the month's files into `folder`; raises TaxiError when trips + quarantined is not rows_in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = f".{uuid.uuid4().hex[:8]}.part"
+    parts = {name: folder / f".{name}{mark}" for name in (*FILES, MANIFEST)}
+    try:
+        _write_files(clean, rules, parts)
+        sha256 = {name: _sha256(parts[name]) for name in FILES}
+        values = {**{name: getattr(clean, name) for name in clean.__dataclass_fields__}, "folder": folder}
+        files = MonthFiles(**values, sha256=sha256)
+        parts[MANIFEST].write_text(json.dumps(manifest(files), indent=2) + "\n", encoding="utf-8")
+        for name in (*FILES, MANIFEST):
+            parts[name].replace(folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return files
+
+
+def read_month(folder: Path) -> MonthFiles | None:
+    """The month that a folder holds; None when it holds no whole one."""
+    try:
+        plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = MonthFiles.from_dict({**plain, "folder": folder})
+    except (OSError, ValueError, TypeError, KeyError):  # not there, or of another version of this package
+        return None
+    return files if all((folder / name).exists() for name in FILES) else None
+
+
+def manifest(files: MonthFiles) -> dict[str, Any]:
+    """What the manifest says: the reference without the folder, which may be copied elsewhere."""
+    return {name: value for name, value in files.to_dict().items() if name != "folder"}
+
+
+def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> None:
+    quality = QualityReport(clean)
+    counted = {"trips.parquet": 0, "quarantine.parquet": 0}
+    metadata = {
+        "service": str(clean.service),
+        "month": str(clean.month),
+        "source_sha256": clean.source.sha256,
+        "version": clean.version,
+        "schema_version": str(SCHEMA_VERSION),
+    }
+    with (
+        _Writer(parts["trips.parquet"], trips_schema(clean).with_metadata(metadata)) as trips,
+        _Writer(parts["quarantine.parquet"], arrow_schema(QUARANTINE).with_metadata(metadata)) as quarantine,
+    ):
+        for good, bad in judged_batches(clean, rules):
+            trips.write(good)
+            quarantine.write(bad)
+            quality.add(good)
+            counted["trips.parquet"] += len(good)
+            counted["quarantine.parquet"] += len(bad)
+            del good, bad  # before the next ones are made
+    found = (counted["trips.parquet"], counted["quarantine.parquet"])
+    if found != (clean.trips, clean.rows_quarantined) or sum(found) != clean.rows_in:
+        raise TaxiError(
+            f"{clean.service} {clean.month}: {clean.rows_in:,} rows came in, but {found[0]:,} trips and"
+            f" {found[1]:,} quarantined rows went out; nothing was written. Please report this."
+        )
+    pq.write_table(
+        quality.table().replace_schema_metadata(metadata), parts["quality.parquet"], compression="zstd"
+    )
+
+
+class _Writer:
+    """Parquet in row groups of one size, whatever the sizes of the batches."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[_leaf(field) for field in schema if _repeats_itself(field)],
+            version="2.6",
+        )
+        self._held: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._held:
+            self._writer.write_table(pa.Table.from_batches(self._held, self._schema))
+        self._writer.close()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self._held.append(batch.replace_schema_metadata(self._schema.metadata))
+        self._rows += len(batch)
+        if self._rows >= ROW_GROUP_ROWS:
+            table = pa.Table.from_batches(self._held, self._schema)
+            whole = self._rows - self._rows % ROW_GROUP_ROWS
+            self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
+            self._held = table.slice(whole).to_batches()
+            self._rows -= whole
+
+
+def _repeats_itself(field: pa.Field) -> bool:
+    """Whether a dictionary pays: not where nearly every value is another (times, row numbers)."""
+    return not pa.types.is_timestamp(field.type) and not field.name.endswith("source_row")
+
+
+def _leaf(field: pa.Field) -> str:
+    return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,123 @@
+"""TLC's Parquet of every era: columns by name, types as they come, one batch at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import NotTripData
+from nyc_taxi.model.references import SourceFile
+from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
+from nyc_taxi.transform.read import Chunk, Unreadable, as_json
+from nyc_taxi.transform.read.convert import Converted, convert, first_that_holds, wall_time
+
+BATCH_ROWS = 65_536
+_READ_BUFFER = 1 << 20
+
+
+class ParquetReader:
+    """A Parquet file."""
+
+    def __init__(self, source: SourceFile, batch_rows: int = BATCH_ROWS) -> None:
+        self._source = source
+        self._file = source.path.name
+        self._batch_rows = batch_rows
+        with self._opened() as file:
+            own = file.schema_arrow
+        mapping = map_header(source.service, own.names, self._file)
+        # a column of null type holds nothing: there is nothing to keep, and no type to keep it under
+        unknown = {n: o for n, o in mapping.unknown.items() if not pa.types.is_null(own.field(o).type)}
+        self.mapping = Mapping(mapping.columns, unknown, mapping.absent)
+        self._columns = [c for c in service_columns(source.service) if c.name in mapping.columns]
+        self._unknown_types = {name: _kept_type(own.field(o).type) for name, o in unknown.items()}
+        extra = [pa.field(name, kind) for name, kind in self._unknown_types.items()]
+        self.schema = arrow_schema(service_columns(source.service), extra)
+
+    def blocks(self) -> Iterator[pa.RecordBatch]:
+        """Record batches with the file's own columns."""
+        with self._opened() as file:
+            try:
+                yield from file.iter_batches(self._batch_rows)
+            except (pa.ArrowInvalid, OSError) as error:
+                raise NotTripData(
+                    f"{self._file}: the Parquet data is broken ({_first(error)}); fetch it again."
+                ) from None
+
+    def parse(self, block: pa.RecordBatch) -> Chunk:
+        """Convert one batch."""
+        converted: dict[str, pa.Array] = {}
+        bad_rows = np.zeros(len(block), bool)
+        unreadable: dict[int, Unreadable] = {}
+        for column in self._columns:
+            own = self.mapping.columns[column.name]
+            values, bad = self._convert(block, column)
+            converted[column.name] = values
+            if bad is None:
+                continue
+            for row in np.flatnonzero(bad & ~bad_rows).tolist():
+                detail = f"{own[0]} is {block[own[0]][row].as_py()!r}, which does not fit {column.type}"
+                unreadable[row] = Unreadable(row, column.name, detail, as_json(_row(block, row)))
+            bad_rows |= bad
+        for name, own_name in self.mapping.unknown.items():
+            converted[name] = _kept(block[own_name], self._unknown_types[name])
+        arrays = [
+            converted[item.name] if item.name in converted else pa.nulls(len(block), item.type)
+            for item in self.schema
+        ]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        rows = np.arange(len(block))
+        if unreadable:
+            batch, rows = batch.filter(pa.array(~bad_rows)), rows[~bad_rows]
+        return Chunk(batch, rows, len(block), [unreadable[row] for row in sorted(unreadable)])
+
+    def _convert(self, block: pa.RecordBatch, column: Column) -> Converted:
+        own = self.mapping.columns[column.name]
+        try:
+            return first_that_holds([convert(block[name], column, self._file) for name in own])
+        except pa.ArrowInvalid:
+            raise NotTripData(
+                f"{self._file}: column {own[0]} holds text that is not UTF-8; fetch the file again."
+            ) from None
+
+    def _opened(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self._source.path, buffer_size=_READ_BUFFER, pre_buffer=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise NotTripData(
+                f"{self._file}: is no complete Parquet file ({_first(error)}); fetch it again."
+            ) from None
+
+
+def _kept_type(kind: pa.DataType) -> pa.DataType:
+    """The type under which an unknown column is kept: wide, so that later months fit too."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_integer(kind) and kind != pa.uint64():
+        return pa.int64()
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    return pa.timestamp("us") if pa.types.is_timestamp(kind) else pa.string()
+
+
+def _kept(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """An unknown column's values; lists, structs and bytes as JSON."""
+    if pa.types.is_timestamp(kind):
+        return wall_time(array)
+    own = array.type
+    if pa.types.is_nested(own) or pa.types.is_binary(own) or pa.types.is_fixed_size_binary(own):
+        values = array.to_pylist()
+        return pa.array([None if item is None else json.dumps(item, default=str) for item in values], kind)
+    return array.cast(kind)
+
+
+def _row(block: pa.RecordBatch, row: int) -> dict[str, Any]:
+    return {name: block[name][row].as_py() for name in block.schema.names}
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")

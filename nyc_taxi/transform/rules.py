@@ -1,0 +1,251 @@
+"""The rules table: read, checked and made into SQL.
+
+A rule's place in the table is its bit in the verdict of a row, so that the verdict of a million
+rows is two columns of integers. Row rules are conditions in DuckDB's SQL; month rules (`repeats`,
+`reverses`) compare rows with each other and are found by a key first and exactly afterwards.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import duckdb
+import pydantic
+import yaml
+
+from nyc_taxi.errors import RuleError
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.schema.sql import literal
+from nyc_taxi.transform.read import UNREADABLE
+
+MAX_RULES = 62
+"""Bits of a signed 64-bit verdict that stay positive, less one."""
+
+KEY_COLUMNS = 8
+"""Columns that a key is made of: enough to tell nearly all rows apart; equal keys are compared exactly."""
+
+_ANY_MONTH = Month(2020, 1)
+
+
+class Reversal(pydantic.BaseModel):
+    """Which columns make a trip and its reversal: equal in `same`, opposite in `negated`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    same: list[str] = pydantic.Field(min_length=1)
+    negated: list[str] = pydantic.Field(min_length=1)
+
+
+class Rule(pydantic.BaseModel):
+    """One row of the table; see the head of `mage_project/rules.yaml` for the fields."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    name: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    action: Literal["quarantine", "flag"]
+    why: Annotated[str, pydantic.StringConstraints(min_length=1)]
+    services: list[Service] = list(Service)
+    enabled: bool = True
+    when: str | None = None
+    repeats: list[str] | None = None
+    reverses: Reversal | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_kind(self) -> Rule:
+        kinds = [kind for kind in (self.when, self.repeats, self.reverses) if kind]
+        if len(kinds) != 1:
+            raise ValueError("needs exactly one of when, repeats and reverses")
+        return self
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules that are enabled for one service, in order; a rule's index is its bit."""
+
+    service: Service
+    rules: tuple[Rule, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a rule that matters to the service changes (not with comments or `why`)."""
+        plain = [rule.model_dump(mode="json", exclude={"why", "services", "enabled"}) for rule in self.rules]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+    def of(self, action: str) -> list[tuple[int, Rule]]:
+        """Rules with an action, each with its bit."""
+        return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.action == action]
+
+    def month_rules(self) -> list[tuple[int, Rule]]:
+        """Rules that compare rows with each other, each with its bit."""
+        return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.when is None]
+
+    def names(self, mask: int, action: str) -> list[str]:
+        """Names of the rules of an action that are set in a verdict."""
+        return [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
+
+    def verdict_sql(self, month: Month, absent: Collection[str] = ()) -> str:
+        """A SELECT over `batch`: `_reasons`, `_flags`, and `_key_<bit>` for each month rule.
+
+        Rows that match have the same key, which is never 0. It is NULL for rows that can be no
+        match: quarantined ones, and for reversals those with nothing to reverse. `absent`: columns
+        that the file does not have, so that nothing need be asked of them.
+        """
+        columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{self._mask_sql('flag')} AS _flags"]
+        keys = [f"{self._key_sql(rule, absent)} AS _key_{bit}" for bit, rule in self.month_rules()]
+        kept = ", ".join(
+            f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
+        )
+        inner = f"SELECT {', '.join(columns + keys)} FROM ({_batch_sql(month)})"
+        return f"SELECT _reasons, _flags{', ' + kept if kept else ''} FROM ({inner})"
+
+    def compared(self, rule: Rule, unknown: Iterable[str] = ()) -> list[str]:
+        """The columns that a `repeats` rule compares; [all] includes those that the schema does not know."""
+        if rule.repeats == ["all"]:
+            return [*(column.name for column in service_columns(self.service)), *unknown]
+        return list(rule.repeats or ())
+
+    def _telling(self, names: Iterable[str]) -> list[str]:
+        """Columns in the order in which they tell rows apart: times, then amounts, then codes."""
+        types = {column.name: column.type for column in service_columns(self.service)}
+        order = ["timestamp", "float64"]
+        return sorted(names, key=lambda name: order.index(types[name]) if types[name] in order else 2)
+
+    def _mask_sql(self, action: str) -> str:
+        bits = [
+            f"CASE WHEN ({rule.when}) THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
+            for bit, rule in self.of(action)
+            if rule.when is not None
+        ]
+        return " | ".join(["0::BIGINT", *bits])
+
+    def _key_sql(self, rule: Rule, absent: Collection[str]) -> str:
+        if rule.reverses is None:
+            telling = [name for name in self._telling(self.compared(rule)) if name not in absent]
+            return _hash_sql(f'"{name}"' for name in telling[:KEY_COLUMNS] or self.compared(rule)[:1])
+        same = [f'"{name}"' for name in rule.reverses.same]
+        amounts = [f'abs("{name}")' for name in rule.reverses.negated]
+        nothing = " AND ".join(f'coalesce("{name}" = 0, true)' for name in rule.reverses.negated)
+        return f"CASE WHEN NOT ({nothing}) THEN {_hash_sql([*same, *amounts])} END"
+
+
+def load_rules(path: Path, service: Service) -> Rules:
+    """Read the table and check every rule of the service; raises RuleError naming file and rule."""
+    try:
+        return _checked(path, path.read_bytes(), service)
+    except OSError as error:
+        raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
+
+
+@functools.lru_cache(maxsize=16)  # every step of a run asks for them
+def _checked(path: Path, content: bytes, service: Service) -> Rules:
+    rules = [_rule(path, entry) for entry in _entries(path, content)]
+    names = [rule.name for rule in rules]
+    for name in names:
+        if names.count(name) > 1:
+            raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
+        if name == UNREADABLE:
+            raise RuleError(
+                f"{path}: a rule is called {name!r}, which is what rows that do not parse are called."
+            )
+    chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))
+    if len(chosen.rules) > MAX_RULES:
+        raise RuleError(
+            f"{path}: {len(chosen.rules)} rules are enabled for {service}; at most {MAX_RULES} can be."
+        )
+    empty = arrow_schema(service_columns(service)).empty_table()
+    with duckdb.connect() as connection:
+        connection.register("batch", empty)
+        for rule in chosen.rules:
+            _check(path, rule, chosen, connection)
+    return chosen
+
+
+def _entries(path: Path, content: bytes) -> list[Any]:
+    try:
+        table = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise RuleError(f"{path}: is not YAML: {' '.join(str(error).split())}.") from None
+    entries = table.get("rules") if isinstance(table, dict) else None
+    if not isinstance(entries, list):
+        raise RuleError(f"{path}: has no list called rules; for no rules at all write `rules: []`.")
+    return entries
+
+
+def _rule(path: Path, entry: Any) -> Rule:
+    name = entry.get("name", entry) if isinstance(entry, dict) else entry
+    try:
+        return Rule.model_validate(entry)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the rule"
+        if first["type"] == "extra_forbidden":
+            fields = ", ".join((Reversal if len(first["loc"]) > 1 else Rule).model_fields)
+            raise RuleError(f"{path}: rule {name!r}: {where} is not known; use {fields}.") from None
+        raise RuleError(
+            f"{path}: rule {name!r}: {where}: {first['msg'].removeprefix('Value error, ')}."
+        ) from None
+
+
+def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
+    """Compile the rule on an empty month; see that it names a column and, if a condition, is one."""
+    if rule.when is not None:
+        _look_at_one_row(path, rule, connection)
+    named = [*(rule.repeats or ()), *((rule.reverses.same + rule.reverses.negated) if rule.reverses else ())]
+    known = [column.name for column in service_columns(rules.service)]
+    for name in named:
+        if name not in known and named != ["all"]:
+            raise RuleError(
+                f"{path}: rule {rule.name!r} names the column {name!r}, which {rules.service} does not have; "
+                "see docs/data-dictionary.md, or give the rule its services."
+            )
+    try:
+        alone = Rules(rules.service, (rule,))
+        connection.execute(alone.verdict_sql(_ANY_MONTH)).fetchall()
+        kind = "BOOLEAN" if rule.when is None else _type_of(rule.when, connection)
+    except duckdb.Error as error:
+        message = str(error).split("\n")[0].removesuffix("!")
+        raise RuleError(
+            f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}."
+        ) from None
+    if kind != "BOOLEAN":
+        raise RuleError(
+            f"{path}: rule {rule.name!r} is no condition, but a value of type {kind}; compare it."
+        )
+
+
+def _look_at_one_row(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise unless the condition parses, names a column, and asks for no other rows."""
+    query = f"SELECT {rule.when} FROM batch"
+    text = connection.execute(f"SELECT json_serialize_sql({literal(query)})").fetchall()[0][0]
+    parsed = json.loads(text)
+    if parsed.get("error") or len(parsed["statements"]) != 1:
+        message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
+        message = message.replace('at or near "FROM"', "at its end")  # the query's, not the condition's
+        raise RuleError(f"{path}: rule {rule.name!r} does not compile: {rule.when!r}: {message}.")
+    if '"COLUMN_REF"' not in text:
+        raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
+    if '"SUBQUERY"' in text:
+        raise RuleError(f"{path}: rule {rule.name!r} has a subquery; a condition sees one row and no others.")
+
+
+def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """The type of a condition; raises duckdb.Error for one with aggregates or window functions."""
+    query = f"SELECT ({when}) FROM ({_batch_sql(_ANY_MONTH)}) WHERE ({when})"
+    return str(connection.execute(query).description[0][1])
+
+
+def _hash_sql(values: Iterable[str]) -> str:
+    """Values that are equal have the same hash, -0.0 and 0.0 too; that of nothing but zeros would be 0."""
+    return f"greatest(hash({', '.join(values)}), 1::UBIGINT)"
+
+
+def _batch_sql(month: Month) -> str:
+    """The rows that conditions see."""
+    start, end = f"TIMESTAMP '{month.start}' AS month_start", f"TIMESTAMP '{month.end}' AS month_end"
+    return f"SELECT *, {start}, {end} FROM batch"

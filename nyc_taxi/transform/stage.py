@@ -1,0 +1,62 @@
+"""The scratch files of a month being cleaned, written batch by batch in the order of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from nyc_taxi.model.references import SourceFile
+from nyc_taxi.schema import QUARANTINE, arrow_schema
+from nyc_taxi.transform.match import KeyFiles
+from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader
+from nyc_taxi.transform.rules import Rules
+
+_VERDICT = [(name, pa.int64()) for name in ("source_row", "_reasons", "_flags")]
+
+
+class Stage:
+    """`rows.arrow` with the readable rows, `unreadable.arrow` with the others, and the keys."""
+
+    def __init__(self, folder: Path, reader: Reader, source: SourceFile, rules: Rules) -> None:
+        self._source = source
+        # columns that the file does not have need not be staged
+        self._columns = [name for name in reader.schema.names if name not in reader.mapping.absent]
+        self._schema = pa.schema([*(reader.schema.field(name) for name in self._columns), *_VERDICT])
+        self._rows = pa.ipc.new_stream(str(folder / "rows.arrow"), self._schema)
+        self._unreadable = pa.ipc.new_stream(str(folder / "unreadable.arrow"), arrow_schema(QUARANTINE))
+        self._next_row = 1
+        self.keys = KeyFiles(folder, rules)
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for part in (self._rows, self._unreadable, self.keys):
+            part.close()
+
+    def write(self, chunk: Chunk, verdict: pa.Table) -> None:
+        """Append one judged block; gives its rows their numbers."""
+        verdict = verdict.combine_chunks()
+        numbers = pa.array(chunk.rows + self._next_row)
+        masks = [verdict[name].combine_chunks() for name in ("_reasons", "_flags")]
+        arrays = [*(chunk.batch[name] for name in self._columns), numbers, *masks]
+        self._rows.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self.keys.write(verdict)
+        if chunk.unreadable:
+            self._unreadable.write_batch(self._unreadable_batch(chunk))
+        self._next_row += chunk.rows_in
+
+    def _unreadable_batch(self, chunk: Chunk) -> pa.RecordBatch:
+        rows = [
+            {
+                "source_version": self._source.version,
+                "source_row": item.row + self._next_row,
+                "reasons": [UNREADABLE],
+                "column_name": item.column,
+                "detail": item.detail,
+                "raw": item.raw,
+            }
+            for item in chunk.unreadable
+        ]
+        return pa.RecordBatch.from_pylist(rows, arrow_schema(QUARANTINE))

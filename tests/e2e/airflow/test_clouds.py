@@ -1,0 +1,48 @@
+"""A month through Airflow into BigQuery, by way of the bucket, and into S3, where Airflow's settings lead."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.bigquery import emulator, shared_dataset  # noqa: F401
+from tests.support.clouds import s3_cloud
+
+
+@pytest.fixture
+def s3():
+    with s3_cloud() as cloud:
+        yield cloud
+
+
+def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):  # noqa: F811
+    month = "2013-12"  # past, as a download must be, and no other test's
+    target, bucket = shared_dataset.target, shared_dataset.bucket
+    variable = {
+        "GCS_BUCKET": bucket["GCS_BUCKET"],
+        "S3_BUCKET": s3.bucket,
+        "BIGQUERY_DATASET": target.dataset,
+        "GOOGLE_CLOUD_PROJECT": target.project,
+    }
+    keys = {"conn_type": "aws", "login": "key", "password": "secret", "extra": {"endpoint_url": s3.url}}
+    conf = {"service": "green", "month": month, "source": "sample:150:1", "destinations": "gcs,bigquery,s3"}
+    log = run_dag(
+        "taxi_ingest",
+        json.dumps(conf),
+        **bucket,
+        BIGQUERY_EMULATOR_HOST=target.endpoint,
+        AIRFLOW_VAR_TAXI=json.dumps(variable),
+        AIRFLOW_CONN_TAXI_S3=json.dumps(keys),
+    )
+    assert "postgres is not among the destinations" in log
+    held = {name: len(rows) for name, rows in shared_dataset.month_state(month).items()}
+    assert held["ledger"] == 1
+    assert held["trips"] + held["quarantine"] == 150
+    assert shared_dataset.ask(f"SELECT orchestrator FROM ledger WHERE month = '{month}-01'") == [("airflow",)]
+    loads = [job for job in shared_dataset.jobs(month) if job.job_type == "load"]
+    assert all(uri.startswith("gs://") for job in loads for uri in job.source_uris or [""]), (
+        "not by the bucket"
+    )
+    [made] = (place / "workspace" / "trips" / "service=green" / f"month={month}").rglob("trips.parquet")
+    assert s3.objects()[f"trips/service=green/month={month}/trips.parquet"][0] == made.read_bytes()

@@ -1,0 +1,207 @@
+"""Each DAG run for real, as `airflow dags test` runs it, against the stand-ins of this machine."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import functools
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.local import gcs
+from nyc_taxi.local.process import free_port
+from nyc_taxi.local.samples import write
+from nyc_taxi.model.months import Month, Service
+from tests.e2e.airflow.conftest import stop_servers
+from tests.support import google_apis
+from tests.support.bikeshare import NEXT, lines, trip
+
+SAMPLE = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def servers(place):
+    yield
+    stop_servers(place / "workspace")
+
+
+@pytest.fixture
+def ledger(place, inside):
+    """What the ledger of a destination says, by month."""
+
+    def look(name):
+        inside(place / "workspace")
+        return {str(row.month): row for row in open_destination(name).ledger_entries()}
+
+    return look
+
+
+class Mailbox:
+    """Takes e-mails, where the program for it is installed."""
+
+    def __init__(self):
+        self.mails, self.environment = [], {}
+
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
+        self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox():
+    box = Mailbox()
+    try:
+        from aiosmtpd.controller import Controller
+    except ModuleNotFoundError:  # in Airflow 2's environment
+        yield box
+        return
+    server = Controller(box, hostname="127.0.0.1", port=free_port())
+    server.start()
+    connection = {
+        "conn_type": "smtp",
+        "host": server.hostname,
+        "port": server.port,
+        "extra": {"disable_tls": True, "disable_ssl": True},
+    }
+    box.environment = {
+        "AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(connection),
+        "TAXI_ALERT_EMAIL": "on-call@example.com",
+    }
+    yield box
+    server.stop()
+
+
+def events(log, name):
+    """The lines of JSON about one kind of event."""
+    found = [json.loads(match) for match in re.findall(r'\{"taxi_event".*?\}(?= \[|$)', log, re.MULTILINE)]
+    return [event for event in found if event["taxi_event"] == name]
+
+
+def test_a_month_is_in_every_destination_asked_for(run_dag, ledger):
+    log = run_dag("taxi_ingest", json.dumps({**SAMPLE, "destinations": "gcs,postgres,duckdb"}))
+    [month] = events(log, "month")
+    assert month["rows_in"] == month["trips"] + sum(month["quarantined"].values()) == 300
+    for name in ("gcs", "postgres", "duckdb"):
+        row = ledger(name)["2020-04"]
+        assert (row.version, row.rows_in, row.orchestrator) == (month["version"], 300, "airflow")
+        assert row.run_id.startswith("manual__")
+    calls = {call["to"]: call for call in events(log, "call")}
+    assert calls.keys() == {"source", "gcs", "postgres", "duckdb"}
+    assert all(call["status"] == "ok" and call["seconds"] >= 0 for call in calls.values())
+    assert "s3 is not among the destinations" in log
+
+    again = run_dag("taxi_ingest", json.dumps({**SAMPLE, "destinations": "gcs,postgres,duckdb"}))
+    loads = [call for call in events(again, "call") if call["to"] != "source"]
+    assert [load["already_there"] for load in loads] == [True] * 3
+    assert ledger("gcs")["2020-04"].run_id == row.run_id
+
+
+def test_a_month_that_is_not_there_is_told_and_not_tried_again(run_dag, tmp_path, mailbox):
+    conf = {**SAMPLE, "source": str(tmp_path), "destinations": "duckdb"}
+    log = run_dag("taxi_ingest", json.dumps(conf), good=False, **mailbox.environment)
+    [failed] = [event for event in events(log, "failed") if event["task"] == "month.download"]
+    assert "green 2020-04 is not there" in failed["error"]
+    assert failed["try"] == 1
+    assert not events(log, "retried")
+    if mailbox.environment:
+        [mail] = [mail for mail in mailbox.mails if "month.download failed" in mail["Subject"]]
+        assert mail["To"] == "on-call@example.com"
+        assert "green 2020-04 is not there" in mail.get_payload(0).get_content()
+
+
+def test_the_monthly_run_loads_what_is_due_and_nothing_twice(run_dag, ledger, tmp_path):
+    write_months(tmp_path, "2020-06", "2020-07")
+    conf = json.dumps(
+        {"services": "green", "since": "2020-05", "source": str(tmp_path), "destinations": "gcs"}
+    )
+    log = run_dag("taxi_monthly", conf)
+    assert sorted(month["month"] for month in events(log, "month")) == ["2020-06", "2020-07"]
+    assert {"2020-06", "2020-07"} <= ledger("gcs").keys()
+    assert not events(run_dag("taxi_monthly", conf), "month")
+
+
+def test_zones_are_in_every_destination(run_dag, place, tmp_path):
+    path = tmp_path / "zones.csv"
+    path.write_text('LocationID,Borough,Zone,service_zone\n1,EWR,Newark Airport,EWR\n264,Unknown,"N/A",N/A\n')
+    storage = gcs.ensure(place / "workspace" / "gcs")
+    # as on Composer, where GCS_BUCKET in the environment is the environment's own bucket
+    log = run_dag(
+        "zone_lookup",
+        json.dumps({"source": str(path)}),
+        **{**storage.environment(), "GCS_BUCKET": "us-central1-env-bucket", "COMPOSER_ENVIRONMENT": "env"},
+        AIRFLOW_VAR_TAXI=json.dumps({"GCS_BUCKET": storage.bucket, "TAXI_DESTINATIONS": "gcs,duckdb"}),
+    )
+    assert sorted(call["to"] for call in events(log, "call")) == ["duckdb", "gcs", "source"]
+    with duckdb.connect(str(place / "workspace" / "warehouse.duckdb"), read_only=True) as warehouse:
+        [[schema]] = warehouse.sql(
+            "SELECT table_schema FROM information_schema.tables WHERE table_name = 'zones'"
+        ).fetchall()
+        found = warehouse.sql(f"SELECT location_id, zone FROM {schema}.zones ORDER BY 1").fetchall()
+    assert found == [(1, "Newark Airport"), (264, "N/A")]
+
+
+def test_a_day_of_the_bikeshare_read_from_mysql(run_dag):
+    log = run_dag("bikeshare", '{"day": "2018-01-01"}')
+    assert sorted(call["to"] for call in events(log, "call")) == ["gcs", "mysql", "warehouse", "warehouse"]
+    assert "dim_stations" in log
+
+
+def test_a_day_of_the_bikeshare_exported_by_cloud_sql(run_dag, place):
+    """Cloud SQL writes the stations into the bucket; the flow is told where and waits for the operation."""
+    storage = gcs.ensure(place / "workspace" / "gcs")
+    put = functools.partial(google_apis.put, storage.url, storage.bucket)
+    put("bikeshare/regions.csv", b"1,Oakland\n2,San Jose\n")
+    trips = lines(trip(1, NEXT), trip(2, NEXT))
+    put(f"bikeshare/raw/trips/date={NEXT}/trips.json.gz", trips)
+    stations = b'1,"Broadway, corner of ""5th"" Ave",1,20\n2,"Zo\xc3\xab\'s",2,"N\n'
+    with google_apis.serve(storage.url, stations) as apis:
+        log = run_dag(
+            "bikeshare",
+            f'{{"day": "{NEXT}"}}',
+            **storage.environment(),
+            TAXI_BIKESHARE_EXTRACT="export",
+            CLOUD_SQL_INSTANCE="stations-db",
+            TEST_GOOGLE_APIS=apis.url,
+            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=google_apis.CONNECTION,
+        )
+    [export] = [body for _, path, body in apis.requests if path.endswith("/instances/stations-db/export")]
+    context = export["exportContext"]
+    assert context["uri"].endswith("/raw/stations/date=2018-01-02/stations.csv")
+    assert context["csvExportOptions"]["selectQuery"].startswith("SELECT `station_id`, `name`")
+    assert "{'table': 'dim_stations', 'rows': 2," in log
+    assert "{'table': 'raw_trips', 'rows': 2," in log
+
+
+def test_objects_come_from_s3_by_a_job_that_is_deleted_afterwards(run_dag):
+    conf = {
+        "s3_bucket": "theirs",
+        "s3_path": "trips/",
+        "gcs_bucket": "ours",
+        "role_arn": "arn:aws:iam::1:role/t",
+    }
+    with google_apis.serve() as apis:
+        run_dag(
+            "s3_to_gcs_transfer",
+            json.dumps(conf),
+            TEST_GOOGLE_APIS=apis.url,
+            AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=google_apis.CONNECTION,
+        )
+    made = next(body for method, path, body in apis.requests if method == "POST")
+    assert made["transferSpec"]["awsS3DataSource"] == {
+        "bucketName": "theirs",
+        "path": "trips/",
+        "roleArn": "arn:aws:iam::1:role/t",
+    }
+    assert made["transferSpec"]["gcsDataSink"]["bucketName"] == "ours"
+    method, path, last = apis.requests[-1]
+    assert (method, path, last["transfer_job"]) == ("PATCH", "/v1/transferJobs/1", {"status": "DELETED"})
+
+
+def write_months(folder: Path, *months: str) -> None:
+    for month in months:
+        write(Service.GREEN, Month.parse(month), folder / f"green_tripdata_{month}.csv.gz", 200, 1)

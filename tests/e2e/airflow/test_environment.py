@@ -1,0 +1,58 @@
+"""Airflow's Variable and connections as the package's settings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+CODE = """
+import json, os
+from taxi_airflow.environment import set_up
+set_up()
+print(json.dumps({**os.environ}))
+"""
+
+CONNECTIONS = {
+    "AIRFLOW_CONN_TAXI_POSTGRES": {
+        "conn_type": "postgres",
+        "host": "db.example.com",
+        "login": "taxi_loader",
+        "password": "s@cret/",
+        "extra": {"sslmode": "verify-full"},
+    },
+    "AIRFLOW_CONN_TAXI_S3": {
+        "conn_type": "aws",
+        "login": "key",
+        "password": "secret",
+        "extra": {"endpoint_url": "http://127.0.0.1:9"},
+    },
+}
+
+
+def environment_after_set_up(airflow_environment, **more):
+    environment = {**airflow_environment, **more}
+    for name, connection in CONNECTIONS.items():
+        environment[name] = json.dumps(connection)
+    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_variable_and_connections_win_over_the_environment(airflow_environment):
+    variable = json.dumps({"GCS_BUCKET": "trips", "TAXI_RETRIES": 7})
+    found = environment_after_set_up(
+        airflow_environment, AIRFLOW_VAR_TAXI=variable, POSTGRES_HOST="other", GCS_BUCKET="other"
+    )
+    assert (found["GCS_BUCKET"], found["TAXI_RETRIES"]) == ("trips", "7")
+    assert (found["POSTGRES_HOST"], found["POSTGRES_PASSWORD"]) == ("db.example.com", "s@cret/")
+    assert found["POSTGRES_SSLMODE"] == "verify-full"
+    assert "POSTGRES_PORT" not in found  # the connection says nothing of it
+    assert (found["AWS_ACCESS_KEY_ID"], found["AWS_ENDPOINT"]) == ("key", "http://127.0.0.1:9")
+
+
+def test_composers_own_bucket_is_not_the_trips(airflow_environment):
+    own = {"AIRFLOW_VAR_TAXI": "{}", "GCS_BUCKET": "us-central1-env-bucket"}
+    assert environment_after_set_up(airflow_environment, **own)["GCS_BUCKET"] == "us-central1-env-bucket"
+    on_composer = environment_after_set_up(airflow_environment, **own, COMPOSER_ENVIRONMENT="env")
+    assert "GCS_BUCKET" not in on_composer

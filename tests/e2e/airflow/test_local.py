@@ -1,0 +1,121 @@
+"""A real Airflow on this machine: its pages, REST API, scheduler and workers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import psycopg2
+
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.local import postgres
+from tests.e2e.airflow.conftest import ledgers, put
+from tests.support.waiting import until
+
+
+def test_pages_show_every_dag_with_its_docs(airflow):
+    assert "<html" in httpx.get(airflow.url).text
+    dags = [dag["dag_id"] for dag in airflow.client.get("/dags").json()["dags"]]
+    for dag in dags:
+        details = airflow.client.get(f"/dags/{dag}/details").json()
+        assert details["doc_md"].strip().startswith("### ")
+        assert details["description"]
+    assert airflow.client.get("/importErrors").json()["total_entries"] == 0
+
+
+def test_a_run_asked_for_twice_runs_once(airflow, inside):
+    put(airflow.inbox, "2021-01", 300)
+    asked = {"service": "green", "month": "2021-01"}
+    assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **asked).status_code == 200
+    assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **asked).status_code == 409
+    assert airflow.trigger("taxi_ingest", "other", service="blue").status_code == 400
+    assert airflow.wait("taxi_ingest", "taxi__green__2021-01") == "success"
+    assert all(held["2021-01"] == 300 for held in ledgers(airflow, inside).values())
+
+
+def test_a_backfill_loads_a_range_of_months(airflow, inside):
+    """Real months where there are some: six of them, 532,807 rows."""
+    real = os.environ.get("TAXI_REAL_DATA")
+    folder = Path(real) / "nyc-tlc-data" if real else airflow.inbox
+    months = [f"2020-0{number}" for number in (range(3, 9) if real else range(3, 5))]
+    if not real:
+        for month in months:
+            put(folder, month, 200)
+    airflow.command(
+        *("backfill", "create", "--dag-id", "taxi_monthly", "--max-active-runs", "2"),
+        *("--from-date", f"{months[0]}-01", "--to-date", f"{months[-1]}-28"),
+        *("--dag-run-conf", json.dumps({"services": "green", "source": str(folder)})),
+    )
+    runs = [run for run in airflow.runs("taxi_monthly") if run.startswith("backfill__")]
+    assert len(runs) == len(months)
+    assert [airflow.wait("taxi_monthly", run) for run in runs] == ["success"] * len(runs)
+    for held in ledgers(airflow, inside).values():
+        assert sum(held[month] for month in months) == (532_807 if real else 400)
+
+
+def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
+    asked = {"services": "green", "since": "2021-06", "destinations": "duckdb"}
+    put(airflow.inbox, "2021-06", 100)
+
+    def started(poll):
+        """The runs of taxi_ingest that a poll adds, ended."""
+        before = airflow.runs("taxi_ingest").keys()
+        assert airflow.trigger("taxi_late_data", poll, **asked).status_code == 200
+        assert airflow.wait("taxi_late_data", poll) == "success"
+        new = sorted(airflow.runs("taxi_ingest").keys() - before)
+        assert [airflow.wait("taxi_ingest", run) for run in new] == ["success"] * len(new)
+        return [run.rpartition("__")[0] for run in new]
+
+    assert started("poll-1") == ["taxi__green__2021-06"]
+    assert started("poll-2") == []
+    put(airflow.inbox, "2021-07", 100)
+    put(airflow.inbox, "2021-06", 150, seed=2)
+    assert started("poll-3") == ["taxi__green__2021-06", "taxi__green__2021-07"]
+    assert started("poll-4") == []
+    inside(airflow.workspace)
+    held = {str(row.month): row.rows_in for row in open_destination("duckdb").ledger_entries()}
+    assert (held["2021-06"], held["2021-07"]) == (150, 100)
+
+
+def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside):
+    """The load stands in its transaction when the worker dies; the retry loads the month, once."""
+    inside(airflow.workspace)
+    open_destination("postgres").ledger_entries()  # makes the ledger
+    put(airflow.inbox, "2021-09", 400)
+    url = postgres.ensure(airflow.workspace / "postgres").url
+    with contextlib.closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLE taxi.ledger IN EXCLUSIVE MODE")  # may be read, not written
+        conf = {"service": "green", "month": "2021-09", "destinations": "postgres,duckdb"}
+        assert airflow.trigger("taxi_ingest", "killed", **conf).status_code == 200
+        until(lambda: waits_for_a_lock(url), seconds=300)
+        task = airflow.tasks("taxi_ingest", "killed")["month.to_postgres"]
+        assert task["state"] == "running"
+        parent = subprocess.run(
+            ["ps", "-o", "ppid=", "-p", str(task["pid"])], capture_output=True, check=True
+        )
+        for process in (int(parent.stdout), task["pid"]):
+            os.kill(process, signal.SIGKILL)
+        other.rollback()
+    assert airflow.wait("taxi_ingest", "killed") == "success"
+    assert airflow.tasks("taxi_ingest", "killed")["month.to_postgres"]["try_number"] == 2
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), min(rows_in) FROM taxi.ledger WHERE month = '2021-09-01'")
+        assert cursor.fetchone() == (1, 400)
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM taxi.trips_green WHERE month = '2021-09-01')"
+            " + (SELECT count(*) FROM taxi.quarantine_green WHERE month = '2021-09-01')"
+        )
+        assert cursor.fetchone() == (400,)
+
+
+def waits_for_a_lock(url):
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'taxi.ledger'::regclass"
+        )
+        return cursor.fetchone()[0] > 0

@@ -1,0 +1,187 @@
+"""The same month, and the same day of the bike-share, through Mage and through Airflow: the same everywhere.
+
+Needs Mage's environment beside Airflow's: `make airflow-test` makes both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import psycopg2
+import pytest
+
+from nyc_taxi.local import gcs, postgres
+from nyc_taxi.settings import PROJECT
+from tests.e2e.airflow.conftest import plain_environment, stop_servers
+
+MAGE = PROJECT / ".venv" / "bin" / "mage"
+WHO_AND_WHEN = {"id", "started_at", "finished_at", "run_id", "orchestrator"}
+"""Fields of a ledger that differ between two loads of the same."""
+
+MONTHS = [("green", "2020-04", "sample:500:1", 500)] + [
+    pytest.param("green", month, f"{{}}/{folder}", rows, marks=pytest.mark.real)
+    for month, folder, rows in [
+        ("2020-04", "nyc-tlc-data", 35_612),
+        ("2023-01", "trip-data", 68_211),
+        ("2025-01", "trip-data", 48_326),
+    ]
+]
+
+
+@pytest.mark.parametrize(("service", "month", "source", "rows"), MONTHS)
+def test_mage_and_airflow_leave_the_same(run_dag, place, request, service, month, source, rows):
+    if "{}" in source:
+        source = source.format(request.getfixturevalue("real_data"))
+    asked = json.dumps(
+        {"service": service, "month": month, "source": source, "destinations": "postgres,gcs,duckdb"}
+    )
+    sides = {name: place / f"{name}-{month}-{rows}" for name in ("mage", "airflow")}
+    try:
+        through_mage("taxi_trips", asked, sides["mage"])
+        run_dag("taxi_ingest", asked, TAXI_WORKSPACE=str(sides["airflow"]))
+        mage, airflow = (content(sides[name]) for name in ("mage", "airflow"))
+    finally:
+        for workspace in sides.values():
+            stop_servers(workspace)
+    assert_equal(mage, airflow)
+    assert {row["rows_in"] for name in mage if "ledger" in name for row in mage[name]} == {rows}
+
+
+@pytest.mark.parametrize(
+    ("days", "trips"),
+    [
+        (["2018-01-01"], [200]),  # generated
+        pytest.param(["2018-01-01", "2018-01-02"], [1375, 3252], marks=pytest.mark.real),
+    ],
+)
+def test_a_bikeshare_is_the_same_by_command_mage_and_airflow(run_dag, place, request, days, trips):
+    """Real files lie in the folder `bikeshare` beside TLC's; Airflow loads the later day first."""
+    real = request.getfixturevalue("real_data").parent / "bikeshare" if len(days) > 1 else None
+    sides = {name: place / f"{name}-bikeshare-{len(days)}" for name in ("command", "mage", "airflow")}
+    try:
+        for side in sides.values():
+            if real:
+                taxi(side, "bikeshare", "seed", "--from", str(real))
+        for day in days:
+            taxi(sides["command"], "bikeshare", "run", day)
+            through_mage("bikeshare_stations", json.dumps({"day": day}), sides["mage"])
+        for day in reversed(days):
+            run_dag("bikeshare", json.dumps({"day": day}), TAXI_WORKSPACE=str(sides["airflow"]))
+        command, mage, airflow = (warehouse(side) for side in sides.values())
+    finally:
+        for side in sides.values():
+            stop_servers(side)
+    ledger = {(str(row["date"]), row["table_name"]): row for row in command["duckdb ledger"]}
+    assert [ledger[day, "raw_trips"]["row_count"] for day in days] == trips
+    for other in (mage, airflow):
+        assert_equal(command, other)
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Both hold the same things; says which one differs."""
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name] == other[name], f"{name} differs"
+
+
+def taxi(workspace: Path, *arguments: str) -> None:
+    """Run the command line."""
+    environment = {**plain_environment(), "TAXI_WORKSPACE": str(workspace)}
+    command = [str(Path(sys.executable).with_name("taxi")), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def through_mage(pipeline: str, asked: str, workspace: Path) -> None:
+    """Run a Mage pipeline in Mage's own environment."""
+    environment = {
+        **plain_environment(),
+        "TAXI_WORKSPACE": str(workspace),
+        "MAGE_DATA_DIR": str(workspace / "mage_data"),
+    }
+    command = [
+        *(str(MAGE), "run", str(PROJECT / "mage_project"), pipeline),
+        *("--test", "--runtime-vars", asked),
+    ]
+    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+
+
+def content(workspace: Path) -> dict[str, Any]:
+    """All that a workspace and its stand-ins hold, by name; ledgers without who loaded and when."""
+    return {**parquet(workspace), **tables(workspace), **objects(workspace), **warehouse(workspace)}
+
+
+def parquet(workspace: Path) -> dict[str, bytes]:
+    """Every file of the months; the manifest, which names the source's file, without the workspace's name."""
+    folder = workspace / "trips"
+    found = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    return {
+        f"file {path.relative_to(folder)}": data.replace(str(workspace).encode(), b"")
+        for path, data in found.items()
+    }
+
+
+def tables(workspace: Path) -> dict[str, Any]:
+    """Every table of Postgres: as text in a fixed order, the ledger as rows."""
+    found: dict[str, Any] = {}
+    url = postgres.ensure(workspace / "postgres").url
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = 'taxi' AND table_type = 'BASE TABLE'"
+        )
+        for [name] in cursor.fetchall():
+            if name == "ledger":
+                cursor.execute("SELECT row_to_json(ledger) FROM taxi.ledger")
+                found["postgres ledger"] = [anonymous(row) for [row] in cursor.fetchall()]
+            else:
+                text = io.StringIO()
+                cursor.copy_expert(f"COPY (SELECT * FROM taxi.{name} ORDER BY {name}::text) TO STDOUT", text)
+                found[f"postgres {name}"] = text.getvalue()
+    return found
+
+
+def objects(workspace: Path) -> dict[str, Any]:
+    """Every object of the bucket: its bytes, or the fields of a ledger's."""
+    server = gcs.ensure(workspace / "gcs")
+    found: dict[str, Any] = {}
+    listing = httpx.get(f"{server.url}/storage/v1/b/{server.bucket}/o", params={"maxResults": 1000}).json()
+    for item in listing["items"]:
+        data = httpx.get(item["mediaLink"]).content
+        kind = item["name"].partition("/")[0]
+        if kind in ("ledger", "manifests"):
+            found.setdefault(f"gcs {kind} ledger", []).append(anonymous(json.loads(data)))
+        else:
+            found[f"gcs {item['name']}"] = data
+    return found
+
+
+def warehouse(workspace: Path) -> dict[str, Any]:
+    """Every table of the embedded warehouse."""
+    found: dict[str, Any] = {}
+    with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as connection:
+        names = connection.sql(
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
+        ).fetchall()
+        for schema, name in names:
+            rows = connection.sql(f"SELECT * FROM {schema}.{name} ORDER BY ALL")
+            if name == "ledger":
+                entries = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
+                found["duckdb ledger"] = [anonymous(entry) for entry in entries]
+            else:
+                found[f"duckdb {name}"] = rows.fetchall()
+    return found
+
+
+def anonymous(row: dict[str, Any]) -> dict[str, Any]:
+    assert WHO_AND_WHEN - {"id"} <= row.keys()
+    return {name: value for name, value in row.items() if name not in WHO_AND_WHEN}

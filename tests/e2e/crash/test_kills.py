@@ -1,0 +1,152 @@
+"""The promise under SIGKILL: whatever dies wherever, each month is there once, whole, and named.
+
+Victims are killed at places spread over all that a load passes (every call and return of the package
+on the way) and at random moments, alone and side by side, while the source changes from one version
+to the other. After each kill the destination must hold a whole version of each month, and where the
+ledger names one, that one; after a last run without a kill, the one the source has.
+
+`make test-crash` runs it with 50 kills a destination and prints the figures; CRASH_KILLS sets another
+number.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.lake.workspace import version_folder
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.local import gcs
+from nyc_taxi.model.months import Month, Service
+from tests.e2e.crash.conftest import MONTHS, Source
+from tests.support.crash_places import DATASET, READERS, Rows, rows_of
+from tests.support.crash_victim import ended, start
+
+KILLS = int(os.environ.get("CRASH_KILLS", "6"))
+
+
+@pytest.fixture
+def destination(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """An empty destination of the kind that the test names, configured in the environment."""
+    name: str = request.param
+    workspace = request.getfixturevalue("workspace")
+    match name:
+        case "postgres":
+            request.getfixturevalue("postgres")
+        case "duckdb":
+            monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "warehouse.duckdb"))
+        case "gcs":  # the embedded server, which the first victim starts
+            monkeypatch.delenv("GCS_BUCKET", raising=False)
+        case "s3":
+            cloud = request.getfixturevalue("s3")
+            values = {"S3_BUCKET": cloud.bucket, "AWS_ENDPOINT": cloud.url, "AWS_REGION": "us-east-1"}
+            for variable, value in {
+                **values,
+                "AWS_ACCESS_KEY_ID": "key",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+            }.items():
+                monkeypatch.setenv(variable, value)
+        case "bigquery":
+            DATASET[:] = [request.getfixturevalue("bigquery")]
+    yield name
+    gcs.stop(workspace / "gcs")
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("destination", list(READERS), indirect=True)
+def test_every_month_survives(
+    destination: str, source: Source, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(20200401)
+    places = _dry_run(destination, source, tmp_path)
+    whole, seconds = _every_version(source, destination)
+    killed = survived = 0
+    at_places = _spread(places, KILLS - KILLS // 3)
+    while killed < KILLS:
+        month = MONTHS[(killed + survived) % len(MONTHS)]
+        source.turn(month)
+        if at_places:
+            victims = [start(month, source.folder, destination, kill=at_places.pop())]
+        else:
+            beside = MONTHS[chance.randrange(len(MONTHS))]  # often another month, sometimes the same
+            victims = [start(name, source.folder, destination) for name in (month, beside)]
+            time.sleep(chance.uniform(0.05, seconds))
+            for victim in victims:
+                victim.kill()
+        codes = [ended(victim) for victim in victims]
+        killed += codes.count(-9)
+        survived += codes.count(0)
+        for each in MONTHS:
+            _check(destination, each, whole)
+        assert survived < 3 * KILLS + 20, "victims no longer die"
+    for month in MONTHS:
+        assert ended(start(month, source.folder, destination)) == 0
+        expected = whole[month][source.turns[month]]
+        assert READERS[destination](month) == expected[1]
+        entry = open_destination(destination).ledger_entry(Service.GREEN, Month.parse(month))
+        assert entry is not None
+        assert entry.version == expected[0]
+        assert entry.rows_loaded == len(expected[1])
+        assert entry.rows_in == entry.rows_loaded + entry.rows_quarantined
+    leftovers = [path for path in workspace.rglob("*.part*") if path.is_file()]
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\n{destination}: {killed} kills ({KILLS - KILLS // 3} of them aimed at {len(places)} places,"
+            f" the others at random moments), {survived} survived; {len(MONTHS)} months whole after each;"
+            f" {len(leftovers)} unfinished files wait to be resumed or pruned"
+        )
+
+
+def _dry_run(destination: str, source: Source, folder: Path) -> list[str]:
+    """All places that a load passes; every month is loaded once."""
+    passed = folder / "places"
+    places: dict[str, None] = {}
+    for month in MONTHS:
+        assert ended(start(month, source.folder, destination, places=passed)) == 0
+        places |= dict.fromkeys(passed.read_text().splitlines())
+    return list(places)
+
+
+Versions = dict[str, dict[int, tuple[str, Rows]]]
+"""By month and turn of the source: the version's name and its trips."""
+
+
+def _every_version(source: Source, destination: str) -> tuple[Versions, float]:
+    """The versions as the Parquet in the workspace has them, and how many seconds a load takes."""
+    whole: Versions = {month: {} for month in MONTHS}
+    seconds = 0.0
+    for month in MONTHS:
+        for _ in range(2):
+            source.turn(month)
+            began = time.monotonic()
+            assert ended(start(month, source.folder, destination)) == 0
+            seconds = time.monotonic() - began
+            entry = open_destination(destination).ledger_entry(Service.GREEN, Month.parse(month))
+            assert entry is not None
+            folder = version_folder(Service.GREEN, Month.parse(month), entry.version)
+            whole[month][source.turns[month]] = (entry.version, rows_of(folder / "trips.parquet"))
+        assert whole[month][0] != whole[month][1]
+    return whole, seconds
+
+
+def _check(destination: str, month: str, whole: Versions) -> None:
+    """The month is there as one whole version, which is the ledger's if the ledger names one."""
+    rows = READERS[destination](month)
+    versions = [version for version, expected in whole[month].values() if rows == expected]
+    assert len(versions) == 1, f"{destination} holds {len(rows)} rows of {month}, which is no version of it"
+    entry = open_destination(destination).ledger_entry(Service.GREEN, Month.parse(month))
+    assert entry is None or entry.version == versions[0]
+
+
+def _spread(places: list[str], count: int) -> list[str]:
+    """So many of them, from the first to the last, in an order that mixes early and late ones."""
+    chosen = [places[round(index * (len(places) - 1) / max(count - 1, 1))] for index in range(count)]
+    random.Random(1).shuffle(chosen)
+    return chosen

@@ -1,0 +1,36 @@
+"""The scratchpad explore_trips, and what it asks destinations with."""
+
+from __future__ import annotations
+
+import runpy
+
+import pytest
+
+from mage_project.utils.destination_queries import ask
+from nyc_taxi.errors import SettingsError
+from nyc_taxi.load.contract import Run
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.pipelines import trips
+from nyc_taxi.settings import PROJECT
+
+MONTH = Month(2020, 4)
+
+
+def test_scratchpad_shows_the_same_month_from_everywhere(here, capsys):
+    everywhere = ["postgres", "gcs", "duckdb"]
+    outcome = trips.run_month(Service.GREEN, MONTH, "sample:300:1", everywhere, Run("test", "cli"))
+    runpy.run_path(str(PROJECT / "mage_project" / "scratchpads" / "explore_trips.py"))
+    shown = capsys.readouterr().out
+    assert "trips of more than 20 miles" in shown
+    answers = {
+        tuple(ask(name, "SELECT count(*) AS n, round(sum(trip_distance)) AS miles FROM {trips}", *of).iloc[0])
+        for name in everywhere
+        for of in [(Service.GREEN, MONTH)]
+    }
+    (answer,) = answers
+    assert answer[0] == outcome.files.trips
+    assert shown.count(str(outcome.files.trips)) >= 3
+    with pytest.raises(SettingsError, match="destination 'oracle' cannot be asked"):
+        ask("oracle", "SELECT 1", Service.GREEN, MONTH)
+    with pytest.raises(SettingsError, match="load green 2013-08 first"):
+        ask("gcs", "SELECT 1", Service.GREEN, Month(2013, 8))

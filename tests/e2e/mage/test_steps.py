@@ -1,0 +1,100 @@
+import contextlib
+import json
+import logging
+import os
+
+import pandas as pd
+import pytest
+
+from mage_project.utils import steps
+from nyc_taxi.errors import NotPublished
+
+
+@pytest.fixture
+def events(monkeypatch):
+    """Call it for the events told so far."""
+    reading, writing = os.pipe()
+    monkeypatch.setenv(steps.EVENTS_FD, str(writing))
+    monkeypatch.setattr(steps, "INTERVAL", 0)
+    os.set_blocking(reading, False)
+    told = ""
+
+    def so_far():
+        nonlocal told
+        with contextlib.suppress(BlockingIOError):  # nothing new
+            told += os.read(reading, 65536).decode()
+        return [json.loads(line) for line in told.splitlines()]
+
+    yield so_far
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_step_tells_what_it_does_and_gives_two_outputs(events):
+    rows = pd.DataFrame({"a": [1]})
+    with steps.step("clean_trips") as current:
+        current.progress(10, None)
+        current.progress(20, 20)
+        logging.getLogger("nyc_taxi.pipelines.trips").info("it is %s already", "clean")
+        outputs = current.outputs(rows, {"rows": 20})
+    assert outputs == [rows, {"rows": 20}]
+    told = events()
+    assert {event["step"] for event in told} == {"clean_trips"}
+    assert [event["event"] for event in told] == [
+        "started",
+        "progress",
+        "progress",
+        "note",
+        "outputs",
+        "finished",
+    ]
+    assert told[1]["done"] == 10
+    assert told[3]["text"] == "it is clean already"
+    assert told[4]["reference"] == {"rows": 20}
+    logging.getLogger("nyc_taxi.pipelines.trips").info("somebody else's")
+    assert events() == told
+
+
+def test_progress_is_told_now_and_then_and_at_the_end(events, monkeypatch):
+    monkeypatch.setattr(steps, "INTERVAL", 3600)
+    with steps.step("download_trips") as current:
+        for done in range(1, 1001):
+            current.progress(done, 1000)
+    assert [event["done"] for event in events() if event["event"] == "progress"] == [1, 1000]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotPublished("green 2030-01 is not there."), "green 2030-01 is not there."),
+        (KeyError("x"), "KeyError: 'x'"),
+    ],
+)
+def test_a_failure_is_told_and_passed_on(events, error, told):
+    with pytest.raises(type(error)), steps.step("download_trips"):
+        raise error
+    assert events()[-1] == {"step": "download_trips", "event": "failed", "error": told}
+
+
+def test_a_listener_that_has_gone_does_not_stop_the_work(monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setenv(steps.EVENTS_FD, str(writing))
+    with steps.step("clean_trips"):
+        pass
+    os.close(writing)
+
+
+def test_every_line_of_the_log_says_what_it_is_about(capsys):
+    def fail():
+        with steps.step("download_trips", {"service": "green", "month": "2020-04", "run": "7"}):
+            logging.getLogger("nyc_taxi.pipelines.trips").info("looking")
+            raise NotPublished("green 2020-04 is not there.")
+
+    with pytest.raises(NotPublished):
+        fail()
+    about = "[service=green month=2020-04 run=7]"
+    assert capsys.readouterr().out.splitlines() == [
+        f"looking {about}",
+        f"download_trips failed: green 2020-04 is not there. {about}",
+    ]

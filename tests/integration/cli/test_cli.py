@@ -1,0 +1,114 @@
+"""`taxi` as people type it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nyc_taxi.local import samples
+from nyc_taxi.model.months import Month, Service
+from tests.support.waiting import until
+
+TAXI = Path(sys.executable).with_name("taxi")
+BROKEN = {
+    "html_page.csv.gz": "HTML page",
+    "git_lfs_pointer.csv": "git LFS pointer",
+    "s3_access_denied.csv": "AccessDenied",
+    "s3_access_denied.parquet": "AccessDenied",
+    "spreadsheet_mangled_dates.csv": "'1/1/2021 0:30', which is no time",
+    "truncated.csv.gz": "cut off",
+    "truncated.parquet": "cut off",
+}
+
+
+def taxi(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with a workspace and a warehouse below the folder, and no other destination."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TAXI_")}
+    environment |= {
+        "TAXI_WORKSPACE": str(folder / "workspace"),
+        "TAXI_DESTINATIONS": "duckdb",
+        "DUCKDB_DATABASE": str(folder / "warehouse.duckdb"),
+    }
+    return subprocess.run([TAXI, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_a_month_is_run_shown_and_found_again(tmp_path: Path) -> None:
+    source = tmp_path / "green_tripdata_2020-04.csv.gz"
+    expected = samples.write(Service.GREEN, Month(2020, 4), source, rows=500)
+    first = taxi(tmp_path, "run", "green", "2020-04", "--source", str(source))
+    assert first.returncode == 0, first.stderr
+    assert f"Rows in      {expected.rows:,}" in first.stdout
+    second = taxi(tmp_path, "run", "green", "2020-04", "--source", str(source))
+    assert "held this version already; nothing was loaded" in second.stdout
+    (month,) = json.loads(taxi(tmp_path, "status", "--json").stdout)
+    row = month["destinations"]["duckdb"]
+    assert row["rows_in"] == row["rows_loaded"] + row["rows_quarantined"] == expected.rows
+    assert "2020-04-" in taxi(tmp_path, "preview", "green", "2020-04", "--rows", "3").stdout
+    picture = tmp_path / "quality.png"
+    assert taxi(tmp_path, "quality", "green", "2020-04", "--picture", str(picture)).returncode == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_get_one_sentence_and_an_exit_code(tmp_path: Path) -> None:
+    for arguments, sentence in {
+        ("run", "purple", "2020-04"): "service 'purple' is not known: use one of yellow, green, fhv, fhvhv.",
+        ("run", "green", "April"): "month 'April' is not a month: write it as 2020-04.",
+        ("run", "green", "2020-04", "--to", "oracle"): "destinations 'oracle': use auto, or one or more of",
+        ("run", "green", "2020-04", "--source", "nowhere"): "source 'nowhere' is not known",
+        ("preview", "green", "2020-04"): "green 2020-04 is not in the workspace",
+    }.items():
+        done = taxi(tmp_path, *arguments)
+        assert done.returncode == 1, arguments
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_options_have_their_help() -> None:
+    shown = subprocess.run([TAXI, "run", "--help"], capture_output=True, text=True, check=True).stdout
+    assert "--source" in shown
+    assert "folder, file or URL" in shown
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_broken_files_load_nothing_and_leave_nothing(tmp_path: Path, real_data: Path, name: str) -> None:
+    done = taxi(tmp_path, "run", "yellow", "2021-01", "--source", str(real_data / "broken" / name))
+    assert done.returncode == 1
+    assert BROKEN[name] in done.stderr
+    assert "Traceback" not in done.stderr
+    left = [
+        path for path in (tmp_path / "workspace").rglob("*") if path.suffix in (".parquet", ".arrow", ".gz")
+    ]
+    assert left == []
+    if (tmp_path / "warehouse.duckdb").exists():
+        with duckdb.connect(tmp_path / "warehouse.duckdb", read_only=True) as warehouse:
+            assert warehouse.execute("SELECT count(*) FROM taxi.ledger").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("while_importing", [True, False])
+def test_ctrl_c_leaves_at_once_and_says_so(tmp_path: Path, while_importing: bool) -> None:
+    if while_importing and sys.platform != "linux":
+        pytest.skip("what a process has imported is asked of /proc")
+    source = tmp_path / "green_tripdata_2020-04.csv.gz"
+    samples.write(Service.GREEN, Month(2020, 4), source, rows=100_000)
+    workspace, warehouse = tmp_path / "workspace", tmp_path / "warehouse.duckdb"
+    environment = {**os.environ, "TAXI_WORKSPACE": str(workspace), "DUCKDB_DATABASE": str(warehouse)}
+    arguments = ["run", "green", "2020-04", "--source", str(source), "--to", "duckdb"]
+    with subprocess.Popen([TAXI, *arguments], env=environment, stderr=subprocess.PIPE, text=True) as process:
+        libraries = Path(f"/proc/{process.pid}/maps")
+        if while_importing:
+            until(lambda: "arrow" in libraries.read_text())
+        else:
+            until(lambda: any((workspace / "scratch").glob("*")))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.endswith("Stopped. Nothing is half loaded; the next run carries on.\n")
+    assert taxi(tmp_path, *arguments).returncode == 0

@@ -1,0 +1,489 @@
+"""BigQuery: months in the tables of a dataset (see tests/support/bigquery.py for where it is)."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from google.api_core.exceptions import BadRequest
+from google.cloud.bigquery import ConnectionProperty, QueryJobConfig, Table
+from typer.testing import CliRunner
+
+from nyc_taxi.cli.commands import app
+from nyc_taxi.errors import DestinationError, SchemaError
+from nyc_taxi.load.contract import Run
+from nyc_taxi.load.object_store.gcs.load import Gcs
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.warehouse.bigquery import commit, jobs, staging, tables
+from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
+from nyc_taxi.load.warehouse.bigquery.load import BigQuery
+from nyc_taxi.load.warehouse.bigquery.tables import LOCK, create_missing
+from nyc_taxi.load.warehouse.record import record
+from nyc_taxi.local import samples
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import tables as warehouse
+from nyc_taxi.schema import trip_columns
+from nyc_taxi.schema.sql import comment
+from nyc_taxi.settings import settings
+from tests.support.bigquery import Dataset, Place, dataset
+from tests.support.builders import month_files, parquet_month, source_file
+from tests.support.killed import load_and_kill
+from tests.support.waiting import until
+
+RUN = Run("Run 1: A+B", "cli")
+
+FIRST_JOBS = {"load-trips-file-1", "load-quarantine-file-1", "load-quality-file-1", "commit-1"}
+
+
+def first_day(month: str) -> dt.date:
+    return Month.parse(month).first_day
+
+
+def trips_of(bigquery: Dataset, month: str, service: str = "green") -> list[tuple[Any, ...]]:
+    """Trips of a month by version."""
+    where = f"WHERE month = '{month}-01' GROUP BY 1 ORDER BY 1"
+    return bigquery.ask(f"SELECT source_version, COUNT(*) FROM trips_{service} {where}")
+
+
+def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_path: Path):
+    there = open_destination("bigquery")
+    month = bigquery.month()
+    assert there.ledger_entry(Service.GREEN, Month.parse(month)) is None
+    files = month_files(tmp_path, month=month, trips=20, quarantined=3)
+    told: list[tuple[int, int]] = []
+
+    entry = there.replace_month(files, RUN, lambda done, total: told.append((done, total)))
+
+    parquet = pq.read_table(files.trips_path).to_pylist()
+    columns = ", ".join(parquet[0])
+    found = bigquery.ask(
+        f"SELECT month, {columns} FROM trips_green WHERE month = '{month}-01' ORDER BY source_row"
+    )
+    assert found == [(first_day(month), *row.values()) for row in parquet]
+    held = bigquery.month_state(month)
+    assert [len(held[name]) for name in ("quarantine", "quality", "ledger")] == [3, 1, 1]
+    assert entry == there.ledger_entry(Service.GREEN, Month.parse(month))
+    assert entry in there.ledger_entries()
+    assert (entry.version, entry.source_sha256) == ("v1", files.source.sha256)
+    assert (entry.rows_in, entry.rows_loaded, entry.rows_quarantined) == (23, 20, 3)
+    assert (entry.run_id, entry.orchestrator) == ("Run 1: A+B", "cli")
+    assert entry.finished_at > entry.started_at
+    assert told[-1] == (23, 23)
+
+    found_jobs = bigquery.jobs(month)
+    assert bigquery.job_ids(month) == FIRST_JOBS
+    assert found_jobs[-1].job_id == f"nyc_taxi-{bigquery.target.dataset}-green-{month}-v1-commit-1"
+    labels = {"service": "green", "month": month, "version": "v1", "orchestrator": "cli"}
+    assert [job.labels for job in found_jobs] == [{**labels, "run_id": "run-1--a-b"}] * 4
+    assert not [name for name in bigquery.tables() if name.startswith("staging")]
+
+
+def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset):
+    create_missing(bigquery.connection)
+    client, name = bigquery.connection.client, bigquery.connection.name
+    trips = client.get_table(name("trips_green"))
+    assert (trips.time_partitioning.type_, trips.time_partitioning.field) == ("MONTH", "month")
+    assert trips.clustering_fields == ["pickup_location_id", "dropoff_location_id", "pickup_datetime"]
+    assert client.get_table(name("quarantine_green")).time_partitioning.field == "month"
+    fields = {field.name: field for field in trips.schema}
+    assert (fields["month"].field_type, fields["month"].mode) == ("DATE", "REQUIRED")
+    assert fields["pickup_datetime"].field_type == "DATETIME"
+    assert (fields["flags"].field_type, fields["flags"].mode) == ("STRING", "REPEATED")
+    for column in trip_columns(Service.GREEN):
+        assert fields[column.name].description == comment(column)
+    for table in client.list_tables(bigquery.target.dataset):
+        assert client.get_table(table).description, table.table_id
+
+
+def test_versions_replace_each_other_and_no_other_month(bigquery: Dataset, tmp_path: Path):
+    there, april, may = bigquery.destination(), bigquery.month(), bigquery.month()
+    first, second = (
+        month_files(tmp_path, "v1", april),
+        month_files(tmp_path, "v2", april, trips=0, quarantined=1),
+    )
+    there.replace_month(month_files(tmp_path, "v1", may, trips=7), RUN)
+    other = bigquery.month_state(may)
+    there.replace_month(first, RUN)
+
+    there.replace_month(second, RUN)
+
+    held = bigquery.month_state(april)
+    assert [len(held[name]) for name in ("trips", "quarantine", "quality", "ledger")] == [0, 1, 1, 2]
+
+    # the first again: its jobs have run before, under the names they would have again
+    entry = there.replace_month(first, RUN)
+    assert trips_of(bigquery, april) == [("v1", 20)]
+    assert {"commit-1", "commit-2"} <= bigquery.job_ids(april)
+    assert bigquery.month_state(may) == other
+
+    # and once more: it is there
+    first.trips_path.unlink()
+    before = len(bigquery.jobs(april))
+    assert there.replace_month(first, Run("run-2", "cli")) == entry
+    assert len(bigquery.jobs(april)) == before
+
+
+def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset, tmp_path: Path):
+    there, month, later = bigquery.destination(), bigquery.month(), bigquery.month()
+    extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
+    there.replace_month(month_files(tmp_path, month=month, trips=2, service=Service.FHV, extra=extra), RUN)
+    there.replace_month(month_files(tmp_path, month=later, trips=1, service=Service.FHV), RUN)
+    found = bigquery.ask(
+        f"SELECT robot, charge FROM trips_fhv WHERE month >= '{month}-01' ORDER BY month, source_row"
+    )
+    assert found == [("R2", 1.5), ("D2", None), (None, None)]
+
+    was = bigquery.month_state(month, "fhv")
+    number = month_files(
+        tmp_path, "v2", month, trips=2, service=Service.FHV, extra={"robot": pa.array([1, 2])}
+    )
+    with pytest.raises(SchemaError, match="trips_fhv: the column robot is STRING, but INT64 in the month"):
+        there.replace_month(number, RUN)
+    assert bigquery.month_state(month, "fhv") == was
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"trips": 21, "rows_in": 24}, "holds 20 trips and 3 quarantined rows instead of 21 and 3"),
+        ({"rows_in": 25}, "20 trips and 3 quarantined rows are not the 25 rows of the source"),
+    ],
+)
+def test_other_counts_are_refused(bigquery: Dataset, tmp_path: Path, change: dict[str, Any], said: str):
+    month = bigquery.month()
+    with pytest.raises(DestinationError, match=said):
+        bigquery.destination().replace_month(
+            dataclasses.replace(month_files(tmp_path, month=month), **change), RUN
+        )
+    assert bigquery.jobs(month) == []
+
+
+def test_the_script_itself_refuses_other_counts(bigquery: Dataset, tmp_path: Path):
+    month = bigquery.month()
+    files = month_files(tmp_path, month=month)
+    bigquery.destination().replace_month(month_files(tmp_path, "v0", month), RUN)
+    was = bigquery.month_state(month)
+    staged = staging.stage(bigquery.connection, files, RUN)
+    wrong = dataclasses.replace(record(files, RUN, dt.datetime.now(dt.UTC)), rows_loaded=19, rows_in=22)
+    with pytest.raises(DestinationError, match="the trips are not as many as the month says"):
+        commit.commit_month(bigquery.connection, files, RUN, staged, wrong)
+    assert bigquery.month_state(month) == was
+
+
+def test_months_of_four_eras_are_one_table(bigquery: Dataset, tmp_path: Path):
+    eras = {"2013-08": "csv", "2020-04": "csv.gz", "2022-01": "parquet", "2025-01": "parquet"}
+    rows = 0
+    for month, ending in eras.items():
+        path = tmp_path / f"green_tripdata_{month}.{ending}"
+        samples.write(Service.GREEN, Month.parse(month), path, rows=300)
+        files = parquet_month(source_file(path, month=month), tmp_path / month)
+        rows += bigquery.destination().replace_month(files, RUN).rows_in
+    assert rows == 1200
+    found = bigquery.ask(
+        "SELECT month, COUNT(*), COUNT(pickup_location_id) > 0, COUNT(cbd_congestion_fee) > 0"
+        " FROM trips_green WHERE month < '2100-01-01' GROUP BY 1 ORDER BY 1"
+    )
+    assert [str(row[0])[:7] for row in found] == list(eras)
+    assert [row[2:] for row in found] == [(False, False), (True, False), (True, False), (True, True)]
+
+
+def test_revenue_by_day_and_zone_over_both_services(bigquery: Dataset, tmp_path: Path):
+    month = bigquery.month()
+    for service in (Service.YELLOW, Service.GREEN):
+        files = month_files(tmp_path, month=month, service=service, trips=4)
+        table = pq.read_table(files.trips_path)
+        new = {
+            "pickup_location_id": pa.array([7, 7, None, 7], pa.int16()),
+            "total_amount": pa.array([10.0, 2.5, 4.0, 99.0]),
+            "reversal_source_row": pa.array([None, None, None, 1], pa.int64()),  # left out
+        }
+        for name, values in new.items():
+            table = table.set_column(table.schema.get_field_index(name), name, values)
+        pq.write_table(table, files.trips_path)
+        bigquery.destination().replace_month(files, RUN)
+    found = bigquery.ask(
+        "SELECT service, pickup_day, pickup_location_id, trips, revenue FROM daily_revenue_by_zone"
+        f" WHERE month = '{month}-01' ORDER BY service, trips DESC"
+    )
+    of_service = [(first_day(month), 7, 2, 12.5), (first_day(month), None, 1, 4.0)]
+    assert found == [(service, *row) for service in ("green", "yellow") for row in of_service]
+    told = CliRunner().invoke(app, ["cost", "--month", month])
+    assert [line.split()[0] for line in told.output.splitlines()] == ["taxi_trips", "daily_revenue_by_zone"]
+    assert bigquery.destination().dry_run_cost().keys() == {"taxi_trips", "daily_revenue_by_zone"}
+
+
+def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
+    emulator: Place, monkeypatch: pytest.MonkeyPatch
+):
+    """As a version of the package left it that did not know a column, and had other views."""
+    few = [*map(warehouse.trips, (Service.YELLOW, Service.GREEN)), warehouse.LEDGER_TABLE]
+    monkeypatch.setattr(
+        tables, "all_tables", lambda: few
+    )  # those that views read: each takes a while to make
+    with dataset(emulator, require_partition_filter=True) as fresh:
+        create_missing(fresh.connection)
+        name, client = fresh.connection.name, fresh.connection.client
+        for view in ("daily_revenue_by_zone", "taxi_trips"):
+            client.delete_table(name(view))
+        older = Table(name("taxi_trips"))
+        older.view_query = f"SELECT 1 AS a FROM {fresh.connection.qualified('ledger')}"
+        older.labels = {"text": "another"}
+        client.create_table(older)
+        for service in ("yellow", "green"):
+            fresh.ask(f"ALTER TABLE trips_{service} DROP COLUMN congestion_surcharge")
+
+        create_missing(fresh.connection)
+        made = client.get_table(name("taxi_trips")).modified
+        create_missing(fresh.connection)
+
+        assert client.get_table(name("taxi_trips")).modified == made, "what is right is left alone"
+        assert fresh.ask("SELECT COUNT(congestion_surcharge) FROM taxi_trips") == [(0,)]
+        fields = {field.name: field for field in client.get_table(name("trips_yellow")).schema}
+        assert fields["congestion_surcharge"].description.startswith("New York State congestion surcharge.")
+        with pytest.raises(BadRequest, match="without a filter"):
+            fresh.ask("SELECT COUNT(*) FROM trips_green")
+
+
+# ---- two at once
+
+
+def test_the_same_month_at_once_is_loaded_once(bigquery: Dataset, tmp_path: Path):
+    month = bigquery.month()
+    files = month_files(tmp_path, month=month)
+    found: list[Any] = []
+    runs = [
+        threading.Thread(target=lambda: found.append(bigquery.destination().replace_month(files, RUN)))
+        for _ in range(3)
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(found) == 3
+    assert found == [found[0]] * 3
+    assert trips_of(bigquery, month) == [("v1", 20)]
+    assert len(bigquery.month_state(month)["ledger"]) == 1
+
+
+def test_two_versions_at_once_leave_one_of_them_whole(bigquery: Dataset, tmp_path: Path):
+    """A first load of both: neither deletes rows, so only the lock keeps them apart."""
+    month = bigquery.month()
+    versions = {"v1": 5, "v2": 8}
+    runs = [
+        threading.Thread(
+            target=bigquery.destination().replace_month,
+            args=(month_files(tmp_path, version, month, trips=trips), RUN),
+        )
+        for version, trips in versions.items()
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    current = bigquery.destination().ledger_entry(Service.GREEN, Month.parse(month))
+    assert current is not None
+    assert trips_of(bigquery, month) == [(current.version, versions[current.version])]
+    assert len(bigquery.month_state(month)["ledger"]) == 2
+
+
+def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_path: Path):
+    """One that is open has taken the lock: where it is kept from others, the load waits for its end."""
+    month = bigquery.month()
+    there, lock = bigquery.destination(), bigquery.connection.qualified(LOCK.name)
+    create_missing(bigquery.connection)
+    client = bigquery.connection.client
+    client.query_and_wait(f"INSERT INTO {lock} (run_id) VALUES ('nobody')")
+    opened = client.query("SELECT 1", job_config=QueryJobConfig(create_session=True))
+    opened.result()
+    properties = [ConnectionProperty("session_id", opened.session_info.session_id)]
+    session = QueryJobConfig(connection_properties=properties)
+    client.query_and_wait("BEGIN TRANSACTION", job_config=session)
+    client.query_and_wait(f"UPDATE {lock} SET run_id = 'other' WHERE TRUE", job_config=session)
+    load = threading.Thread(target=there.replace_month, args=(month_files(tmp_path, month=month), RUN))
+    load.start()
+    until(lambda: any("commit" in job.job_id and job.state == "DONE" for job in bigquery.jobs(month)), 120)
+    first = next(job for job in bigquery.jobs(month) if job.job_id.endswith("commit-1"))
+    if first.error_result:  # Google: who comes second is cancelled
+        client.query_and_wait("ROLLBACK TRANSACTION", job_config=session)
+    else:  # the stand-in: who commits second is
+        with pytest.raises(BadRequest, match="Failed to commit"):
+            client.query_and_wait("COMMIT TRANSACTION", job_config=session)
+    load.join()
+    assert trips_of(bigquery, month) == [("v1", 20)]
+
+
+def test_a_load_that_lost_against_another_tries_again(
+    bigquery: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The other changes the lock between the beginning and the end of this one's transaction."""
+    month = bigquery.month()
+    original, lost = commit._script, []
+
+    def losing(*arguments: Any) -> str:
+        script = original(*arguments)
+        if lost:
+            return script
+        lost.append(True)
+        return script.replace(
+            "COMMIT TRANSACTION;", "RAISE USING MESSAGE = 'aborted due to concurrent update';"
+        )
+
+    monkeypatch.setattr(commit, "_script", losing)
+    bigquery.destination().replace_month(month_files(tmp_path, month=month), RUN)
+    assert trips_of(bigquery, month) == [("v1", 20)]
+    assert bigquery.job_ids(month) == FIRST_JOBS | {"commit-2"}
+
+
+# ---- kill -9, and jobs that fail
+
+
+def test_a_job_is_begun_only_when_none_of_its_name_can_be_used(bigquery: Dataset):
+    connection, name, started = bigquery.connection, f"test-{uuid.uuid4().hex}", []
+
+    def begun(sql: str, still_there: bool) -> Any:
+        def start(job_id: str) -> Any:
+            started.append(job_id)
+            return connection.client.query(sql, job_id=job_id, job_retry=None)
+
+        return jobs.begin(connection, name, start, lambda: still_there)
+
+    with pytest.raises(DestinationError, match="it is broken"):
+        jobs.finish(connection, begun("SELECT ERROR('it is broken')", True))
+    second = begun("SELECT 1", True)  # the first has failed
+    jobs.finish(connection, second)
+    assert begun("SELECT 1", True).job_id == second.job_id
+    third = begun(
+        "SELECT COUNT(*) FROM UNNEST(GENERATE_ARRAY(1, 200000)) a, UNNEST(GENERATE_ARRAY(1, 200000)) b", False
+    )
+    assert begun("SELECT 1", False).job_id == third.job_id, "it runs still"
+    third.cancel()
+    assert started == [f"{name}-{attempt}" for attempt in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("place", "committed"),
+    [
+        ("bigquery/staging.py:start:return:1", False),  # the trips' load job has begun
+        ("bigquery/staging.py:stage:return", False),  # all is staged
+        ("bigquery/commit.py:start:return", True),  # the commit job has begun, and runs to its end by itself
+    ],
+)
+def test_what_a_killed_run_began_the_next_one_finds(
+    bigquery: Dataset, tmp_path: Path, place: str, committed: bool
+):
+    month = bigquery.month()
+    files = month_files(tmp_path, month=month)
+    load_and_kill("bigquery", files, place)
+    entry = bigquery.destination().replace_month(files, Run("next", "cli"))
+    assert entry.run_id == ("killed" if committed else "next")
+    assert trips_of(bigquery, month) == [("v1", 20)]
+    assert len(bigquery.month_state(month)["ledger"]) == 1
+    assert bigquery.job_ids(month) == FIRST_JOBS, "each job ran once"
+
+
+def test_a_failed_job_is_followed_by_the_next_attempt(bigquery: Dataset, tmp_path: Path):
+    month = bigquery.month()
+    files = month_files(tmp_path, month=month)
+    whole = files.trips_path.read_bytes()
+    files.trips_path.write_bytes(b"PAR1" + bytes(len(whole) // 4) + whole[len(whole) // 4 + 4 :])
+    with pytest.raises(DestinationError, match=r"refused \(.*job nyc_taxi-.*load-trips-file-1\)"):
+        bigquery.destination().replace_month(files, RUN)
+    files.trips_path.write_bytes(whole)
+    bigquery.destination().replace_month(files, RUN)
+    assert trips_of(bigquery, month) == [("v1", 20)]
+    assert bigquery.job_ids(month) == FIRST_JOBS | {"load-trips-file-2"}
+
+
+# ---- from the bucket
+
+
+@pytest.fixture
+def bucket(bigquery: Dataset, monkeypatch: pytest.MonkeyPatch) -> Gcs:
+    """The GCS destination, which the environment names."""
+    if not bigquery.bucket:
+        pytest.skip("TAXI_TEST_GCS_BUCKET is not set")
+    for name, value in bigquery.bucket.items():
+        monkeypatch.setenv(name, value)
+    return Gcs()
+
+
+def sources(bigquery: Dataset, month: str) -> list[Any]:
+    """Where the load jobs of trips read from, one after the other."""
+    loads = [job for job in bigquery.jobs(month) if "load-trips" in job.job_id]
+    return [job.source_uris for job in loads]
+
+
+def test_a_month_in_the_bucket_is_not_uploaded_again(bigquery: Dataset, bucket: Gcs, tmp_path: Path):
+    month = bigquery.month()
+    files = month_files(tmp_path, month=month)
+    bucket.replace_month(files, RUN)
+    bigquery.destination().replace_month(files, RUN)
+    [[uri]] = sources(bigquery, month)
+    assert uri.startswith("gs://")
+    assert uri.endswith(f"trips/service=green/month={month}/trips.parquet")
+    assert trips_of(bigquery, month) == [("v1", 20)]
+
+
+def test_a_month_that_is_replaced_in_the_bucket_while_it_is_read(
+    bigquery: Dataset, bucket: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    month = bigquery.month()
+    files, other = month_files(tmp_path, "v1", month), month_files(tmp_path, "v2", month)
+    bucket.replace_month(files, RUN)
+    original = staging.finish
+
+    def finish(*arguments: Any) -> None:
+        bucket.replace_month(other, RUN)
+        original(*arguments)
+
+    monkeypatch.setattr(staging, "finish", finish)
+    bigquery.destination().replace_month(files, RUN)
+    assert trips_of(bigquery, month) == [("v1", 20)]
+    assert [bool(source) for source in sources(bigquery, month)] == [True, False]
+
+
+def test_a_bucket_that_cannot_be_asked_is_done_without(
+    bucket: Gcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("TAXI_RETRIES", "1")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    settings.cache_clear()
+    assert in_bucket(month_files(tmp_path), emulated=True) is None
+    assert "uploaded from this machine" in caplog.text
+
+
+# ---- types
+
+
+def test_every_type_arrives_as_it_is(bigquery: Dataset, tmp_path: Path):
+    """Microseconds, zones, empty and missing lists, the ends of the ranges."""
+    month = bigquery.month()
+    moment = dt.datetime(2100, 3, 14, 2, 30, 0, 123456)  # an hour that summer time leaves out
+    extra = {
+        "an_int64": pa.array([2**63 - 1, -(2**63), None]),
+        "a_float64": pa.array([1e308, -0.5, None]),
+        "a_string": pa.array(["ü😀\n\"'\\", "", None]),
+        "a_timestamp": pa.array([moment, dt.datetime(1, 1, 1), None], pa.timestamp("us")),
+    }
+    files = month_files(tmp_path, month=month, trips=3, service=Service.FHVHV, extra=extra)
+    bigquery.destination().replace_month(files, RUN)
+    found = bigquery.ask(
+        f"SELECT {', '.join(extra)} FROM trips_fhvhv WHERE month = '{month}-01' ORDER BY source_row"
+    )
+    assert found == list(zip(*(array.to_pylist() for array in extra.values()), strict=True))
+
+
+def test_the_configured_dataset_is_opened(bigquery: Dataset):
+    there = open_destination("bigquery")
+    assert isinstance(there, BigQuery)
+    where = f"BigQuery dataset {bigquery.target.project}.{bigquery.target.dataset}"
+    assert there.describe().startswith(
+        f"{where} {'on the emulator' if bigquery.target.endpoint else 'with'} "
+    )

@@ -1,0 +1,191 @@
+"""BigQuery that is not configured, not reachable, busy, or refuses: one sentence, and the right type."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.api_core.exceptions import Unauthorized
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.warehouse.bigquery.client import quoted
+from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig, configured
+from nyc_taxi.load.warehouse.bigquery.errors import LockTimeout, failure, translate_errors
+from nyc_taxi.load.warehouse.bigquery.load import BigQuery
+from nyc_taxi.settings import settings
+from tests.support.bigquery import Dataset
+
+TARGET = BigQueryConfig("taxi", "project")
+DATASET = "/bigquery/v2/projects/project/datasets/taxi"
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A profile of this test's own, and little patience."""
+    for name in ("BIGQUERY_DATASET", "BIGQUERY_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("TAXI_TIMEOUT", "1")
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+def at(server: HTTPServer) -> BigQuery:
+    """The destination at a server that answers as the test says."""
+    return BigQuery(BigQueryConfig("taxi", "project", endpoint=server.url_for("").rstrip("/")))
+
+
+def refusal(code: int, reason: str, message: str) -> Response:
+    """An error as the API writes it."""
+    error = {"code": code, "message": message, "errors": [{"reason": reason, "message": message}]}
+    return Response(json.dumps({"error": error}), status=code, content_type="application/json")
+
+
+def found() -> Response:
+    reference = {"projectId": "project", "datasetId": "taxi"}
+    answer = {"datasetReference": reference, "location": "EU"}
+    return Response(json.dumps(answer), content_type="application/json")
+
+
+def test_without_a_dataset_it_is_not_configured():
+    with pytest.raises(SettingsError, match=r"set BIGQUERY_DATASET, or use the destination duckdb"):
+        open_destination("bigquery")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("BIGQUERY_DATASET", "project.taxi", "BIGQUERY_DATASET='project.taxi' is not a dataset's name"),
+        ("BIGQUERY_REQUIRE_PARTITION_FILTER", "maybe", "use true or false"),
+    ],
+)
+def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str):
+    monkeypatch.setenv("BIGQUERY_DATASET", "taxi")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        configured()
+
+
+def test_a_configured_dataset(monkeypatch: pytest.MonkeyPatch):
+    values = {"BIGQUERY_DATASET": "taxi_1", "BIGQUERY_REQUIRE_PARTITION_FILTER": "true"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    target = configured()
+    assert (target.dataset, target.require_partition_filter, target.endpoint) == ("taxi_1", True, "")
+    assert target.describe() == "BigQuery dataset taxi_1 with application default credentials"
+
+
+def test_a_key_that_is_none(tmp_path: Path):
+    (tmp_path / "key.json").write_text("{}")
+    for key in (tmp_path / "key.json", tmp_path / "missing.json"):
+        with pytest.raises(
+            SettingsError, match=r"GOOGLE_SERVICE_ACC_KEY_FILEPATH=.* is not a service account's"
+        ):
+            BigQuery(BigQueryConfig("taxi", key_file=str(key))).ledger_entries()
+
+
+def test_no_credentials_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    with pytest.raises(
+        DestinationError, match=r"application default credentials cannot be used .* set GOOGLE_"
+    ):
+        BigQuery(TARGET).ledger_entries()
+
+
+def test_a_dead_endpoint_fails_soon():
+    started = time.monotonic()
+    with pytest.raises(DestinationUnreachable, match=r"BigQuery dataset project.taxi cannot be reached"):
+        BigQuery(BigQueryConfig("taxi", "project", endpoint="http://127.0.0.1:1")).ledger_entries()
+    assert time.monotonic() - started < 20
+
+
+def test_a_silent_endpoint_fails_soon(httpserver: HTTPServer):
+    def silent(_: Any) -> Response:
+        time.sleep(1.5)
+        return found()
+
+    httpserver.expect_request(DATASET).respond_with_handler(silent)
+    with pytest.raises(DestinationUnreachable, match="cannot be reached or broke off"):
+        at(httpserver).ledger_entries()
+
+
+def test_a_busy_service_is_asked_again(httpserver: HTTPServer):
+    httpserver.expect_ordered_request(DATASET).respond_with_response(refusal(503, "backendError", "busy"))
+    httpserver.expect_ordered_request(DATASET).respond_with_response(
+        refusal(429, "rateLimitExceeded", "slow")
+    )
+    httpserver.expect_ordered_request(DATASET).respond_with_response(found())
+    assert at(httpserver)._connection.location == "EU"
+
+
+def test_a_service_that_stays_busy_is_given_up(httpserver: HTTPServer):
+    httpserver.expect_request(DATASET).respond_with_response(refusal(503, "backendError", "try later"))
+    with pytest.raises(
+        DestinationUnreachable, match=r"the service is busy \(.*try later.*run the month again"
+    ):
+        at(httpserver).ledger_entries()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said"),
+    [
+        (403, "accessDenied", r"not permitted .*roles/bigquery\.dataEditor"),
+        (404, "notFound", "there is no such dataset .*create it, or set BIGQUERY_DATASET"),
+        (403, "quotaExceeded", "the project has no more to spend"),
+        (400, "invalid", r"refused \(.*Dataset taxi"),
+    ],
+)
+def test_refusals_say_what_to_do(httpserver: HTTPServer, code: int, reason: str, said: str):
+    httpserver.expect_request(DATASET).respond_with_response(refusal(code, reason, "Dataset taxi"))
+    with pytest.raises(DestinationError, match=said) as raised:
+        at(httpserver).ledger_entries()
+    assert not isinstance(raised.value, DestinationUnreachable)
+    assert "\n" not in str(raised.value)
+
+
+def test_credentials_that_are_not_accepted():
+    with pytest.raises(DestinationError, match="the credentials are not accepted"), translate_errors(TARGET):
+        raise Unauthorized("revoked")
+
+
+def test_a_missing_dataset(bigquery: Dataset):
+    with pytest.raises(DestinationError, match=r"there is no such dataset \(.*nowhere\); create it"):
+        BigQuery(
+            BigQueryConfig("nowhere", bigquery.target.project, endpoint=bigquery.target.endpoint)
+        ).ledger_entries()
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "kind"),
+    [
+        ("invalidQuery", "Transaction is aborted due to concurrent update against table p:d.t.", LockTimeout),
+        ("invalidQuery", "Could not serialize access to table p:d.t due to concurrent update", LockTimeout),
+        (
+            "backendError",
+            "Error encountered during execution. Retrying may solve the problem.",
+            DestinationUnreachable,
+        ),
+        ("rateLimitExceeded", "Job exceeded rate limits", DestinationUnreachable),
+        ("notFound", "Not found: Table p:d.staging_trips_green was not found", DestinationUnreachable),
+        ("notFound", "Not found: Table p:d.trips_green was not found", DestinationError),
+        ("accessDenied", "Access Denied", DestinationError),
+        ("invalid", "Error while reading data", DestinationError),
+    ],
+)
+def test_why_jobs_fail(reason: str, message: str, kind: type[DestinationError]):
+    error = failure(TARGET, "job-1", {"reason": reason, "message": message})
+    assert type(error) is kind
+    assert isinstance(error, LockTimeout) or "job-1" in str(error)
+
+
+def test_names_cannot_leave_their_quotes():
+    assert quoted("p.d.t") == "`p.d.t`"
+    with pytest.raises(SettingsError, match="cannot be a name"):
+        quoted("a` UNION ALL")

@@ -1,0 +1,404 @@
+"""The embedded warehouse: months in a DuckDB file."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError
+from nyc_taxi.load.contract import Run
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.warehouse.duckdb.load import DuckDb
+from nyc_taxi.local import samples
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import trip_columns
+from nyc_taxi.schema.sql import comment
+from nyc_taxi.settings import PROJECT
+from tests.support.builders import month_files, parquet_month, source_file
+from tests.support.killed import load_and_kill
+
+RUN = Run("run-1", "cli")
+APRIL = Month(2020, 4)
+
+
+@pytest.fixture
+def warehouse(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> DuckDb:
+    """The configured file, which is not there yet."""
+    monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
+    there = open_destination("duckdb")
+    assert isinstance(there, DuckDb)
+    assert there.file == workspace / "warehouse.duckdb"
+    return there
+
+
+def ask(there: DuckDb, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query, past the code under test."""
+    with duckdb.connect(there.file, read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'; SET search_path = 'taxi'")
+        return connection.execute(sql).fetchall()
+
+
+def state(there: DuckDb) -> dict[str, list[str]]:
+    """Every row of every table."""
+    tables = ask(there, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'taxi'")
+    return {name: sorted(map(repr, ask(there, f"FROM {name}"))) for (name,) in tables}
+
+
+def test_a_month_is_loaded_with_every_value_and_recorded(warehouse: DuckDb, tmp_path: Path):
+    assert warehouse.ledger_entries() == []
+    assert warehouse.ledger_entry(Service.GREEN, APRIL) is None
+    before = dt.datetime.now(dt.UTC)
+    files = month_files(tmp_path, trips=20, quarantined=3)
+    told: list[tuple[int, int]] = []
+
+    entry = warehouse.replace_month(files, RUN, lambda done, total: told.append((done, total)))
+
+    parquet = pq.read_table(files.trips_path).to_pylist()
+    columns = ", ".join(parquet[0])
+    found = ask(warehouse, f"SELECT month, {columns} FROM trips_green ORDER BY source_row")
+    assert found == [(dt.date(2020, 4, 1), *row.values()) for row in parquet]
+    assert ask(warehouse, "SELECT count(*), any_value(reasons) FROM quarantine_green") == [(3, ["reversed"])]
+    assert ask(warehouse, "FROM quality") == [("green", dt.date(2020, 4, 1), "trips", "", 20.0)]
+    assert entry == warehouse.ledger_entry(Service.GREEN, APRIL)
+    assert warehouse.ledger_entries() == [entry]
+    assert (entry.version, entry.source_sha256) == ("v1", files.source.sha256)
+    assert (entry.rows_in, entry.rows_loaded, entry.rows_quarantined) == (23, 20, 3)
+    assert before <= entry.started_at <= entry.finished_at <= dt.datetime.now(dt.UTC)
+    assert (entry.run_id, entry.orchestrator) == ("run-1", "cli")
+    assert told[-1] == (23, 23)
+
+
+def test_tables_columns_and_views_say_what_they_are(warehouse: DuckDb, tmp_path: Path):
+    warehouse.replace_month(month_files(tmp_path), RUN)
+    mine = "schema_name = 'taxi' AND NOT internal"
+    uncommented = (
+        f"SELECT table_name FROM duckdb_tables() WHERE {mine} AND comment IS NULL"
+        f" UNION ALL SELECT view_name FROM duckdb_views() WHERE {mine} AND comment IS NULL"
+        f" UNION ALL SELECT column_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_oid)"
+        " WHERE duckdb_columns.schema_name = 'taxi' AND duckdb_columns.comment IS NULL"
+    )
+    assert ask(warehouse, uncommented) == []
+    found = ask(
+        warehouse, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trips_green'"
+    )
+    assert {c.name: comment(c) for c in trip_columns(Service.GREEN)}.items() <= dict(found).items()
+
+
+def test_another_version_replaces_the_month_and_no_other(warehouse: DuckDb, tmp_path: Path):
+    for files in (
+        month_files(tmp_path, "v1", trips=20),
+        month_files(tmp_path, "v1", month="2020-05", trips=7),
+        month_files(tmp_path, "v2", trips=9, quarantined=0),
+        month_files(tmp_path, "v1", service=Service.FHV, trips=5),
+    ):
+        warehouse.replace_month(files, RUN)
+    counts = "SELECT month, source_version, count(*) FROM {} GROUP BY ALL ORDER BY ALL"
+    april, may = dt.date(2020, 4, 1), dt.date(2020, 5, 1)
+    assert ask(warehouse, counts.format("trips_green")) == [(april, "v2", 9), (may, "v1", 7)]
+    assert ask(warehouse, counts.format("quarantine_green")) == [(may, "v1", 3)]
+    assert ask(warehouse, "SELECT service, month, value FROM quality ORDER BY ALL") == [
+        ("fhv", april, 5),
+        ("green", april, 9),
+        ("green", may, 7),
+    ]
+    history = "SELECT id, service, month, version FROM ledger ORDER BY id"
+    assert [row[0] for row in ask(warehouse, history)] == [1, 2, 3, 4]
+    held = [(row.service, str(row.month), row.version) for row in warehouse.ledger_entries()]
+    assert held == [("fhv", "2020-04", "v1"), ("green", "2020-04", "v2"), ("green", "2020-05", "v1")]
+
+
+def test_a_version_that_is_recorded_is_not_loaded_again(warehouse: DuckDb, tmp_path: Path):
+    files = month_files(tmp_path)
+    first = warehouse.replace_month(files, RUN)
+    files.trips_path.unlink()
+    assert warehouse.replace_month(files, Run("run-2", "cli")) == first
+    assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
+
+
+def test_a_version_that_was_replaced_comes_back(warehouse: DuckDb, tmp_path: Path):
+    first, second = month_files(tmp_path, "v1", trips=4), month_files(tmp_path, "v2", trips=6)
+    for files in (first, second, first):
+        warehouse.replace_month(files, RUN)
+    assert ask(warehouse, "SELECT source_version, count(*) FROM trips_green GROUP BY 1") == [("v1", 4)]
+
+
+def test_unknown_columns_are_added_and_empty_elsewhere(warehouse: DuckDb, tmp_path: Path):
+    warehouse.replace_month(month_files(tmp_path, trips=2), RUN)
+    extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
+    folder = tmp_path / "robot=none"  # as folders of the workspace are named
+    warehouse.replace_month(month_files(folder, month="2020-05", trips=2, extra=extra), RUN)
+    warehouse.replace_month(month_files(tmp_path, month="2020-06", trips=1), RUN)
+    found = ask(warehouse, "SELECT robot, charge FROM trips_green ORDER BY month, source_row")
+    assert found == [(None, None), (None, None), ("R2", 1.5), ("D2", None), (None, None)]
+    described = "SELECT comment FROM duckdb_columns() WHERE column_name = 'robot'"
+    assert ask(warehouse, described) == [("Not known to the schema; as in the file.",)]
+
+
+def test_a_canonical_column_that_an_older_table_lacks_is_added(warehouse: DuckDb, tmp_path: Path):
+    warehouse.replace_month(month_files(tmp_path), RUN)
+    with duckdb.connect(warehouse.file) as connection:
+        # of a table that is not loaded now, but that the views read
+        connection.execute("ALTER TABLE taxi.trips_yellow DROP COLUMN congestion_surcharge")
+    warehouse.replace_month(month_files(tmp_path, "v2"), RUN)
+    assert ask(warehouse, "SELECT count(*) FROM taxi_trips WHERE congestion_surcharge IS NULL") == [(20,)]
+
+
+def test_a_column_of_another_type_is_refused_and_nothing_changes(warehouse: DuckDb, tmp_path: Path):
+    number, text = {"robot": pa.array([1, 2])}, {"robot": pa.array(["R2", "D2"])}
+    warehouse.replace_month(month_files(tmp_path, trips=2, extra=number), RUN)
+    was = state(warehouse)
+    with pytest.raises(
+        SchemaError, match="trips_green: the column robot is BIGINT, but VARCHAR in the month"
+    ):
+        warehouse.replace_month(month_files(tmp_path, "v2", trips=2, extra=text), RUN)
+    assert state(warehouse) == was
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"trips": 21, "rows_in": 24}, "holds 20 trips and 3 quarantined rows instead of 21 and 3"),
+        (
+            {"quarantined": {"a": 2}, "rows_in": 22},
+            "holds 20 trips and 3 quarantined rows instead of 20 and 2",
+        ),
+        ({"rows_in": 25}, "20 trips and 3 quarantined rows are not the 25 rows of the source"),
+    ],
+)
+def test_other_counts_are_refused_and_nothing_changes(
+    warehouse: DuckDb, tmp_path: Path, change: dict[str, Any], said: str
+):
+    warehouse.replace_month(month_files(tmp_path, "v0", trips=2), RUN)
+    was = state(warehouse)
+    with pytest.raises(DestinationError, match=said):
+        warehouse.replace_month(dataclasses.replace(month_files(tmp_path), **change), RUN)
+    assert state(warehouse) == was
+
+
+def test_a_file_that_is_not_whole_is_named_and_nothing_changes(warehouse: DuckDb, tmp_path: Path):
+    warehouse.replace_month(month_files(tmp_path, "v0", trips=2), RUN)
+    was = state(warehouse)
+    files = month_files(tmp_path)
+    files.quarantine_path.write_bytes(files.quarantine_path.read_bytes()[:-1])
+    with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* make the month's"):
+        warehouse.replace_month(files, RUN)
+    assert state(warehouse) == was
+
+
+def test_months_of_four_eras_are_one_table(warehouse: DuckDb, tmp_path: Path):
+    rows = 0
+    for month, ending in {
+        "2013-08": "csv",
+        "2020-04": "csv.gz",
+        "2022-01": "parquet",
+        "2025-01": "parquet",
+    }.items():
+        path = tmp_path / f"green_tripdata_{month}.{ending}"
+        samples.write(Service.GREEN, Month.parse(month), path, rows=300)
+        files = parquet_month(source_file(path, month=month), tmp_path / month)
+        rows += warehouse.replace_month(files, RUN).rows_in
+    assert rows == 1200
+    found = ask(
+        warehouse,
+        "SELECT month, count(*), count(pickup_location_id) > 0, count(cbd_congestion_fee) > 0"
+        " FROM trips_green WHERE total_amount IS NOT NULL GROUP BY 1 ORDER BY 1",
+    )
+    assert [row[2:] for row in found] == [(False, False), (True, False), (True, False), (True, True)]
+    assert (
+        sum(row[1] for row in found) + ask(warehouse, "SELECT count(*) FROM quarantine_green")[0][0] == rows
+    )
+
+
+def test_revenue_by_day_and_zone_over_both_services(warehouse: DuckDb, tmp_path: Path):
+    for service in (Service.YELLOW, Service.GREEN):
+        files = month_files(tmp_path, service=service, trips=4)
+        table = pq.read_table(files.trips_path)
+        new = {
+            "pickup_location_id": pa.array([7, 7, None, 7], pa.int16()),
+            "total_amount": pa.array([10.0, 2.5, 4.0, 99.0]),
+            "reversal_source_row": pa.array([None, None, None, 1], pa.int64()),  # left out
+        }
+        for name, values in new.items():
+            table = table.set_column(table.schema.get_field_index(name), name, values)
+        pq.write_table(table, files.trips_path)
+        warehouse.replace_month(files, RUN)
+    found = ask(
+        warehouse,
+        "SELECT service, pickup_day, pickup_location_id, trips, revenue FROM daily_revenue_by_zone"
+        " WHERE month = DATE '2020-04-01' ORDER BY ALL",
+    )
+    day = dt.date(2020, 4, 1)
+    of_service = [(day, 7, 2, 12.5), (day, None, 1, 4.0)]
+    assert found == [(service, *row) for service in ("green", "yellow") for row in of_service]
+
+
+def test_the_file_does_not_grow_with_every_replacement(warehouse: DuckDb, tmp_path: Path):
+    sizes = []
+    for turn in range(8):
+        warehouse.replace_month(month_files(tmp_path, f"v{turn}", trips=30_000), RUN)
+        sizes.append(warehouse.file.stat().st_size)
+    assert sizes[-1] <= 2 * sizes[1]
+
+
+# ---- one writer at a time
+
+
+@contextmanager
+def held(file: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the file open until its stdin closes."""
+    code = (
+        f"import duckdb, sys\nwith duckdb.connect({str(file)!r}, read_only={read_only}):\n"
+        "    print('open', flush=True)\n    sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "open\n"
+        yield other
+
+
+def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: DuckDb, tmp_path: Path):
+    warehouse.replace_month(month_files(tmp_path), RUN)
+    hasty = DuckDb(warehouse.file, patience=0)
+    with held(warehouse.file, read_only=False) as other:
+        for action in (lambda: hasty.replace_month(month_files(tmp_path, "v2"), RUN), hasty.entry):
+            with pytest.raises(
+                DestinationUnreachable, match=rf"warehouse.duckdb is kept open by .*{other.pid}"
+            ):
+                action()
+    with held(warehouse.file, read_only=True):
+        assert len(hasty.ledger_entries()) == 1, "readers do not exclude each other"
+        with pytest.raises(DestinationUnreachable, match="kept open"):
+            hasty.replace_month(month_files(tmp_path, "v3"), RUN)
+
+
+def test_a_run_waits_until_the_file_is_free(
+    warehouse: DuckDb, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    warehouse.replace_month(month_files(tmp_path), RUN)
+    with held(warehouse.file, read_only=True) as other, caplog.at_level("INFO", "nyc_taxi"):
+        run = threading.Thread(target=warehouse.replace_month, args=(month_files(tmp_path, "v2"), RUN))
+        run.start()
+        while "waiting for it" not in caplog.text:
+            assert run.is_alive()
+        assert other.stdin
+        other.stdin.close()
+        run.join()
+    assert [row.version for row in warehouse.ledger_entries()] == ["v2"]
+
+
+LOADER = """
+import json, sys
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.contract import Run
+from nyc_taxi.model.references import MonthFiles
+files = MonthFiles.from_dict(json.loads(sys.argv[1]))
+open_destination(sys.argv[2]).replace_month(files, Run("run", "cli"))
+"""
+
+
+def test_months_side_by_side_all_end(warehouse: DuckDb, tmp_path: Path):
+    months = ["2020-01", "2020-02", "2020-03"]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", LOADER, json.dumps(files.to_dict()), "duckdb"],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+        )
+        for files in (month_files(tmp_path, month=month, trips=500) for month in months)
+    ]
+    for run in runs:
+        assert run.communicate()[1] == ""
+    assert [(str(row.month), row.rows_loaded) for row in warehouse.ledger_entries()] == [
+        (m, 500) for m in months
+    ]
+    assert ask(warehouse, "SELECT count(*) FROM trips_green") == [(1500,)]
+
+
+def test_the_same_month_twice_at_once_is_loaded_once(warehouse: DuckDb, tmp_path: Path):
+    files = month_files(tmp_path)
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: warehouse.replace_month(files, RUN), range(4)))
+    assert found == [found[0]] * 4
+    assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
+    assert ask(warehouse, "SELECT count(*) FROM trips_green") == [(20,)]
+
+
+# ---- kill -9
+
+
+@pytest.mark.parametrize(
+    ("place", "before"),
+    [
+        ("duckdb/replace.py:_replace:return:2", "2020-04"),
+        ("duckdb/replace.py:commit:c_call", "2020-04"),
+        ("duckdb/replace.py:commit:c_call", "2020-03"),
+        ("duckdb/replace.py:commit:c_return", "2020-04"),
+        ("duckdb/__init__.py:replace_month:return", "2020-04"),
+    ],
+)
+def test_a_killed_load_left_the_month_whole_and_the_next_completes_it(
+    warehouse: DuckDb, tmp_path: Path, place: str, before: str
+):
+    warehouse.replace_month(month_files(tmp_path, "v1", before), RUN)
+    was = state(warehouse)
+    files = month_files(tmp_path, "v2", trips=3000)
+
+    load_and_kill("duckdb", files, place)
+
+    committed = not place.endswith(("_replace:return:2", "commit:c_call"))
+    assert (state(warehouse) != was) == committed
+    assert warehouse.replace_month(files, RUN).run_id == ("killed" if committed else "run-1")
+    there = "SELECT source_version, count(*) FROM trips_green WHERE month = '2020-04-01' GROUP BY 1"
+    assert ask(warehouse, there) == [("v2", 3000)]
+    assert ask(warehouse, "SELECT count(*) FROM ledger") == [(2,)]
+
+
+def test_a_run_that_is_killed_while_it_makes_the_file_leaves_none(warehouse: DuckDb, tmp_path: Path):
+    """DuckDB refuses a file of which only a part was written, for ever."""
+    files = month_files(tmp_path)
+    load_and_kill("duckdb", files, "duckdb/file.py:connect:c_return")
+    assert not warehouse.file.exists()
+    assert warehouse.ledger_entries() == []
+    warehouse.replace_month(files, RUN)
+    assert len(warehouse.ledger_entries()) == 1
+
+
+# ---- where it is
+
+
+def test_a_file_that_is_no_database_is_refused(workspace: Path, tmp_path: Path):
+    file = tmp_path / "text.duckdb"
+    file.write_text("no database" * 1000)
+    with pytest.raises(DestinationError, match=r"text\.duckdb: it cannot be used .* set DUCKDB_DATABASE"):
+        DuckDb(file).replace_month(month_files(tmp_path), RUN)
+    assert file.read_text().startswith("no database")
+
+
+def test_a_folder_that_cannot_be_made_is_named(workspace: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DestinationError, match=r"file/below cannot be made .*: set DUCKDB_DATABASE"):
+        DuckDb(tmp_path / "file" / "below" / "x.duckdb").replace_month(month_files(tmp_path), RUN)
+
+
+def test_the_configured_file_counts_from_the_project(workspace: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DUCKDB_DATABASE", "data/taxi.duckdb")
+    there = DuckDb()
+    assert there.file == PROJECT / "data" / "taxi.duckdb"
+    assert there.describe().startswith(f"DuckDB file {there.file}, schema taxi")

@@ -1,0 +1,422 @@
+"""The steps of a month, into a destination that is kept in memory; what is done twice is done once."""
+
+import datetime as dt
+import json
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, NotTripData, SettingsError, TaxiError
+from nyc_taxi.lake import workspace as places
+from nyc_taxi.load.contract import LedgerEntry, Progress, Run
+from nyc_taxi.load.registry import NAMES
+from nyc_taxi.local import samples
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference, SourceFile
+from nyc_taxi.pipelines import trips
+from nyc_taxi.settings import settings
+from tests.support.builders import RULES, green_csv
+
+GREEN, APRIL = Service.GREEN, Month(2020, 4)
+RUN = Run("run-1", "cli")
+
+
+class Shelf:
+    """A destination in memory."""
+
+    def __init__(self, name: str, order: list[str]) -> None:
+        self.name = name
+        self._order = order
+        self.ledger: dict[tuple[Service, Month], LedgerEntry] = {}
+        self.loads: list[str] = []
+        self.down = False
+
+    def describe(self) -> str:
+        return "a shelf in memory"
+
+    def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
+        return self.ledger.get((service, month))
+
+    def ledger_entries(self) -> list[LedgerEntry]:
+        return list(self.ledger.values())
+
+    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> LedgerEntry:
+        if self.down:
+            raise DestinationUnreachable("the shelf does not answer.")
+        loaded = len(pq.read_table(files.trips_path))
+        if progress:
+            progress(loaded, loaded)
+        now = dt.datetime(2020, 7, 2, 7)
+        entry = LedgerEntry(
+            files.service,
+            files.month,
+            files.version,
+            files.source.url,
+            files.source.etag,
+            files.source.sha256,
+            files.rows_in,
+            loaded,
+            files.rows_quarantined,
+            schema_version=1,
+            package_version="0",
+            started_at=now,
+            finished_at=now,
+            run_id=run.run_id,
+            orchestrator=run.orchestrator,
+        )
+        self.ledger[files.service, files.month] = entry
+        self.loads.append(files.version)
+        self._order.append(self.name)
+        return entry
+
+
+@pytest.fixture
+def order() -> list[str]:
+    """The shelves' names in the order in which loads ended."""
+    return []
+
+
+@pytest.fixture
+def shelves(monkeypatch: pytest.MonkeyPatch, workspace: Path, order: list[str]) -> dict[str, Shelf]:
+    """A shelf in place of every destination."""
+    made = {name: Shelf(name, order) for name in NAMES}
+    monkeypatch.setattr(trips, "open_destination", made.__getitem__)
+    return made
+
+
+@pytest.fixture
+def shelf(shelves: dict[str, Shelf]) -> Shelf:
+    """The one that most tests load into."""
+    return shelves["postgres"]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder that has green 2020-04."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    samples.write(GREEN, APRIL, folder / "green_tripdata_2020-04.csv", rows=500, malformed=2)
+    return folder
+
+
+def run_month(source: Path | str, month: Month = APRIL, **options: Any) -> trips.Outcome:
+    return trips.run_month(GREEN, month, str(source), ["postgres"], RUN, **options)
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    for step in steps:
+        monkeypatch.setattr(trips, step, fail)
+
+
+def test_a_month_goes_all_the_way(source: Path, shelf: Shelf, workspace: Path) -> None:
+    outcome = run_month(source)
+    files = outcome.files
+    assert files.rows_in == 500
+    assert files.quarantined["unreadable"] == 2
+    assert files.folder == workspace / f"trips/service=green/month=2020-04/version={files.version}"
+    assert sorted(path.name for path in files.folder.iterdir()) == [
+        "manifest.json",
+        "quality.parquet",
+        "quarantine.parquet",
+        "trips.parquet",
+    ]
+    assert list((workspace / "scratch").iterdir()) == []
+    [loaded] = outcome.loaded
+    assert (loaded.destination, loaded.describe, loaded.skipped) == ("postgres", "a shelf in memory", False)
+    assert loaded.entry == shelf.ledger_entry(GREEN, APRIL)
+    assert loaded.entry.rows_in == loaded.entry.rows_loaded + loaded.entry.rows_quarantined == 500
+    assert list(outcome.seconds) == ["download", "clean", "parquet", "postgres"]
+    assert loaded.seconds <= outcome.seconds["postgres"]
+
+
+def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
+    told: dict[str, list[tuple[int, int | None]]] = {}
+
+    def progress(step: str) -> trips.Progress:
+        return lambda done, total: told.setdefault(step, []).append((done, total))
+
+    files = run_month(source, progress=progress).files
+    assert told["clean"][-1] == (500, None)
+    assert told["postgres"] == [(files.trips, files.trips)]
+
+
+def test_a_second_run_does_nothing_and_says_so(
+    source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = run_month(source)
+    forbid(monkeypatch, "clean_month", "write_month")
+    with caplog.at_level(logging.INFO, "nyc_taxi.pipelines.trips"):
+        second = run_month(source)
+    assert second.files == first.files
+    assert second.loaded[0].skipped
+    assert second.loaded[0].entry == first.loaded[0].entry
+    assert shelf.loads == [first.files.version]
+    version = f"version {first.files.version}."
+    assert caplog.messages == [
+        f"green 2020-04 is cleaned already: {version}",
+        f"green 2020-04 is Parquet already: {version}",
+        f"postgres holds green 2020-04 already: {version}",
+    ]
+
+
+def test_a_republished_month_is_loaded_again(source: Path, shelf: Shelf) -> None:
+    first = run_month(source)
+    samples.write(GREEN, APRIL, source / "green_tripdata_2020-04.csv", rows=600, seed=2)
+    second = run_month(source)
+    assert shelf.loads == [first.files.version, second.files.version]
+    assert second.loaded[0].entry.rows_in == 600
+
+
+def own_rules(path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Only these of the project's rules."""
+    rules = yaml.safe_load(RULES.read_text())["rules"]
+    path.write_text(yaml.safe_dump({"rules": [rule for rule in rules if rule["name"] in names]}))
+    monkeypatch.setenv("TAXI_RULES", str(path))
+    settings.cache_clear()
+
+
+def test_other_rules_make_another_version(
+    tmp_path: Path, source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_month(source)
+    own_rules(tmp_path / "rules.yaml", monkeypatch, "outside_month")
+    second = run_month(source)
+    assert shelf.loads == [first.files.version, second.files.version]
+    assert second.files.quarantined.keys() == {"unreadable", "outside_month"}
+
+
+def test_rules_that_change_between_two_steps_are_noticed(
+    tmp_path: Path, source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source)))
+    own_rules(tmp_path / "rules.yaml", monkeypatch, "outside_month")
+    message = r"rules\.yaml: the rules have changed since green 2020-04 was cleaned; clean it again\.$"
+    with pytest.raises(TaxiError, match=message):
+        trips.to_parquet(cleaned)
+    assert trips.to_parquet(trips.clean(cleaned.source)).quarantined.keys() == {"unreadable", "outside_month"}
+
+
+R = TypeVar("R", bound=Reference)
+
+
+def carried(reference: R) -> R:
+    """As an orchestrator carries it from step to step."""
+    return type(reference).from_dict(json.loads(json.dumps(reference.to_dict())))
+
+
+def test_steps_may_run_in_different_processes(source: Path, shelf: Shelf) -> None:
+    downloaded = carried(trips.download(GREEN, APRIL, str(source)))
+    cleaned = carried(trips.clean(downloaded))
+    files = carried(trips.to_parquet(cleaned))
+    loaded = trips.load(files, "postgres", RUN)
+    assert (type(downloaded), type(cleaned), type(files)) == (SourceFile, CleanMonth, MonthFiles)
+    assert loaded.entry.version == cleaned.version == files.version
+    assert run_month(source).loaded[0].skipped
+
+
+def test_any_step_may_be_repeated_after_the_run(source: Path, shelf: Shelf) -> None:
+    files = run_month(source).files
+    for _ in range(2):
+        downloaded = trips.download(GREEN, APRIL, str(source))
+        assert downloaded == files.source
+        cleaned = trips.clean(downloaded)
+        assert (cleaned.version, cleaned.trips, cleaned.flagged) == (
+            files.version,
+            files.trips,
+            files.flagged,
+        )
+        assert not cleaned.folder.exists()  # its scratch is gone; the Parquet is there
+        assert trips.to_parquet(cleaned) == files
+        assert trips.load(files, "postgres", RUN).skipped
+
+
+@pytest.mark.parametrize("content", [None, '{"service": "gre', '{"service": "green"}'])
+def test_a_cleaned_month_that_was_not_finished_is_cleaned_again(
+    source: Path, shelf: Shelf, content: str | None
+) -> None:
+    """Killed between the rows and the note on them; or left by another version of the code."""
+    downloaded = trips.download(GREEN, APRIL, str(source))
+    first = trips.clean(downloaded)
+    if content is None:
+        (first.folder / "clean.json").unlink()
+    else:
+        (first.folder / "clean.json").write_text(content)
+    assert trips.clean(downloaded) == first
+    assert trips.to_parquet(first).trips == first.trips
+
+
+def test_a_cleaned_month_that_is_gone_is_named(source: Path, shelf: Shelf) -> None:
+    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source)))
+    shutil.rmtree(cleaned.folder)
+    with pytest.raises(TaxiError, match=r"the cleaned month is gone; clean green 2020-04 again\.$"):
+        trips.to_parquet(cleaned)
+    assert run_month(source).files.trips == cleaned.trips
+
+
+def test_after_a_failed_load_only_the_load_is_repeated(
+    source: Path, shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.down = True
+    with pytest.raises(DestinationUnreachable):
+        run_month(source)
+    assert list((workspace / "scratch").iterdir()) == []
+    shelf.down = False
+    forbid(monkeypatch, "clean_month", "write_month")
+    assert not run_month(source).loaded[0].skipped
+
+
+def test_destinations_are_loaded_side_by_side(
+    source: Path, shelves: dict[str, Shelf], order: list[str]
+) -> None:
+    wanted = ["bigquery", "postgres", "gcs"]
+    outcome = trips.run_month(GREEN, APRIL, str(source), wanted, RUN)
+    assert [loaded.destination for loaded in outcome.loaded] == wanted
+    assert sorted(order) == sorted(wanted)
+    assert order.index("gcs") < order.index("bigquery")  # which loads from the bucket
+    assert outcome.total >= max(outcome.seconds.values())
+
+
+def test_when_one_destination_fails_the_others_are_finished(
+    source: Path, shelves: dict[str, Shelf], order: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    shelves["postgres"].down = shelves["s3"].down = True
+    with pytest.raises(DestinationUnreachable):
+        trips.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    assert caplog.text.count("the shelf does not answer") == 1  # the other error is the one that is raised
+    assert sorted(order) == sorted(set(NAMES) - {"postgres", "s3"})
+    shelves["postgres"].down = shelves["s3"].down = False
+    again = trips.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    assert [loaded.destination for loaded in again.loaded if not loaded.skipped] == ["postgres", "s3"]
+
+
+def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
+    source: Path, shelf: Shelf, workspace: Path
+) -> None:
+    first = run_month(source)
+    path = source / "green_tripdata_2020-04.csv"
+    path.write_text(path.read_text().replace("2020-04-", "April "))
+    with pytest.raises(NotTripData, match="TAXI_MAX_UNREADABLE"):
+        run_month(source)
+    assert shelf.ledger_entry(GREEN, APRIL) == first.loaded[0].entry
+    assert list((workspace / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["clean_month", "write_month"])
+def test_a_full_disk_is_told_in_a_sentence(
+    source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trips, step, full)
+    with pytest.raises(TaxiError, match=r"No space left on device\); free space"):
+        run_month(source)
+    assert shelf.ledger_entries() == []
+
+
+def test_a_parquet_that_fails_is_told_once(
+    source: Path, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise TaxiError("it does not fit.")
+
+    monkeypatch.setattr(trips, "write_month", fail)
+    with pytest.raises(TaxiError, match="it does not fit"):
+        trips.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    assert "it does not fit" not in caplog.text
+
+
+def test_a_sample_is_never_loaded_over_a_real_month(source: Path, shelf: Shelf) -> None:
+    run_month("sample:300")
+    real = run_month(source)  # a real month takes the place of a sample
+    assert not real.loaded[0].skipped
+    message = r"^postgres holds the real green 2020-04 \(.*\); a generated sample is not loaded over it\."
+    with pytest.raises(DestinationError, match=message):
+        run_month("sample:300")
+    assert shelf.ledger_entry(GREEN, APRIL) == real.loaded[0].entry
+    assert run_month("sample:300", Month(2020, 5)).files.source.is_sample
+
+
+def test_a_month_before_the_first_is_refused(shelf: Shelf) -> None:
+    with pytest.raises(TaxiError, match=r"^green 2013-07: TLC's green files begin with 2013-08\.$"):
+        run_month("sample", Month(2013, 7))
+
+
+def test_a_column_that_the_schema_does_not_know_is_told(
+    tmp_path: Path, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    green_csv(tmp_path / "green_tripdata_2020-04.csv", [{"New Fee": "1"}])
+    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
+        run_month(tmp_path)
+    assert caplog.messages == [
+        "green 2020-04 has a column that the schema does not know: new_fee. It is kept under that name;"
+        " add it to nyc_taxi/schema/columns.yaml."
+    ]
+
+
+def test_a_month_of_an_unusual_size_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    run_month("sample:1000")
+    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
+        run_month("sample:300", Month(2020, 5))
+        run_month("sample:9000", Month(2020, 3))  # nothing earlier to compare with
+    april, may = (shelf.ledger[GREEN, month].rows_loaded for month in (APRIL, Month(2020, 5)))
+    assert caplog.messages == [
+        f"green 2020-05: {may} trips are {may / april:.0%} of the usual {april} (2020-04);"
+        " look at it before you trust it."
+    ]
+
+
+def test_last_year_is_no_measure_for_this_one(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    run_month("sample:9000", Month(2019, 3))
+    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
+        run_month("sample:300", Month(2020, 4))
+    assert caplog.messages == []
+
+
+def test_a_month_that_has_not_begun_is_refused(shelf: Shelf) -> None:
+    coming = Month.of(dt.datetime.now(dt.UTC).date()) + 2  # whatever day it is when this runs
+    with pytest.raises(
+        TaxiError, match=f"green {coming}: has not begun; TLC publishes a month two months after"
+    ):
+        run_month("sample:300", coming)
+
+
+def test_what_a_destination_lacks_is_said_before_anything_is_fetched(
+    shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_name: str) -> None:
+        raise SettingsError("S3_BUCKET is not set")
+
+    monkeypatch.setattr("nyc_taxi.pipelines.trips.open_destination", refuse)
+    with pytest.raises(SettingsError):
+        run_month("sample:300")
+    assert not list(workspace.rglob("*.csv*"))
+
+
+def test_old_scratch_and_superseded_versions_are_pruned(source: Path, shelf: Shelf, workspace: Path) -> None:
+    first = run_month(source).files
+    left = workspace / "scratch" / f"yellow-2021-01-{'0' * 12}.part"
+    fresh = workspace / "scratch" / f"yellow-2021-02-{'0' * 12}"
+    for folder in (left, fresh):
+        folder.mkdir()
+    day_before = time.time() - places.KEEP_SECONDS - 60
+    for folder in (left, first.folder):
+        os.utime(folder, (day_before, day_before))
+    own = source / "green_tripdata_2020-04.csv"
+    own.write_bytes(own.read_bytes() + b"\r\n")
+    second = run_month(source).files
+    assert second.version != first.version
+    assert not first.folder.exists()
+    assert not left.exists()
+    assert fresh.exists()  # somebody may be using it
+    assert second.folder.exists()

@@ -1,0 +1,72 @@
+"""The zones: both contents that TLC published, read the same and loaded everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.load.postgres.load import Postgres
+from nyc_taxi.load.warehouse.duckdb.load import DuckDb
+from nyc_taxi.pipelines.zones import fetch_zones, load_zones, read_zones
+from tests.support.postgres_probe import session
+
+HEADER = '"LocationID","Borough","Zone","service_zone"'
+CITY = '1,"EWR","Newark Airport","EWR"'
+NEW = [HEADER, CITY, '264,"Unknown","N/A","N/A"', '265,"N/A","Outside of NYC","N/A"']
+OLD = [HEADER, CITY, '264,"Unknown","NV","N/A"', '265,"Unknown","NA","N/A"']
+
+
+def written(folder: Path, lines: list[str], name: str = "zones.csv") -> Path:
+    path = folder / name
+    path.write_text("\r\n".join(lines) + "\r\n")
+    return path
+
+
+@pytest.mark.parametrize(("lines", "last"), [(NEW, ("N/A", "Outside of NYC")), (OLD, ("Unknown", "NA"))])
+def test_na_is_a_name(tmp_path: Path, lines: list[str], last: tuple[str, str]) -> None:
+    rows = read_zones(written(tmp_path, lines), "abc").rows.to_pylist()
+    assert [row["location_id"] for row in rows] == [1, 264, 265]
+    assert (rows[2]["borough"], rows[2]["zone"], rows[2]["service_zone"]) == (*last, "N/A")
+
+
+def test_what_is_no_list_of_zones_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SchemaError, match=r"zones\.csv: the column borough is missing"):
+        read_zones(written(tmp_path, ["LocationID,Name", "1,x"]), "abc")
+    with pytest.raises(NotTripData, match="names a zone twice"):
+        read_zones(written(tmp_path, [HEADER, CITY, CITY]), "abc")
+    with pytest.raises(NotTripData, match="cannot be read"):
+        read_zones(written(tmp_path, [HEADER, 'one,"EWR","Newark Airport","EWR"']), "abc")
+
+
+def test_zones_are_replaced_whole(tmp_path: Path, workspace: Path, postgres: PostgresConfig) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DUCKDB_DATABASE", str(tmp_path / "zones.duckdb"))
+        for lines in (OLD, [*NEW, '2,"Queens","Jamaica Bay","Boro Zone"']):
+            load_zones(
+                fetch_zones(str(written(tmp_path, lines, f"{len(lines)}.csv"))), ["postgres", "duckdb"]
+            )
+    expected = [(1, "Newark Airport"), (2, "Jamaica Bay"), (264, "N/A"), (265, "Outside of NYC")]
+    query = "SELECT location_id, zone FROM taxi.zones ORDER BY 1"
+    with session(postgres) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        assert cursor.fetchall() == expected
+        cursor.execute("SELECT obj_description('taxi.zones'::regclass)")
+        assert cursor.fetchone() == ("Taxi zones of New York City.",)
+    with duckdb.connect(tmp_path / "zones.duckdb", read_only=True) as warehouse:
+        assert warehouse.execute(query).fetchall() == expected
+    assert Postgres(postgres).ledger_entries() == []
+    assert DuckDb(tmp_path / "zones.duckdb").describe().startswith("DuckDB file")
+
+
+@pytest.mark.real
+def test_both_real_lists(real_data: Path) -> None:
+    lists = [
+        read_zones(path, "abc").rows for path in sorted((real_data / "misc").glob("taxi_zone_lookup*.csv"))
+    ]
+    assert [len(rows) for rows in lists] == [265, 265]
+    assert lists[0].slice(0, 263).equals(lists[1].slice(0, 263))
+    assert all(rows["zone"].null_count == 0 for rows in lists)

@@ -1,0 +1,68 @@
+"""`taxi doctor`: each part is looked at, and a fault says what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.reporting.doctor import Check, checkup
+from nyc_taxi.settings import PROJECT, settings
+
+
+@pytest.fixture
+def checks(workspace: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs the check-up under other settings; sources and destinations that need no server."""
+
+    def run(**changed: str) -> dict[str, Check]:
+        for name, value in {"TAXI_SOURCE": "sample", "TAXI_DESTINATIONS": "duckdb", **changed}.items():
+            monkeypatch.setenv(name, value)
+        settings.cache_clear()
+        return {check.name: check for check in checkup()}
+
+    monkeypatch.setenv("DUCKDB_DATABASE", str(workspace / "warehouse.duckdb"))
+    monkeypatch.setenv("MYSQL_HOST", "")
+    return run
+
+
+def test_all_is_well(checks) -> None:
+    found = checks()
+    assert list(found) == [
+        "settings",
+        "connections",
+        "rules",
+        "workspace",
+        "source",
+        "duckdb",
+        "bike-share",
+    ]
+    assert all(check.good for check in found.values()), found
+    assert "holds 0 months" in found["duckdb"].detail
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "advice"),
+    [
+        ("settings", "TAXI_DESTINATIONS", "duckdb,oracle", "one or more of postgres"),
+        ("connections", "TAXI_PROFILE", "nowhere", "nowhere"),
+        ("rules", "TAXI_RULES", "not_there.yaml", "not_there.yaml"),
+        ("workspace", "TAXI_WORKSPACE", "/proc/taxi", "set TAXI_WORKSPACE"),
+        ("source", "TAXI_SOURCE", "/no/such/folder", "/no/such/folder"),
+        ("duckdb", "DUCKDB_DATABASE", str(PROJECT / "README.md"), "README.md"),
+    ],
+)
+def test_a_fault_is_named_and_the_other_parts_are_looked_at_all_the_same(
+    checks, monkeypatch: pytest.MonkeyPatch, part: str, name: str, value: str, advice: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = checks(**({name: value} if name.startswith("TAXI_") else {}))
+    assert not found[part].good
+    assert advice in found[part].detail
+    assert found[part].detail.endswith(".")
+    assert list(found)[-1] == "bike-share"
+
+
+def test_a_setting_that_makes_no_sense_is_said_once(checks) -> None:
+    found = checks(TAXI_RETRIES="many")
+    assert list(found) == ["settings"]
+    assert found["settings"].detail.startswith("TAXI_RETRIES='many' makes no sense")

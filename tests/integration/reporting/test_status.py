@@ -1,0 +1,75 @@
+"""What `taxi status` finds amiss, on real destinations."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.load.contract import Run
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.local import samples
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting.status import as_plain, collect
+
+RUN = Run("test", "cli")
+BOTH = ["postgres", "duckdb"]
+
+
+@pytest.fixture
+def source(
+    tmp_path: Path, workspace: Path, postgres: PostgresConfig, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder with three small months, and two empty destinations."""
+    monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "status.duckdb"))
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for month in ("2020-03", "2020-04", "2020-05"):
+        samples.write(Service.GREEN, Month.parse(month), path(folder, month), rows=300)
+    return folder
+
+
+def path(folder: Path, month: str) -> Path:
+    return folder / f"green_tripdata_{month}.csv.gz"
+
+
+def load(folder: Path, month: str, destinations: list[str] = BOTH) -> None:
+    trips.run_month(Service.GREEN, Month.parse(month), str(folder), destinations, RUN)
+
+
+def marks(source: Path | None = None) -> dict[str, list[str]]:
+    return {str(found.month): found.marks for found in collect(BOTH, str(source) if source else None)}
+
+
+def test_what_is_amiss_is_marked(source: Path) -> None:
+    load(source, "2020-03")
+    assert marks(source) == {
+        "2020-03": [],
+        "2020-04": ["missing: published, and not loaded"],
+        "2020-05": ["missing: published, and not loaded"],
+    }
+    load(source, "2020-04", ["postgres"])
+    assert marks() == {"2020-03": [], "2020-04": ["not in duckdb"]}
+    load(source, "2020-04")
+    changed = path(source, "2020-04")
+    samples.write(Service.GREEN, Month.parse("2020-04"), changed, rows=310)
+    later = changed.stat().st_mtime + 3600
+    os.utime(changed, (later, later))
+    assert marks(source)["2020-04"] == ["stale: the source has a newer version"]
+    load(source, "2020-04", ["postgres"])
+    assert marks()["2020-04"] == ["versions differ"]
+    load(source, "2020-04")
+    assert marks() == {"2020-03": [], "2020-04": []}
+
+
+def test_json_names_version_and_rows_of_each_destination(source: Path) -> None:
+    load(source, "2020-03")
+    (month,) = as_plain(collect(BOTH))
+    assert (month["service"], month["month"], month["marks"]) == ("green", "2020-03", [])
+    assert list(month["destinations"]) == BOTH
+    one, other = month["destinations"].values()
+    assert one["rows_in"] == one["rows_loaded"] + one["rows_quarantined"] == 300
+    assert one["version"] == other["version"]
+    assert one["source_sha256"] == other["source_sha256"]

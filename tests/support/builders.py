@@ -1,0 +1,184 @@
+"""Small months: as files of a source, cleaned, and as the steps before a destination would leave them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
+from nyc_taxi.schema import QUALITY, QUARANTINE, arrow_schema, trip_columns
+from nyc_taxi.settings import PROJECT
+from nyc_taxi.transform.clean import clean_month, month_version
+from nyc_taxi.transform.parquet import write_month
+from nyc_taxi.transform.read import Reader, Unreadable
+from nyc_taxi.transform.rules import Rules, load_rules
+
+RULES = PROJECT / "mage_project" / "rules.yaml"
+
+GREEN_TRIP = {
+    "VendorID": "2",
+    "lpep_pickup_datetime": "2020-04-10 08:00:00",
+    "lpep_dropoff_datetime": "2020-04-10 09:30:00",
+    "store_and_fwd_flag": "N",
+    "RatecodeID": "1",
+    "PULocationID": "74",
+    "DOLocationID": "166",
+    "passenger_count": "1",
+    "trip_distance": "2.5",
+    "fare_amount": "8",
+    "extra": ".5",
+    "mta_tax": "0.5",
+    "tip_amount": "1.25",
+    "tolls_amount": "0",
+    "ehail_fee": "",
+    "improvement_surcharge": "0.3",
+    "total_amount": "10.55",
+    "payment_type": "1",
+    "trip_type": "1",
+    "congestion_surcharge": "0",
+}
+"""The cells of a trip without fault, as the CSV of green 2020-04 has them."""
+
+
+def green_csv(path: Path, rows: Iterable[Mapping[str, str]], end: str = "\r\n") -> SourceFile:
+    """A CSV of green 2020-04 with `rows`: what differs from GREEN_TRIP, whose pick-ups are a second apart.
+
+    Names that GREEN_TRIP does not have become columns of their own, empty where a row does not say.
+    """
+    rows = list(rows)
+    header = list(dict.fromkeys([*GREEN_TRIP, *(name for row in rows for name in row)]))
+    lines = [",".join(header)]
+    for number, row in enumerate(rows):
+        pickup = f"2020-04-10 08:{number // 60:02}:{number % 60:02}"
+        cells = {**GREEN_TRIP, "lpep_pickup_datetime": pickup, **row}
+        lines.append(",".join(cells.get(name, "") for name in header))
+    path.write_text(end.join(lines) + end, encoding="utf-8", newline="")
+    return source_file(path)
+
+
+def source_file(path: Path, service: Service = Service.GREEN, month: str = "2020-04") -> SourceFile:
+    """A file as a download would leave it."""
+    content = path.read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    return SourceFile(service, Month.parse(month), path, str(path), sha256, len(content))
+
+
+@functools.cache
+def project_rules(service: Service) -> Rules:
+    """The project's own rules."""
+    return load_rules(RULES, service)
+
+
+def cleaned(source: SourceFile, folder: Path, rules: Rules | None = None, **options: Any) -> CleanMonth:
+    """The month cleaned into `folder`, by the project's own rules if no others are given."""
+    rules = rules or project_rules(source.service)
+    return clean_month(source, rules, folder, **{"threads": 1, "max_unreadable": 1.0, **options})
+
+
+def parquet_month(source: SourceFile, folder: Path, rules: Rules | None = None, **options: Any) -> MonthFiles:
+    """The month cleaned and written as Parquet, both below `folder`."""
+    rules = rules or project_rules(source.service)
+    version = month_version(source, rules)
+    clean = cleaned(source, folder / f"scratch-{version}", rules, **options)
+    return write_month(clean, rules, folder / version)
+
+
+def month_files(
+    folder: Path,
+    version: str = "v1",
+    month: str = "2020-04",
+    trips: int = 20,
+    quarantined: int = 3,
+    service: Service = Service.GREEN,
+    extra: dict[str, pa.Array] | None = None,
+) -> MonthFiles:
+    """Write a month's Parquet into a folder below `folder` and return its reference.
+
+    Rows differ by `version`, which is their `source_version` too; `extra` adds columns to the trips
+    that the schema does not know, each array as long as the trips.
+    """
+    here = Month.parse(month)
+    folder = folder / f"{service}-{month}-{version}"
+    folder.mkdir(parents=True)
+    pq.write_table(_trips(service, here, version, trips, extra or {}), folder / "trips.parquet")
+    pq.write_table(_quarantine(version, trips, quarantined), folder / "quarantine.parquet")
+    quality = [{"measure": "trips", "subject": "", "value": float(trips)}]
+    pq.write_table(pa.Table.from_pylist(quality, arrow_schema(QUALITY)), folder / "quality.parquet")
+    sha256 = hashlib.sha256(version.encode()).hexdigest()
+    url = f"https://example.org/{service}_tripdata_{month}.parquet"
+    source = SourceFile(service, here, folder / "source.parquet", url, sha256, size=1, etag=f'"{version}"')
+    return MonthFiles(
+        service=service,
+        month=here,
+        source=source,
+        folder=folder,
+        version=version,
+        rows_in=trips + quarantined,
+        trips=trips,
+        quarantined={"reversed": quarantined} if quarantined else {},
+        unknown_columns=list(extra or {}),
+    )
+
+
+def _trips(service: Service, month: Month, version: str, count: int, extra: dict[str, pa.Array]) -> pa.Table:
+    columns = trip_columns(service)
+    schema = arrow_schema(columns, [pa.field(name, array.type) for name, array in extra.items()])
+    made: dict[str, list[Any]] = {
+        "pickup_datetime": [month.start + dt.timedelta(minutes=row) for row in range(count)],
+        "dropoff_datetime": [
+            month.start + dt.timedelta(minutes=row + 9, microseconds=1) for row in range(count)
+        ],
+        "trip_distance": [row / 10 for row in range(count)],
+        "source_version": [version] * count,
+        "source_row": list(range(1, count + 1)),
+        "flags": [["long_wait"] if row % 5 == 0 else [] for row in range(count)],
+    }
+    arrays = [
+        extra[field.name]
+        if field.name in extra
+        else pa.array(made.get(field.name, [None] * count), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _quarantine(version: str, trips: int, count: int) -> pa.Table:
+    rows = [
+        {"source_version": version, "source_row": trips + 1 + row, "reasons": ["reversed"], "raw": f"1,{row}"}
+        for row in range(count)
+    ]
+    return pa.Table.from_pylist(rows, arrow_schema(QUARANTINE))
+
+
+@dataclass
+class ReadRows:
+    """What a reader made of a file, by row number from 1."""
+
+    rows: dict[int, dict[str, Any]]
+    unreadable: dict[int, Unreadable]
+
+
+def read_all(reader: Reader) -> ReadRows:
+    """Read a whole file; every row must come back exactly once, readable or not, in order."""
+    read, done = ReadRows({}, {}), 0
+    for block in reader.blocks():
+        chunk = reader.parse(block)
+        assert chunk.batch.schema == reader.schema
+        readable = (chunk.rows + done + 1).tolist()
+        read.rows |= zip(readable, chunk.batch.to_pylist(), strict=True)
+        broken = [item.row + done + 1 for item in chunk.unreadable]
+        read.unreadable |= {item.row + done + 1: replace(item, row=0) for item in chunk.unreadable}
+        assert readable == sorted(readable)
+        assert broken == sorted(broken)
+        assert sorted([*readable, *broken]) == list(range(done + 1, done + chunk.rows_in + 1))
+        done += chunk.rows_in
+    return read

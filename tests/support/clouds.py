@@ -1,0 +1,154 @@
+"""Object stores for tests: a bucket on the loopback, the faults before it, and a look past both."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+import botocore.session
+import pytest
+from moto.s3.models import s3_backends
+
+from nyc_taxi.load.object_store.gcs import load as gcs
+from nyc_taxi.load.object_store.months import ObjectMonths
+from nyc_taxi.load.object_store.s3 import load as s3
+from nyc_taxi.local import gcs as embedded
+from tests.support.moto_s3 import moto_s3
+from tests.support.stub_gcs import StubGcs
+from tests.support.wsgi import Faulty, serve
+
+# Reading boto3's description of S3 takes longer than a test: once must do for all clients.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+Objects = dict[str, tuple[bytes, dict[str, str]]]
+"""Bytes and custom metadata by key."""
+
+
+class Cloud(Protocol):
+    """A bucket."""
+
+    faulty: Faulty
+    write: str
+    """Method of the request that writes a small object."""
+
+    def target(self, prefix: str = "", url: str = "") -> gcs.Target | s3.Target:
+        """The bucket, or the bucket of that name at another URL."""
+        ...
+
+    def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
+        """The destination in it."""
+        ...
+
+    def objects(self) -> Objects:
+        """All objects of the bucket."""
+        ...
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        """Put other bytes in place of an object's, with its metadata."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Delete an object."""
+        ...
+
+
+@dataclass
+class GcsCloud:
+    """The stub of the JSON API."""
+
+    url: str
+    faulty: Faulty
+    stub: StubGcs
+    write = "POST"
+
+    def target(self, prefix: str = "", url: str = "") -> gcs.Target:
+        return gcs.Target("taxi", prefix, endpoint=url or self.url)
+
+    def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
+        return gcs.Gcs(self.target(prefix, url))
+
+    def objects(self) -> Objects:
+        return {
+            key: (data, resource["metadata"]) for key, (resource, data) in sorted(self.stub.objects.items())
+        }
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        self.stub.store(key, self.stub.objects[key][0], data)
+
+    def remove(self, key: str) -> None:
+        del self.stub.objects[key]
+
+
+@dataclass(eq=False)
+class S3Cloud:
+    """moto."""
+
+    url: str
+    faulty: Faulty
+    client: Any
+    """Of boto3, past the faults."""
+    bucket: str = field(default_factory=lambda: f"bucket-{uuid.uuid4().hex[:12]}")
+    write = "PUT"
+
+    def target(self, prefix: str = "", url: str = "") -> s3.Target:
+        return s3.Target(self.bucket, prefix, url or self.url, "us-east-1", "key", "secret")
+
+    @functools.cache  # noqa: B019 (boto3 is slow to open one)
+    def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
+        return s3.S3(self.target(prefix, url))
+
+    def objects(self) -> Objects:
+        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        got = {item["Key"]: self.client.get_object(Bucket=self.bucket, Key=item["Key"]) for item in found}
+        return {key: (answer["Body"].read(), answer["Metadata"]) for key, answer in got.items()}
+
+    def overwrite(self, key: str, data: bytes) -> None:
+        metadata = self.client.head_object(Bucket=self.bucket, Key=key)["Metadata"]
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=data, Metadata=metadata)
+
+    def remove(self, key: str) -> None:
+        self.client.delete_object(Bucket=self.bucket, Key=key)
+
+
+@contextmanager
+def gcs_cloud() -> Iterator[GcsCloud]:
+    """An empty bucket of GCS."""
+    stub = StubGcs()
+    faulty = Faulty(stub)
+    with serve(faulty) as url:
+        yield GcsCloud(url, faulty, stub)
+
+
+@contextmanager
+def s3_cloud() -> Iterator[S3Cloud]:
+    """An empty bucket of S3; one at a time, as moto forgets all buckets in the end."""
+    faulty = Faulty(moto_s3)
+    with serve(faulty) as url, serve(Faulty(moto_s3)) as direct:
+        client = boto3.client(
+            "s3",
+            endpoint_url=direct,
+            region_name="us-east-1",
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+        )
+        cloud = S3Cloud(url, faulty, client)
+        client.create_bucket(Bucket=cloud.bucket)
+        yield cloud
+    s3_backends.reset()
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[embedded.Server]:
+    """One embedded server for all tests; each uses a prefix of its own."""
+    with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
+        try:
+            yield embedded.ensure(Path(folder) / "gcs")
+        finally:
+            embedded.stop(Path(folder) / "gcs")

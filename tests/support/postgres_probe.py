@@ -1,0 +1,71 @@
+"""What tests look at in the database, past the code under test."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection  # noqa: N812
+
+from nyc_taxi.load.contract import Run
+from nyc_taxi.load.postgres.config import PostgresConfig
+
+RUN = Run("run-1", "cli")
+
+RELATIONS = """
+    SELECT relname, relkind, relispartition FROM pg_class
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace AND nspname = 'taxi'
+"""
+
+
+@contextlib.contextmanager
+def session(target: PostgresConfig, **options: Any) -> Iterator[Connection]:
+    """A connection of the test's own, each statement a transaction unless the test says BEGIN."""
+    with contextlib.closing(
+        psycopg2.connect(
+            host=target.host,
+            port=target.port,
+            dbname=target.dbname,
+            user=target.user,
+            password=target.password,
+            options="-c search_path=taxi",
+            **options,
+        )
+    ) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+def ask(connection: Connection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query; none for a statement that gives none."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def query(target: PostgresConfig, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    """The same on a connection of its own."""
+    with session(target) as connection:
+        return ask(connection, sql, *values)
+
+
+def state(target: PostgresConfig) -> dict[str, list[Any]]:
+    """All relations of the schema, and all rows of its tables."""
+    with session(target) as connection:
+        relations = ask(connection, RELATIONS)
+        tables = [name for name, kind, is_part in relations if kind in "rp" and not is_part]
+        found: dict[str, list[Any]] = {"relations": sorted(relations)}
+        for table in tables:
+            found[table] = sorted(map(repr, ask(connection, f"SELECT * FROM {table}")))
+        return found
+
+
+def waiting(target: PostgresConfig, locktype: str) -> int:
+    """How many sessions of this database wait for a lock of the type."""
+    sql = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND locktype = %s AND datname = current_database()"
+    )
+    return int(query(target, sql, locktype)[0][0])

@@ -1,0 +1,114 @@
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import preview
+from nyc_taxi.settings import settings
+from tests.support.builders import GREEN_TRIP, green_csv, read_all, source_file
+
+BROKEN = {"total_amount": "1O.80"}
+STRAY = {"lpep_pickup_datetime": "2009-01-01 00:00:00"}
+ODD = {"trip_distance": "301", "passenger_count": "7"}
+LINES = [{}, BROKEN, ODD, {"passenger_count": "", "ehail_fee": ""}, STRAY, {}]
+
+
+@pytest.fixture(autouse=True)
+def _lenient(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row in six of these small months cannot be read."""
+    monkeypatch.setenv("TAXI_MAX_UNREADABLE", "0.5")
+    settings.cache_clear()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> MonthFiles:
+    green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
+    source = trips.download(Service.GREEN, Month(2020, 4), str(tmp_path))
+    return trips.to_parquet(trips.clean(source))
+
+
+def test_the_first_rows_of_the_source(tmp_path: Path) -> None:
+    source = green_csv(tmp_path / "green.csv", LINES)
+    frame = preview.raw(source)
+    assert len(frame) == 5  # all that can be read, before any rule
+    assert list(frame["trip_distance"]) == [2.5, 301.0, 2.5, 2.5, 2.5]
+    assert frame["passenger_count"].dtype == "Int16"
+    assert frame["passenger_count"].isna().tolist() == [False, False, True, False, False]
+    assert frame["pickup_datetime"][3] == dt.datetime(2009, 1, 1)
+
+
+def test_a_preview_of_a_large_file_reads_only_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = green_csv(tmp_path / "green.csv", [{} for _ in range(3000)], end="\n\n")
+    parsed: list[int] = []
+    parse = preview.open_month(source).__class__.parse
+
+    def count(self: object, block: bytes) -> object:
+        parsed.append(block.count(b"\n"))
+        return parse(self, block)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("nyc_taxi.transform.read.csv.CsvReader.parse", count)
+    assert len(preview.raw(source, rows=3)) == 2  # every other line is blank
+    assert len(preview.raw(source, rows=10)) == 5
+    assert parsed == [4, 11]
+
+
+def test_the_first_rows_of_a_parquet_source(tmp_path: Path) -> None:
+    names = [name for name in GREEN_TRIP if name.endswith(("datetime", "amount", "distance"))]
+    rows = read_all(preview.open_month(green_csv(tmp_path / "green.csv", LINES))).rows.values()
+    canonical = [name.removeprefix("lpep_") for name in names]
+    table = pa.Table.from_pylist(list(rows)).select(canonical).rename_columns(names)
+    pq.write_table(table, tmp_path / "green.parquet")
+    frame = preview.raw(source_file(tmp_path / "green.parquet"), rows=3)
+    assert list(frame["trip_distance"]) == [2.5, 301.0, 2.5]
+
+
+def test_a_source_without_rows(tmp_path: Path) -> None:
+    frame = preview.raw(green_csv(tmp_path / "green.csv", []))
+    assert len(frame) == 0
+    assert "pickup_datetime" in frame.columns
+
+
+def test_the_cleaned_month_before_and_after_it_is_parquet(tmp_path: Path) -> None:
+    green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
+    cleaned = trips.clean(trips.download(Service.GREEN, Month(2020, 4), str(tmp_path)))
+    before = preview.clean(cleaned)
+    assert list(before["source_row"]) == [1, 3, 4, 6]
+    assert list(before["flags"]) == ["", "many_passengers, absurd_distance", "", ""]
+    assert len(preview.clean(cleaned, rows=2)) == 2
+    files = trips.run_month(Service.GREEN, Month(2020, 4), str(tmp_path), [], trips.Run("1", "cli")).files
+    assert not cleaned.folder.exists()
+    pd.testing.assert_frame_equal(preview.clean(cleaned), before)
+    pd.testing.assert_frame_equal(preview.trips(files), before)
+
+
+def test_trips_quarantine_and_quality(files: MonthFiles) -> None:
+    assert len(preview.trips(files, rows=3)) == 3
+    quarantine = preview.quarantine(files)
+    assert list(quarantine["source_row"]) == [2, 5]
+    assert list(quarantine["reasons"]) == ["unreadable", "outside_month"]
+    assert len(preview.quarantine(files, rows=1)) == 1
+    quality = preview.quality(files)
+    assert quality["value"][list(quality["measure"]).index("trips")] == files.trips
+
+
+def test_no_cell_holds_a_list(files: MonthFiles) -> None:
+    """The pages that show dataframes fail on them."""
+    for frame in (preview.trips(files), preview.quarantine(files), preview.quality(files)):
+        assert not any(isinstance(cell, list | tuple) for name in frame.columns for cell in frame[name])
+
+
+def test_a_month_without_trips(tmp_path: Path) -> None:
+    green_csv(tmp_path / "green_tripdata_2020-04.csv", [STRAY])
+    cleaned = trips.clean(trips.download(Service.GREEN, Month(2020, 4), str(tmp_path)))
+    assert len(preview.clean(cleaned)) == 0
+    files = trips.to_parquet(cleaned)
+    assert len(preview.trips(files)) == 0
+    assert list(preview.trips(files).columns) == list(preview.clean(cleaned).columns)

@@ -1,0 +1,302 @@
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+import yaml
+
+from nyc_taxi.errors import RuleError
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.transform.rules import MAX_RULES, Rules, load_rules
+from tests.support.builders import RULES
+
+APRIL = Month(2020, 4)
+TEN = dt.datetime(2020, 4, 10, 10)
+TRIP: dict[str, Any] = {
+    "vendor_id": 2,
+    "pickup_datetime": TEN,
+    "dropoff_datetime": TEN + dt.timedelta(minutes=20),
+    "passenger_count": 1,
+    "trip_distance": 2.5,
+    "rate_code_id": 1,
+    "store_and_fwd_flag": "N",
+    "pickup_location_id": 74,
+    "dropoff_location_id": 166,
+    "payment_type": 1,
+    "fare_amount": 8.0,
+    "total_amount": 9.8,
+}
+
+
+def verdicts(rules: Rules, rows: list[dict[str, Any]]) -> list[set[str]]:
+    """The names of the row rules that match each row."""
+    batch = pa.Table.from_pylist(rows, arrow_schema(service_columns(rules.service)))
+    with duckdb.connect() as connection:
+        connection.register("batch", batch)
+        found = connection.execute(f"SELECT _reasons, _flags FROM ({rules.verdict_sql(APRIL)})").fetchall()
+    return [{*rules.names(reasons, "quarantine"), *rules.names(flags, "flag")} for reasons, flags in found]
+
+
+MATCHING: dict[str, list[dict[str, Any]]] = {
+    "missing_pickup_time": [{"pickup_datetime": None}],
+    "missing_dropoff_time": [{"dropoff_datetime": None}],
+    "outside_month": [
+        {"pickup_datetime": dt.datetime(2020, 3, 31, 23, 59, 59, 999_999)},
+        {"pickup_datetime": dt.datetime(2020, 5, 1), "dropoff_datetime": dt.datetime(2020, 5, 1)},
+        {"pickup_datetime": dt.datetime(2008, 12, 31, 12)},
+        {"pickup_datetime": dt.datetime(2041, 1, 1), "dropoff_datetime": dt.datetime(2041, 1, 2)},
+    ],
+    "dropoff_before_pickup": [{"dropoff_datetime": TEN - dt.timedelta(microseconds=1)}],
+    "null_block": [{"passenger_count": None, "rate_code_id": None, "store_and_fwd_flag": None}],
+    "no_passengers": [{"passenger_count": 0}],
+    "many_passengers": [{"passenger_count": 7}, {"passenger_count": 96}],
+    "no_distance": [{"trip_distance": 0.0}, {"trip_distance": -0.0}, {"trip_distance": -3.1}],
+    "absurd_distance": [{"trip_distance": 300.01}, {"trip_distance": 141_875.0}],
+    "negative_fare": [{"fare_amount": -0.01}],
+    "negative_total": [{"total_amount": -52.0}],
+    "unknown_rate_code": [{"rate_code_id": 99}, {"rate_code_id": 0}, {"rate_code_id": 7}],
+    "unknown_payment_type": [{"payment_type": 7}, {"payment_type": -1}],
+    "unknown_vendor": [{"vendor_id": 4}, {"vendor_id": 5}, {"vendor_id": 0}],
+    "unknown_zone": [
+        {"pickup_location_id": 264},
+        {"dropoff_location_id": 265},
+        {"pickup_location_id": 0},
+        {"pickup_location_id": None, "dropoff_location_id": 264},
+    ],
+}
+"""Changes of TRIP that a rule is for."""
+
+NOT_MATCHING: dict[str, list[dict[str, Any]]] = {
+    "outside_month": [
+        {"pickup_datetime": dt.datetime(2020, 4, 1)},
+        {
+            "pickup_datetime": dt.datetime(2020, 4, 30, 23, 59, 59, 999_999),
+            "dropoff_datetime": dt.datetime(2020, 5, 1, 9),
+        },
+    ],
+    "dropoff_before_pickup": [{"dropoff_datetime": TEN}],
+    "null_block": [{"passenger_count": None, "rate_code_id": None}, {"store_and_fwd_flag": None}],
+    "many_passengers": [{"passenger_count": 6}],
+    "absurd_distance": [{"trip_distance": 300.0}],
+    "no_distance": [{"trip_distance": 0.01}],
+    "negative_fare": [{"fare_amount": 0.0}, {"fare_amount": -0.0}],
+    "unknown_rate_code": [{"rate_code_id": code} for code in (1, 2, 3, 4, 5, 6)],
+    "unknown_payment_type": [{"payment_type": code} for code in (0, 1, 2, 3, 4, 5, 6)],
+    "unknown_vendor": [{"vendor_id": code} for code in (1, 2, 3, 6, 7)],
+    "unknown_zone": [{"pickup_location_id": 1, "dropoff_location_id": 263}],
+}
+"""Changes of TRIP that no rule is for, at the edge of one that is."""
+
+
+@pytest.mark.parametrize("service", Service)
+def test_each_rule_matches_what_it_is_for_and_nothing_else_does(service: Service) -> None:
+    rules = load_rules(RULES, service)
+    mine = {rule.name for rule in rules.rules if rule.when}
+    names = {column.name for column in service_columns(service)}
+    plain = {name: value for name, value in TRIP.items() if name in names}
+    cases = [
+        (name if name in mine else None, {**plain, **change})
+        for name, changes in MATCHING.items()
+        for change in changes
+        if change.keys() <= names
+    ]
+    edges = [change for changes in NOT_MATCHING.values() for change in changes if change.keys() <= names]
+    found = verdicts(rules, [plain, *(row for _, row in cases), *({**plain, **change} for change in edges)])
+    assert found.pop(0) == set()
+    assert mine == {name for name, _ in cases} - {None}
+    for name, row in cases:
+        matching = found.pop(0)
+        assert matching <= mine
+        assert name is None or name in matching, row
+    assert found == [set()] * len(edges)
+
+
+def test_every_rule_that_looks_at_a_row_is_tested_here() -> None:
+    written = {rule.name for service in Service for rule in load_rules(RULES, service).rules if rule.when}
+    assert written == set(MATCHING)
+
+
+def test_nulls_match_nothing_but_the_rules_for_them() -> None:
+    rules = load_rules(RULES, Service.GREEN)
+    assert verdicts(rules, [dict.fromkeys(TRIP)]) == [
+        {"missing_pickup_time", "missing_dropoff_time", "null_block"}
+    ]
+    nothing_but_times = {"pickup_datetime": TEN, "dropoff_datetime": TEN}
+    assert verdicts(rules, [nothing_but_times]) == [{"null_block"}]
+
+
+def test_a_row_may_match_many_rules() -> None:
+    rules = load_rules(RULES, Service.GREEN)
+    row = {**TRIP, "dropoff_datetime": None, "pickup_datetime": dt.datetime(2041, 1, 1), "fare_amount": -1.0}
+    assert verdicts(rules, [row]) == [{"missing_dropoff_time", "outside_month", "negative_fare"}]
+
+
+def written(path: Path, *rules: dict[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump({"rules": list(rules)}))
+    return path
+
+
+RULE = {"name": "long", "action": "flag", "why": "Long.", "when": "trip_distance > 50"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            {**RULE, "when": "trip_distance >"},
+            "rule 'long' does not compile: 'trip_distance >': .* at its end",
+        ),
+        ({**RULE, "when": "trip_distance > 5; DROP TABLE x"}, "rule 'long' does not compile"),
+        (
+            {**RULE, "when": "trip_distance > 5 -- far"},
+            "rule 'long' does not compile for green: Parser Error",
+        ),
+        (
+            {**RULE, "when": "nope > 1"},
+            "rule 'long' does not compile for green: .*Referenced column \"nope\"",
+        ),
+        ({**RULE, "when": "1 < 2"}, "rule 'long' names no column, so it would match every row or none"),
+        ({**RULE, "when": "'\"COLUMN_REF\"' = ''"}, "rule 'long' names no column"),
+        ({**RULE, "when": "passenger_count"}, "rule 'long' is no condition, but a value of type SMALLINT"),
+        ({**RULE, "when": "true, fare_amount < 0"}, "rule 'long' "),
+        ({**RULE, "when": "sum(fare_amount) > 5"}, "rule 'long' does not compile .* aggregates"),
+        (
+            {**RULE, "when": "row_number() OVER (ORDER BY fare_amount) > 1"},
+            "rule 'long' does not compile .* window",
+        ),
+        (
+            {**RULE, "when": "fare_amount > (SELECT avg(fare_amount) FROM batch)"},
+            "rule 'long' has a subquery",
+        ),
+        ({**RULE, "unless": "x"}, "rule 'long': unless is not known; use name, action"),
+        (
+            {**RULE, "when": None, "reverses": {"like": [], "same": ["x"], "negated": ["y"]}},
+            "rule 'long': reverses.like is not known; use same, negated",
+        ),
+        ({**RULE, "action": "drop"}, "rule 'long': action: .* 'quarantine' or 'flag'"),
+        ({**RULE, "services": ["uber"]}, "rule 'long': services.0: .* 'yellow', 'green', 'fhv' or 'fhvhv'"),
+        ({**RULE, "name": "Long Trip"}, "rule 'Long Trip': name: .* pattern"),
+        ({**RULE, "why": ""}, "rule 'long': why: "),
+        ({**RULE, "repeats": ["all"]}, "rule 'long': .*exactly one of when, repeats and reverses"),
+        ({key: RULE[key] for key in ("name", "action", "why")}, "rule 'long': .*exactly one of when"),
+        (
+            {**RULE, "when": None, "repeats": ["nope"]},
+            "rule 'long' names the column 'nope', which green does not have",
+        ),
+        (
+            {**RULE, "when": None, "reverses": {"same": ["vendor_id"], "negated": ["tips"]}},
+            "rule 'long' names the column 'tips', which green does not have",
+        ),
+        (
+            {**RULE, "when": None, "reverses": {"same": ["vendor_id"], "negated": ["store_and_fwd_flag"]}},
+            "rule 'long' does not compile for green",
+        ),
+        (
+            {**RULE, "when": None, "reverses": {"same": [], "negated": ["fare_amount"]}},
+            "rule 'long': reverses.same: ",
+        ),
+        ({**RULE, "name": "unreadable"}, "a rule is called 'unreadable'"),
+        (["a list"], "rule .*valid dictionary"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_by_name(tmp_path: Path, rule: Any, message: str) -> None:
+    path = written(tmp_path / "rules.yaml", rule)
+    with pytest.raises(RuleError, match=rf"^{path}: {message}") as caught:
+        load_rules(path, Service.GREEN)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "rules.yaml", RULE, {**RULE, "services": ["fhvhv"]})
+    with pytest.raises(RuleError, match="two rules are called 'long'; give each its own name"):
+        load_rules(path, Service.GREEN)
+
+
+@pytest.mark.parametrize("text", ["", "rules:\n", "rules: 5\n", "- name: a\n", "rules: {a: 1}\n"])
+def test_a_file_without_a_list_of_rules_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(text)
+    with pytest.raises(RuleError, match=rf"^{path}: has no list called rules"):
+        load_rules(path, Service.GREEN)
+
+
+@pytest.mark.parametrize("content", [b"rules: [", b"\xff\xff", b"a: b: c"])
+def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_bytes(content)
+    with pytest.raises(RuleError, match=rf"^{path}: is not YAML: ") as caught:
+        load_rules(path, Service.GREEN)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match=r"rules\.yaml: the rules cannot be read .*; set TAXI_RULES\.$"):
+        load_rules(tmp_path / "rules.yaml", Service.GREEN)
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    return [
+        {**RULE, "name": f"long_{number}", "when": f"trip_distance > {number}"} for number in range(count)
+    ]
+
+
+def test_the_greatest_number_of_rules_fits_into_a_verdict(tmp_path: Path) -> None:
+    rules = load_rules(written(tmp_path / "rules.yaml", *many(MAX_RULES)), Service.GREEN)
+    assert verdicts(rules, [{"trip_distance": 1000.0}]) == [{rule.name for rule in rules.rules}]
+    assert verdicts(rules, [{"trip_distance": 1.5}, {"trip_distance": 0.0}]) == [{"long_0", "long_1"}, set()]
+
+
+def test_more_rules_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "rules.yaml", *many(MAX_RULES + 1))
+    with pytest.raises(RuleError, match=r"63 rules are enabled for green; at most 62 can be\.$"):
+        load_rules(path, Service.GREEN)
+    extra = {**many(MAX_RULES + 1)[-1], "services": ["fhvhv"]}  # each service counts its own
+    load_rules(written(path, *many(MAX_RULES), extra), Service.GREEN)
+
+
+def test_a_rule_may_use_the_bounds_of_the_month(tmp_path: Path) -> None:
+    rule = {**RULE, "when": "dropoff_datetime >= month_end AND pickup_datetime >= month_start"}
+    rules = load_rules(written(tmp_path / "rules.yaml", rule), Service.GREEN)
+    late = {"pickup_datetime": TEN, "dropoff_datetime": dt.datetime(2020, 5, 1)}
+    assert verdicts(rules, [late, TRIP]) == [{"long"}, set()]
+
+
+def test_the_fingerprint_changes_with_what_matters_to_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    other = {**RULE, "name": "far", "when": "trip_distance > 99"}
+
+    def fingerprint(*rules: dict[str, Any]) -> str:
+        return load_rules(written(path, *rules), Service.GREEN).fingerprint
+
+    first = fingerprint(RULE)
+    assert fingerprint({**RULE, "why": "Another reason."}) == first
+    assert fingerprint({**RULE, "services": ["green"]}) == first
+    assert fingerprint(RULE, {**other, "services": ["fhvhv"]}) == first
+    assert fingerprint(RULE, {**other, "enabled": False}) == first
+    written(path, RULE)
+    path.write_text("# a comment\n" + path.read_text())
+    assert load_rules(path, Service.GREEN).fingerprint == first
+    changed = [
+        fingerprint(),
+        fingerprint({**RULE, "enabled": False}, other),
+        fingerprint(RULE, other),
+        fingerprint(other, RULE),
+        fingerprint({**RULE, "action": "quarantine"}),
+        fingerprint({**RULE, "when": "trip_distance > 51"}),
+        fingerprint({**RULE, "name": "longer"}),
+    ]
+    assert len({first, *changed}) == len(changed) + 1
+
+
+def test_a_rule_can_be_switched_off(tmp_path: Path) -> None:
+    rules = load_rules(written(tmp_path / "rules.yaml", {**RULE, "enabled": False}), Service.GREEN)
+    assert verdicts(rules, [{"trip_distance": 1000.0}]) == [set()]
+
+
+def test_every_rule_of_the_project_says_why() -> None:
+    for service in Service:
+        for rule in load_rules(RULES, service).rules:
+            assert rule.why.endswith(".")
