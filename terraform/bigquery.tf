@@ -1,4 +1,4 @@
-# Tables are made by the flows; the datasets must be there, in the bucket's location.
+# The flows create the tables. Both datasets must exist, in the bucket's location.
 resource "google_bigquery_dataset" "warehouse" {
   #checkov:skip=CKV_GCP_81:the trips are published by TLC; Google's own keys encrypt them
   for_each = local.names.datasets
@@ -7,6 +7,8 @@ resource "google_bigquery_dataset" "warehouse" {
   location                   = var.location
   description                = module.rules.dataset_descriptions[each.key]
   delete_contents_on_destroy = false
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_bigquery_dataset_iam_member" "worker" {

@@ -1,5 +1,5 @@
-# The application's database of the bike-share flow. It has no address of its own: the flow has it write exports
-# to the bucket, and the application reaches it through Private Service Connect.
+# The application's database of the bike-share flow. It has no public address: the flow has Cloud SQL export tables
+# to the bucket, and the application connects through Private Service Connect.
 resource "google_sql_database_instance" "bikeshare" {
   count = var.bikeshare ? 1 : 0
 
@@ -32,6 +32,8 @@ resource "google_sql_database_instance" "bikeshare" {
       value = "off"
     }
   }
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_sql_database" "bikeshare" {
@@ -41,7 +43,7 @@ resource "google_sql_database" "bikeshare" {
   instance = google_sql_database_instance.bikeshare[0].name
 }
 
-# The instance writes its exports itself.
+# The instance writes its exports as its own account.
 resource "google_storage_bucket_iam_member" "exports" {
   count = var.bikeshare ? 1 : 0
 
@@ -50,13 +52,15 @@ resource "google_storage_bucket_iam_member" "exports" {
   member = "serviceAccount:${google_sql_database_instance.bikeshare[0].service_account_email_address}"
 }
 
-# No predefined role has the export without leave to change instances.
+# No predefined role allows exports without allowing changes to instances.
 resource "google_project_iam_custom_role" "export" {
   count = var.bikeshare ? 1 : 0
 
   role_id     = local.names.export_role
   title       = "Taxi: Cloud SQL exports"
   permissions = module.rules.export_permissions
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_project_iam_member" "export" {

@@ -76,9 +76,13 @@ resource "google_composer_environment" "airflow" {
   }
 
   lifecycle {
-    # `make composer-deploy` sets them, from the same list as the tests
+    # `make composer-deploy` sets them
     ignore_changes = [config[0].software_config[0].pypi_packages]
   }
 
-  depends_on = [google_project_service.needed, google_project_iam_member.worker]
+  depends_on = [
+    google_project_service.needed,
+    google_project_iam_member.worker,
+    google_storage_bucket_iam_member.worker, # snapshots are written to the bucket
+  ]
 }

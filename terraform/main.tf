@@ -1,5 +1,5 @@
-# What the flows need on Google Cloud. Names, sets of roles and the rules for versions are in modules/rules,
-# which needs no provider, so that `terraform test` checks them anywhere.
+# What the flows need on Google Cloud. Names, roles and the rules for versions are in modules/rules, which uses no
+# provider, so that `terraform test` runs without credentials.
 
 module "rules" {
   source = "./modules/rules"
@@ -15,6 +15,7 @@ locals {
   names = module.rules.names
 }
 
+# Every resource and data source depends on these, directly or through a reference: on a new project the APIs are off.
 resource "google_project_service" "needed" {
   for_each = module.rules.services
 

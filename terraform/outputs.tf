@@ -13,7 +13,7 @@ output "bucket" {
   value       = google_storage_bucket.trips.name
 }
 
-output "events_account" {
-  description = "The account to deploy the function with."
-  value       = google_service_account.events.email
+output "function" {
+  description = "The Cloud Function that starts a load for a new object."
+  value       = google_cloudfunctions2_function.new_object.name
 }

@@ -1,7 +1,7 @@
-# Airflow finds its Variable `taxi` and its connections in Secret Manager, by these names.
+# Airflow reads its Variable `taxi` and its connections from Secret Manager, by these names.
 
-# Settings, no secrets: which bucket, which dataset. (GCS_BUCKET cannot be an environment variable: on Composer
-# that name is the environment's own bucket.)
+# Settings, not secrets: bucket, datasets. (GCS_BUCKET cannot be an environment variable: Composer sets that name
+# to the environment's own bucket.)
 resource "google_secret_manager_secret" "settings" {
   secret_id = "airflow-variables-taxi"
 
@@ -12,6 +12,8 @@ resource "google_secret_manager_secret" "settings" {
       }
     }
   }
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_secret_manager_secret_version" "settings" {
@@ -19,7 +21,7 @@ resource "google_secret_manager_secret_version" "settings" {
   secret_data = jsonencode(module.rules.settings)
 }
 
-# Their values are put in by hand, so that they are in no state file:
+# Add their values by hand, which keeps them out of the state file:
 #   gcloud secrets versions add airflow-connections-taxi_postgres --data-file=-
 resource "google_secret_manager_secret" "connection" {
   for_each = module.rules.connections
@@ -33,6 +35,8 @@ resource "google_secret_manager_secret" "connection" {
       }
     }
   }
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_secret_manager_secret_iam_member" "worker" {

@@ -1,4 +1,4 @@
-# Trips, zones and the bike-share's files; below inbox/ the files that start a load.
+# Trips, zones and the bike-share's files. A file written below inbox/ starts a load.
 resource "google_storage_bucket" "trips" {
   #checkov:skip=CKV_GCP_62:who reads and writes is in Cloud Audit Logs, which the project keeps; a bucket of access logs would repeat them
   name                        = local.names.bucket
@@ -7,9 +7,14 @@ resource "google_storage_bucket" "trips" {
   public_access_prevention    = "enforced"
   force_destroy               = false
 
-  # A month that is loaded again replaces its objects: what was there before can be brought back for a while.
+  # A load replaces the month's objects; the replaced ones are kept as noncurrent versions for keep_days.
   versioning {
     enabled = true
+  }
+
+  # Soft delete would keep, and bill, every replaced object for another week.
+  soft_delete_policy {
+    retention_duration_seconds = 0
   }
 
   lifecycle_rule {
@@ -22,11 +27,26 @@ resource "google_storage_bucket" "trips" {
     }
   }
 
-  # Files in the inbox are loaded within minutes; what they held is under trips/ then.
+  # versions/ holds each refined version of a month; the current one is copied to trips/, quarantine/ and quality/,
+  # and raw/ keeps what any version is rebuilt from.
   lifecycle_rule {
     condition {
-      age            = 30
+      age            = module.rules.version_days
+      matches_prefix = ["versions/"]
+      with_state     = "LIVE"
+    }
+    action {
+      type = "Delete"
+    }
+  }
+
+  # Files in the inbox are loaded within minutes. `transfer.tf` must not copy older files, or a file that this rule
+  # deletes would come back the next day.
+  lifecycle_rule {
+    condition {
+      age            = module.rules.inbox_days
       matches_prefix = ["inbox/"]
+      with_state     = "LIVE"
     }
     action {
       type = "Delete"
@@ -41,4 +61,6 @@ resource "google_storage_bucket" "trips" {
       type = "AbortIncompleteMultipartUpload"
     }
   }
+
+  depends_on = [google_project_service.needed]
 }

@@ -1,6 +1,8 @@
-# Every day what is new in a bucket of S3 comes into the inbox, where the function finds it. For a copy that is
-# made once there is the DAG s3_to_gcs_transfer.
-data "google_storage_transfer_project_service_account" "agent" {}
+# Once a day, copies new objects of an S3 bucket to the inbox, where they start loads. To copy once, run the DAG
+# s3_to_gcs_transfer.
+data "google_storage_transfer_project_service_account" "agent" {
+  depends_on = [google_project_service.needed]
+}
 
 resource "google_storage_bucket_iam_member" "transfer" {
   for_each = module.rules.roles.transfer
@@ -24,6 +26,11 @@ resource "google_storage_transfer_job" "s3" {
     gcs_data_sink {
       bucket_name = google_storage_bucket.trips.name
       path        = "inbox/"
+    }
+    # The job compares source and sink. Without this condition it would copy every file again that the inbox's
+    # lifecycle rule has deleted.
+    object_conditions {
+      max_time_elapsed_since_last_modification = "${module.rules.transfer_days * 24 * 3600}s"
     }
     transfer_options {
       overwrite_objects_already_existing_in_sink = false

@@ -4,11 +4,15 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = ">= 6.14, < 8.0"
+      version = "~> 6.50" # the arguments are checked against the schema of 6.50.0
+    }
+    archive = {
+      source  = "hashicorp/archive"
+      version = "~> 2.7"
     }
   }
 
-  # Keep the state where the team finds it: terraform init -backend-config="bucket=..." -backend-config="prefix=taxi"
+  # Keep the state in a bucket that the team shares: terraform init -backend-config="bucket=..." -backend-config="prefix=taxi"
   backend "gcs" {}
 }
 

@@ -1,4 +1,6 @@
-"""A Cloud Function: a trip file that appears in a bucket is loaded at once.
+"""A Cloud Function that loads a trip file as soon as it is written below `inbox/` of the bucket.
+
+The trigger is every object of the bucket. It ignores those elsewhere, such as the raw files that loads store.
 
 Eventarc delivers "at least once" and in any order. The run's id names the object's generation, so the
 same event again asks for the same run, which Airflow answers with 409.
@@ -27,7 +29,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TIMEOUT = 60
 """Seconds to wait for Airflow; the function's own timeout must be longer."""
 
-FILE = re.compile(r"(?:.*/)?(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})\.(parquet|csv|csv\.gz)")
+FILE = re.compile(r"inbox/(?:.*/)?(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})\.(parquet|csv|csv\.gz)")
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 
@@ -38,13 +40,13 @@ class Busy(Exception):
 
 @functions_framework.cloud_event
 def new_object(event: CloudEvent) -> None:
-    """Start taxi_ingest for an object that was written; anything that is no trip file is left alone."""
+    """Start taxi_ingest for a trip file in the inbox; ignore any other object."""
     bucket, name, generation = (str(event.data[key]) for key in ("bucket", "name", "generation"))
-    found = FILE.fullmatch(name)
-    if not found:
+    match = FILE.fullmatch(name)
+    if not match:
         tell("ignored", bucket=bucket, object=name)
         return
-    service, month, _ = found.groups()
+    service, month, _ = match.groups()
     run = f"taxi__{service}__{month}__{generation}"
     conf = {"service": service, "month": month, "source": f"gs://{bucket}/{name}"}
     tell(start(run, conf), run=run, **conf)
@@ -72,21 +74,21 @@ def start(run: str, conf: dict[str, str]) -> str:
 
 
 def session() -> requests.Session:
-    """A session that Airflow lets in."""
+    """A session with credentials for Airflow."""
     user = os.environ.get("AIRFLOW_USER")
     if not user:
         return AuthorizedSession(google.auth.default(scopes=[SCOPE])[0])
-    made = requests.Session()
+    opened = requests.Session()
     password = os.environ["AIRFLOW_PASSWORD"]
     if os.environ.get("AIRFLOW_API") == "v1":
-        made.auth = (user, password)
-        return made
+        opened.auth = (user, password)
+        return opened
     login = {"username": user, "password": password}
-    answer = made.post(f"{os.environ['AIRFLOW_URL']}/auth/token", json=login, timeout=TIMEOUT)
+    answer = opened.post(f"{os.environ['AIRFLOW_URL']}/auth/token", json=login, timeout=TIMEOUT)
     if not answer.ok:
         raise Busy(f"{os.environ['AIRFLOW_URL']}: the login was answered {answer.status_code}")
-    made.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-    return made
+    opened.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    return opened
 
 
 def tell(what: str, **facts: Any) -> None:

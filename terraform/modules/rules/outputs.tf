@@ -1,12 +1,15 @@
 output "names" {
-  description = "Of everything that is made."
+  description = "Names of the resources."
   value = {
-    bucket      = "${var.project}-taxi-${local.suffix}"
-    composer    = "taxi-${local.suffix}"
-    sql         = "bikeshare-${local.suffix}"
-    worker      = "taxi-airflow-${local.suffix}"
-    events      = "taxi-events-${local.suffix}"
-    export_role = "taxiExport_${local.underlined}"
+    bucket        = "${var.project}-taxi-${local.suffix}"
+    composer      = "taxi-${local.suffix}"
+    sql           = "bikeshare-${local.suffix}"
+    function      = "taxi-new-object-${local.suffix}"
+    worker        = "taxi-airflow-${local.suffix}"
+    events        = "taxi-events-${local.suffix}"
+    builder       = "taxi-builder-${local.suffix}"
+    export_role   = "taxiExport_${local.underlined}"
+    transfer_role = "taxiTransfer_${local.underlined}"
     datasets = {
       trips     = "taxi_${local.underlined}"
       bikeshare = "taxi_${local.underlined}_bikeshare"
@@ -23,26 +26,39 @@ output "dataset_descriptions" {
 }
 
 output "services" {
-  description = "APIs that must be on."
+  description = "APIs that must be enabled. A function of the second generation needs six of them."
   value = toset([
+    "artifactregistry.googleapis.com",
     "bigquery.googleapis.com",
+    "cloudbuild.googleapis.com",
+    "cloudfunctions.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
     "composer.googleapis.com",
     "eventarc.googleapis.com",
+    "iam.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
     "secretmanager.googleapis.com",
+    "serviceusage.googleapis.com",
     "sqladmin.googleapis.com",
+    "storage.googleapis.com",
     "storagetransfer.googleapis.com",
   ])
 }
 
 output "roles" {
-  description = "Roles by who has them; docs/composer.md says what for. Roles on single buckets, datasets and secrets stand beside these."
+  description = "Roles by who has them; docs/composer.md says what for. Those of worker_bucket and transfer are granted on the bucket, the others on the project."
   value = {
     worker = toset([
       "roles/composer.worker",
       "roles/bigquery.jobUser",
       "roles/storagetransfer.user",
     ])
+    # legacyBucketReader has storage.buckets.get, which BigQuery needs to load from the bucket
+    worker_bucket = toset(["roles/storage.objectUser", "roles/storage.legacyBucketReader"])
+
     events   = toset(["roles/composer.user", "roles/eventarc.eventReceiver", "roles/run.invoker"])
+    builder  = toset(["roles/cloudbuild.builds.builder"])
     transfer = toset(["roles/storage.legacyBucketWriter", "roles/storage.objectViewer"])
 
     admin     = toset(["roles/composer.admin", "roles/composer.environmentAndStorageObjectAdmin"])
@@ -57,8 +73,13 @@ output "export_permissions" {
   value       = ["cloudsql.instances.export", "cloudsql.instances.get"]
 }
 
+output "transfer_permissions" {
+  description = "What roles/storagetransfer.user lacks to delete a job."
+  value       = ["storagetransfer.jobs.delete"]
+}
+
 output "connections" {
-  description = "Airflow connections whose secrets are made; their values are put in by hand."
+  description = "Airflow connections that get an empty secret; add their values by hand."
   value       = toset(["taxi_postgres", "taxi_s3"])
 }
 
@@ -107,6 +128,26 @@ output "protected" {
 }
 
 output "keep_days" {
-  description = "Days for which replaced objects are kept."
+  description = "Days for which replaced and deleted objects are kept as noncurrent versions."
   value       = local.protected ? 90 : 7
+}
+
+output "version_days" {
+  description = "Age in days at which an object below versions/ is deleted."
+  value       = local.protected ? 90 : 30
+}
+
+output "inbox_days" {
+  description = "Age in days at which a file in the inbox is deleted."
+  value       = 30
+}
+
+output "transfer_days" {
+  description = "The daily transfer copies files of S3 that were modified within so many days; fewer than inbox_days."
+  value       = 21
+}
+
+output "airflow_api" {
+  description = "Version of Airflow's REST API in the image: v2 for Airflow 3, v1 for Airflow 2."
+  value       = can(regex("-airflow-2\\.", var.composer_image)) ? "v1" : "v2"
 }

@@ -11,7 +11,8 @@ import sys
 import httpx
 import pytest
 
-from airflow_project import deploy
+from airflow_project import deploy, packages
+from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import gcs
 from nyc_taxi.settings import PROJECT
 from tests.e2e.airflow.conftest import plain_environment
@@ -30,6 +31,7 @@ def project(tmp_path, monkeypatch):
     shutil.copy2(PROJECT / "airflow_project/composer.env", tmp_path / "project/airflow_project")
     shutil.copy2(PROJECT / "io_config.yaml", tmp_path / "project")
     monkeypatch.setattr(deploy, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr(packages, "PROJECT", tmp_path / "project")
     monkeypatch.setattr(deploy, "DAGS", tmp_path / "project" / "airflow_project" / "dags")
     return tmp_path / "project"
 
@@ -39,7 +41,10 @@ def composer(place, tmp_path, monkeypatch):
     """An environment: gcloud's two endpoints lead to this machine."""
     server = gcs.ensure(place / "gcs")
     with google_apis.serve(server.url) as apis:
-        apis.environment = {"config": {"dagGcsPrefix": f"gs://{server.bucket}/dags"}}
+        software = {"imageVersion": "composer-3-airflow-3.3.1-build.0", "pypiPackages": {}}
+        apis.environment = {
+            "config": {"dagGcsPrefix": f"gs://{server.bucket}/dags", "softwareConfig": software}
+        }
         settings = {
             "CLOUDSDK_CONFIG": str(tmp_path / "gcloud"),
             "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "True",
@@ -68,7 +73,7 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
     google_apis.put(composer.storage, gcs.BUCKET, "dags/theirs.py", b"# another team's")
     (project / "nyc_taxi" / "old.py").write_text("")
     (project / "airflow_project" / "dags" / "old_dag.py").write_text("")
-    deploy.deploy(deploy.Composer("env", "here"), packages=False)
+    deploy.deploy(deploy.Composer("env", "here"), with_packages=False)
     first = objects(composer)
     assert {
         "dags/taxi_ingest.py",
@@ -80,7 +85,7 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
 
     (project / "nyc_taxi" / "old.py").unlink()
     (project / "airflow_project" / "dags" / "old_dag.py").unlink()
-    deploy.deploy(deploy.Composer("env", "here"), packages=False)
+    deploy.deploy(deploy.Composer("env", "here"), with_packages=False)
     second = objects(composer)
     assert first.keys() - second.keys() == {"dags/nyc_taxi/old.py", "dags/old_dag.py"}
     changed = {name for name in second if second[name] != first[name]}
@@ -96,22 +101,101 @@ def test_a_dry_run_changes_nothing(composer, project, capfd):
     assert "would run: gcloud composer environments update env" in capfd.readouterr().err
 
 
-@needs_gcloud
-def test_packages_are_set_when_they_are_others(composer, project):
-    wanted = dict(line.split("==") for line in deploy.composer_packages())
-    software = {"pypiPackages": {name: f"=={version}" for name, version in wanted.items()}}
-    composer.environment["config"]["softwareConfig"] = software
-    listed = project / "packages.txt"
-    listed.write_text("\n".join(deploy.composer_packages()))
-    deploy.set_packages(deploy.Composer("env", "here"), listed)
-    assert {method for method, _, _ in composer.requests} == {"GET"}
+ENVIRONMENT = deploy.Composer("env", "here")
 
-    del software["pypiPackages"]["duckdb"]
-    deploy.set_packages(deploy.Composer("env", "here"), listed)
+
+def installed(composer):
+    """The packages that were added to the environment, by anybody."""
+    return composer.environment["config"]["softwareConfig"]["pypiPackages"]
+
+
+def apply_update(composer):
+    """Apply the one update that was requested, as Composer does: field by field; the packages after it."""
     [change] = [body for method, _, body in composer.requests if method == "PATCH"]
-    assert change["config"]["softwareConfig"]["pypiPackages"] == {
-        name: f"=={version}" for name, version in wanted.items()
-    }
+    [mask] = composer.masks
+    composer.requests.clear()
+    composer.masks.clear()
+    given = change.get("config", {}).get("softwareConfig", {}).get("pypiPackages", {})
+    for path in mask:
+        name = re.fullmatch(r"config\.software_?[cC]onfig\.pypi_?[pP]ackages\.(.+)", path)[1]
+        if name in given:
+            installed(composer)[name] = given[name]
+        else:
+            del installed(composer)[name]
+    return dict(installed(composer))
+
+
+@needs_gcloud
+def test_packages_come_before_the_code_and_only_when_they_are_others(composer, project, monkeypatch):
+    def add_packages(self, added):
+        seen.append(objects(composer).keys())
+        return add(self, added)
+
+    seen, add = [], deploy.Composer.add_packages
+    monkeypatch.setattr(deploy.Composer, "add_packages", add_packages)
+    deploy.deploy(ENVIRONMENT)
+    assert seen == [{"dags/taxi-deployed.json"}]
+    assert apply_update(composer) == packages.composer_packages()
+    deploy.deploy(ENVIRONMENT)
+    assert "PATCH" not in {method for method, _, _ in composer.requests}
+
+
+@needs_gcloud
+def test_packages_that_are_no_longer_needed_are_removed_and_no_others(composer, project):
+    theirs = {"theirs": "==1", "stamina": "==25"}  # any version of stamina will do
+    installed(composer).update(theirs)
+    deploy.deploy(ENVIRONMENT)
+    added = apply_update(composer)
+    assert theirs.items() <= added.items()
+    core = project / "requirements" / "core.in"
+    core.write_text(re.sub("^(isal|stamina).*", "", core.read_text(), flags=re.MULTILINE))
+    deploy.deploy(ENVIRONMENT)
+    assert apply_update(composer) == {name: added[name] for name in added if name != "isal"}
+
+
+@needs_gcloud
+def test_a_package_that_somebody_else_pinned_is_not_changed(composer, project):
+    installed(composer)["pyarrow"] = "==17.0"
+    with pytest.raises(TaxiError, match=r"pyarrow==17\.0 \(needed here: pyarrow=="):
+        deploy.deploy(ENVIRONMENT)
+    assert objects(composer) == {}
+
+
+@needs_gcloud
+def test_files_that_others_put_there_are_never_overwritten(composer, project):
+    for name in (".airflowignore", ".env", "io_config.yaml"):
+        google_apis.put(composer.storage, gcs.BUCKET, f"dags/{name}", b"theirs")
+    before = objects(composer)
+    with pytest.raises(
+        TaxiError, match=r"no deployment put there: \.airflowignore, \.env, io_config\.yaml\."
+    ):
+        deploy.deploy(ENVIRONMENT, with_packages=False)
+    assert objects(composer) == before
+
+
+@needs_gcloud
+def test_what_was_deployed_is_deleted_and_nothing_else(composer, project):
+    google_apis.put(composer.storage, gcs.BUCKET, "dags/theirs.py", b"# another team's")
+    deploy.deploy(ENVIRONMENT)
+    apply_update(composer)
+    installed(composer)["theirs"] = "==1"
+    deploy.delete(ENVIRONMENT)
+    assert objects(composer).keys() == {"dags/theirs.py"}
+    assert apply_update(composer) == {"theirs": "==1"}
+    with pytest.raises(TaxiError, match="nothing is deployed there"):
+        deploy.delete(ENVIRONMENT)
+
+
+@needs_gcloud
+def test_the_files_of_an_interrupted_deployment_are_known(composer, project, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deploy.Composer, "add_packages", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        deploy.deploy(ENVIRONMENT)
+    listed = deploy.previous(f"gs://{gcs.BUCKET}/dags")
+    assert {"taxi_ingest.py", "nyc_taxi/__init__.py"} <= set(listed.files)
 
 
 def test_an_environment_that_is_not_named_is_asked_for(capsys):
@@ -125,19 +209,50 @@ def test_pyarrow_is_the_one_of_every_environment():
         text = (PROJECT / "requirements" / f"{name}.txt").read_text()
         pins[name] = re.search(r"^pyarrow==(\S+)", text, re.MULTILINE)[1]
     assert len(set(pins.values())) == 1
-    assert f"pyarrow=={pins['airflow']}" in deploy.composer_packages()
+    assert packages.composer_packages()["pyarrow"] == f"=={pins['airflow']}"
+
+
+def test_what_composer_installs_resolves_beside_its_own_packages():
+    listed = (PROJECT / "requirements" / "composer.in").read_text().partition("# what a deployment adds")[2]
+    listed = re.findall(r"^([\w-]+)(\S*)", listed.partition("\n")[2], re.MULTILINE)
+    assert dict(listed) == packages.composer_packages(), "renew requirements/composer.in"
+
+
+ONLY_HELD = """
+import re, sys
+from importlib.metadata import packages_distributions
+plain = lambda name: re.sub("[-_.]+", "-", name).lower()
+allowed = {plain(name) for name in held} | {"nyc-taxi"}  # deployed as files
+lacking = {
+    top for top, owners in packages_distributions().items() if not allowed & {plain(name) for name in owners}
+}
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in lacking:
+            raise ModuleNotFoundError(f"{name} is not in requirements/composer.txt", name=name)
+sys.meta_path.insert(0, Lacking())
+assert "moto" in lacking
+"""
+"""Refuses imports of packages that are not in `held`."""
 
 
 def test_what_is_deployed_works_by_itself(tmp_path):
-    """In a folder of its own, as on a worker: the DAG files import, and rules and connections are found."""
+    """In a folder of its own, as on a worker: the DAG files import, and rules and connections are found.
+
+    Only packages of requirements/composer.txt can be imported: what an image has, and what a deployment adds.
+    """
     deploy.collect(tmp_path / "dags")
+    compiled = (PROJECT / "requirements" / "composer.txt").read_text()
+    held = re.findall(r"^([\w.-]+)==", compiled, re.MULTILINE)
     code = (
+        f"held = {held!r}\n{ONLY_HELD}\n"
         "import json, runpy, sys; from pathlib import Path\n"
         "for path in sorted(Path('.').glob('*.py')): runpy.run_path(str(path))\n"
-        "import nyc_taxi.settings as s; from nyc_taxi import flow; from nyc_taxi.model.months import Service\n"
-        "from nyc_taxi.pipelines.bikeshare import flow as _; from nyc_taxi import zones\n"
-        "flow.load_rules(s.settings().rules, Service.GREEN); s.profile()\n"
-        "print(json.dumps([str(s.PROJECT), str(s.settings().workspace)]))"
+        "import nyc_taxi.settings as s; from nyc_taxi.pipelines import trips, zones\n"
+        "from nyc_taxi.model.months import Service; from nyc_taxi.pipelines.bikeshare import flow\n"
+        "settings = s.load_settings(); settings.connections\n"
+        "trips.load_rules(settings.rules, Service.GREEN)\n"
+        "print(json.dumps([str(s.PROJECT), str(settings.workspace)]))"
     )
     environment = {**plain_environment(), "PYTHONPATH": str(tmp_path / "dags"), "AIRFLOW_HOME": str(tmp_path)}
     done = subprocess.run(

@@ -17,7 +17,7 @@ from nyc_taxi.local import gcs
 from nyc_taxi.local.process import free_port
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import PROJECT
+from nyc_taxi.settings import PROJECT, load_settings
 from tests.support import google_apis
 from tests.support.waiting import until
 
@@ -73,10 +73,13 @@ def test_a_new_file_is_loaded_once_however_often_it_is_told(airflow, inside, tmp
         assert send(thing) < 300
         assert send(thing) < 300  # the same event again
         assert send({**thing, "name": "inbox/readme.txt"}) < 300
+        assert send({**thing, "name": f"raw/service=green/{path.name}", "generation": "1"}) < 300
     assert [name for name in airflow.runs("taxi_ingest") if "2021-03" in name] == [run]
     assert airflow.wait("taxi_ingest", run) == "success"
     inside(airflow.workspace)
-    held = {str(row.month): row.rows_in for row in open_destination("duckdb").ledger_entries()}
+    held = {
+        str(row.month): row.rows_in for row in open_destination("duckdb", load_settings()).ledger_entries()
+    }
     assert held["2021-03"] == 250
 
 
@@ -91,7 +94,7 @@ def test_a_new_file_is_loaded_once_however_often_it_is_told(airflow, inside, tmp
 def test_what_airflow_answers_decides_whether_the_event_comes_again(httpserver: HTTPServer, status, good):
     httpserver.expect_request("/auth/token").respond_with_json({"access_token": "t"})
     httpserver.expect_request("/api/v2/dags/taxi_ingest/dagRuns").respond_with_data("no", status=status)
-    thing = {"bucket": "taxi", "name": "green_tripdata_2021-03.parquet", "generation": "7"}
+    thing = {"bucket": "taxi", "name": "inbox/green_tripdata_2021-03.parquet", "generation": "7"}
     url = httpserver.url_for("").rstrip("/")
     with served(AIRFLOW_URL=url, AIRFLOW_USER="admin", AIRFLOW_PASSWORD="x") as send:
         assert (send(thing) < 300) is good

@@ -14,7 +14,7 @@ run "names_say_project_and_environment" {
     error_message = "Unexpected names."
   }
   assert {
-    condition     = alltrue([for name in [output.names.worker, output.names.events] : length(name) <= 30])
+    condition     = alltrue([for name in [output.names.worker, output.names.events, output.names.builder] : length(name) <= 30])
     error_message = "An account's name may have 30 characters."
   }
   assert {
@@ -33,6 +33,15 @@ run "prod_is_protected" {
   assert {
     condition     = output.protected && output.keep_days == 90
     error_message = "prod must be protected."
+  }
+}
+
+run "airflow_3_serves_v2" {
+  command = plan
+
+  assert {
+    condition     = output.airflow_api == "v2"
+    error_message = "Airflow 3 serves its REST API as v2."
   }
 }
 
@@ -65,6 +74,24 @@ run "no_account_may_do_everything" {
   }
 }
 
+run "a_file_that_left_the_inbox_does_not_come_back" {
+  command = plan
+
+  assert {
+    condition     = output.transfer_days < output.inbox_days
+    error_message = "The daily transfer would copy files again that the inbox's lifecycle rule deletes."
+  }
+}
+
+run "bigquery_may_load_from_the_bucket" {
+  command = plan
+
+  assert {
+    condition     = contains(output.roles.worker_bucket, "roles/storage.legacyBucketReader")
+    error_message = "Loading from a bucket needs storage.buckets.get, which roles/storage.objectUser lacks."
+  }
+}
+
 run "environment_variables_are_not_reserved" {
   command = plan
 
@@ -79,6 +106,11 @@ run "airflow_2_11_is_allowed" {
 
   variables {
     composer_image = "composer-3-airflow-2.11.1-build.2"
+  }
+
+  assert {
+    condition     = output.airflow_api == "v1"
+    error_message = "Airflow 2 serves its REST API as v1."
   }
 }
 
