@@ -1,0 +1,76 @@
+"""The SQL of the documentation runs, on a generated month loaded by the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import psycopg2
+import pytest
+
+from nyc_taxi.settings import PROJECT
+from tests.unit.docs.markdown import blocks
+
+ANALYST, OPERATOR = PROJECT / "docs" / "analyst.md", PROJECT / "docs" / "operator.md"
+
+
+def queries(database: str) -> list[str]:
+    """The queries for one database; a comment on the first line says that a query is for that one only."""
+    return [
+        sql
+        for sql in blocks(ANALYST, "sql")
+        if sql.startswith(f"-- {database}\n") or not sql.startswith("-- ")
+    ]
+
+
+def load(destination: str) -> None:
+    """Load a generated month of green 2020-04."""
+    program = Path(sys.executable).parent / "taxi"
+    arguments = ["run", "green", "2020-04", "--source", "sample:2000:1", "--to", destination]
+    subprocess.run([program, *arguments], cwd=PROJECT, check=True, capture_output=True, text=True)
+
+
+def test_every_query_is_for_a_known_database() -> None:
+    labels = {sql.splitlines()[0] for sql in blocks(ANALYST, "sql") if sql.startswith("-- ")}
+    assert labels == {"-- Postgres", "-- DuckDB", "-- BigQuery"}
+
+
+def test_queries_on_duckdb(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
+    load("duckdb")
+    with duckdb.connect(workspace / "warehouse.duckdb", read_only=True) as connection:
+        for sql in queries("DuckDB"):
+            # the workspace has one folder more than the bucket: the version
+            local = sql.replace("gs://bucket/trips/*/*/", f"{workspace}/trips/*/*/*/")
+            assert connection.execute(local).fetchall(), f"no rows: {sql}"
+
+
+def connect() -> contextlib.closing[psycopg2.extensions.connection]:
+    """The database that the environment names."""
+    names = {"host": "HOST", "port": "PORT", "dbname": "DBNAME", "user": "USER", "password": "PASSWORD"}
+    return contextlib.closing(
+        psycopg2.connect(**{key: os.environ[f"POSTGRES_{name}"] for key, name in names.items()})
+    )
+
+
+@pytest.mark.usefixtures("postgres", "workspace")
+def test_queries_on_postgres() -> None:
+    with connect() as connection, connection.cursor() as cursor:
+        for sql in blocks(OPERATOR, "sql"):
+            cursor.execute(sql)
+        connection.rollback()
+    load("postgres")
+    with connect() as connection, connection.cursor() as cursor:
+        for sql in queries("Postgres"):
+            cursor.execute(sql)
+            assert cursor.fetchall(), f"no rows: {sql}"
+
+
+def test_queries_for_bigquery_parse() -> None:
+    sqlglot = pytest.importorskip("sqlglot")
+    for sql in queries("BigQuery"):
+        sqlglot.parse_one(sql, read="bigquery")
