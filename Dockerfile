@@ -39,6 +39,7 @@ RUN ln -s mage_project/io_config.yaml io_config.yaml
 # readable for everybody, however strict the umask of the checkout
 COPY --chmod=755 nyc_taxi nyc_taxi
 COPY --chmod=755 mage_project mage_project
+COPY --chmod=755 launchers launchers
 USER 1000
 EXPOSE 6789
 HEALTHCHECK --interval=10s --timeout=8s --start-period=180s --retries=6 \

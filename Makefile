@@ -2,15 +2,17 @@
 # Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run ui env status stop test test-all test-crash test-faults docker-test bench bench-parts airflow-up airflow-test composer-deploy lint format requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
 MONTH := 2020-04
 SOURCE :=
+# which day of the bike-share: make bikeshare DAY=2018-01-02
+DAY := 2018-01-01
 # what to test: make test TESTS=tests/e2e/mage
 TESTS := tests
-# how often each destination is killed: make test-crash KILLS=10
+# how often each destination is killed: make test-crash KILLS=10, or 3 times and side by side: QUICK=1
 KILLS := 50
 # the files of tests run side by side, on at most so many cores
 CORES := 4
@@ -25,7 +27,7 @@ PORT := 6789
 AIRFLOW_PORT := 8080
 # Celery workers of airflow-up; without any the scheduler runs the tasks
 WORKERS := 0
-ON_AIRFLOW_2 = $(addprefix tests/e2e/airflow/test_,integrity.py surroundings.py dag_runs.py)
+ON_AIRFLOW_2 = $(addprefix tests/e2e/airflow/test_,integrity.py environment.py dag_runs.py)
 # where to deploy: make composer-deploy ENVIRONMENT=taxi LOCATION=us-central1 GCP_PROJECT=... DRY_RUN=1
 ENVIRONMENT :=
 LOCATION :=
@@ -34,7 +36,7 @@ DRY_RUN :=
 
 PYTHON := .venv/bin/python
 # in the order in which they build on each other; each list's second line says how it is compiled
-LISTS := uv mage dev airflow airflow-dev airflow2 bench bigquery-standin
+LISTS := uv mage dev airflow airflow-dev airflow2 bench docs bigquery-standin composer terraform-schema
 UPGRADE :=
 # Mage imports thousands of modules: keep them compiled, whatever the caller's habit
 unexport PYTHONDONTWRITEBYTECODE
@@ -44,6 +46,10 @@ help: ## show this list
 
 run: environment ## load one month through Mage into Postgres, bucket and warehouse (SERVICE, MONTH, SOURCE)
 	@$(PYTHON) -m launchers.mage.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
+
+bikeshare: environment ## generate a day of the bike-share and load it (DAY)
+	@.venv/bin/taxi bikeshare seed "$(DAY)"
+	@.venv/bin/taxi bikeshare run "$(DAY)"
 
 ui: environment ## start Mage's pages on this machine, behind a login (PORT)
 	@$(PYTHON) -m launchers.mage.ui --port "$(PORT)"
@@ -63,8 +69,8 @@ test: environment-dev ## run the tests but the slow ones (TESTS=a folder or file
 test-all: environment-dev ## run the slow ones too: the BigQuery stand-in, large months
 	@$(PYTEST) -m "not crash and not docker" $(TESTS)
 
-test-crash: environment-dev ## kill loads at every step and at random, in every destination (KILLS each)
-	@CRASH_KILLS=$(KILLS) $(PYTHON) -m pytest -m crash tests/e2e/crash
+test-crash: environment-dev ## kill loads and downloads at every step and at random (KILLS in each destination; QUICK=1: 3)
+	@CRASH_KILLS=$(if $(QUICK),3,$(KILLS)) $(if $(QUICK),$(PYTEST) --dist worksteal,$(PYTHON) -m pytest) -m crash $(TESTS)
 
 test-faults: environment-dev ## break the way to source and buckets in random sequences (SEQUENCES)
 	@FAULT_SEQUENCES=$(SEQUENCES) $(PYTHON) -m pytest -n 0 tests/integration/extract/test_random_faults.py tests/integration/load/test_random_faults.py
@@ -86,6 +92,10 @@ composer-deploy: environment ## bring the DAGs onto Cloud Composer (ENVIRONMENT,
 	@$(PYTHON) -m airflow_project.deploy --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \
 		--project "$(GCP_PROJECT)" $(if $(DRY_RUN),--dry-run)
 
+composer-delete: environment ## delete from Cloud Composer what composer-deploy has put there (the same variables)
+	@$(PYTHON) -m airflow_project.deploy --delete --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \
+		--project "$(GCP_PROJECT)" $(if $(DRY_RUN),--dry-run)
+
 bench: environment ## this pipeline, other tools and the machine's limit, side by side (QUICK=1, ROUNDS, JSON, DOCS=1)
 	@requirements/install.sh bench
 	@$(PYTHON) -m benchmarks --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
@@ -102,15 +112,22 @@ format: environment-dev ## put the code into shape
 	@$(PYTHON) -m ruff check --fix --quiet
 	@$(PYTHON) -m ruff format
 
+docs: ## build the documentation site into site/, without a network
+	@requirements/install.sh docs
+	@.venv-docs/bin/zensical build --clean --strict
+
 requirements: environment ## compile requirements/*.in into hashed lists (UPGRADE=--upgrade: to newer versions)
 	@for list in $(LISTS); do \
 		echo "requirements/$$list.txt"; \
 		requirements/uv.sh $$(sed -n '2s/^# *uv //p' requirements/$$list.txt) --quiet $(UPGRADE) || exit 1; \
 	done
 
+terraform-schema: environment-dev ## renew the schema that terraform/ is checked against, after another resource or version
+	@$(PYTHON) -m tests.unit.terraform.provider_schema
+
 clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
 	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop || true; fi
-	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
+	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench .venv-docs site .cache benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

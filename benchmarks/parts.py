@@ -28,7 +28,7 @@ from nyc_taxi.cli import keep_pandas_out
 from nyc_taxi.load.postgres import copy
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines import trips
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform import judged, parquet
 from nyc_taxi.transform.match import match_rows
 from nyc_taxi.transform.quality import QualityReport
@@ -62,8 +62,9 @@ def main() -> int:
 def client(path: Path, folder: Path) -> Parts:
     """CPU seconds of the parts of this process."""
     service, month = Service.parse(SERVICE), Month.parse(MONTH)
-    source = trips.download(service, month, str(path))
-    reader, rules = open_month(source), load_rules(settings().rules, service)
+    settings = load_settings()
+    source = trips.download(service, month, str(path), settings)
+    reader, rules = open_month(source), load_rules(settings.rules, service)
     parts: Parts = {"start of Python, imports": _imports()}
     blocks = _best(parts, "gunzip", lambda: list(reader.blocks()))
     chunks = _best(parts, "parse", lambda: [reader.parse(block) for block in blocks])
@@ -84,7 +85,7 @@ def client(path: Path, folder: Path) -> Parts:
 
     staged = _best(parts, "staging", stage)
     _best(parts, "repeats and reversals", lambda: match_rows(folder, rules, reader.mapping, staged.keys, 1))
-    clean = trips.clean(source)
+    clean = trips.clean(source, settings)
     batches = _best(
         parts, "verdicts into rows", lambda: [row for row, _ in judged.judged_batches(clean, rules)]
     )
@@ -102,7 +103,7 @@ def client(path: Path, folder: Path) -> Parts:
                 file.write(batch)
 
     _best(parts, "Parquet", write)
-    schema, rows = judged.ComingMonth(clean, rules, Future()).trips()
+    schema, rows = judged.staged_trips(clean, rules, Future())
     kept = list(rows)
     _best(
         parts, "encoding for COPY", lambda: sum(map(len, copy.binary_chunks(schema, copy._small(iter(kept)))))

@@ -1,7 +1,6 @@
-"""The settings in `.env` that nobody should have to invent: `make env` (`python3 launchers/env_file.py`).
+"""Generates passwords, keys and ports in `.env`: `make env` (`python3 launchers/env_file.py`).
 
-Passwords and keys are random; what the file has already stays. Nothing but Python 3.9 or newer is
-needed: who starts with containers has no environment.
+Existing settings are kept. Needs only Python 3.9 or newer, as users of the containers have no environment.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def login() -> dict[str, str]:
-    """Mage's first user, the key that signs its sessions and the token of its trigger for new files.
+    """Mage's owner, the key that signs its sessions, and the token of the trigger `new file`.
 
-    Without the first two Mage takes what everybody knows.
+    Mage's defaults for the first two are public.
     """
     return {
         "DEFAULT_OWNER_EMAIL": "taxi@localhost.localdomain",
@@ -32,12 +31,13 @@ def login() -> dict[str, str]:
 
 
 def containers(present: dict[str, str]) -> dict[str, str]:
-    """What docker-compose.yml asks for; `present` are the settings that there are.
+    """The settings that docker-compose.yml requires; `present` are the existing ones.
 
-    Programs outside are led to the containers' Postgres and bucket, unless others are named already.
+    They point programs outside the containers to the containers' Postgres and bucket, unless `present` names
+    others.
     """
     owner = PROJECT.stat()
-    wanted = {
+    required = {
         "COMPOSE_PROFILES": "local",
         "TAXI_UID": str(owner.st_uid),
         "TAXI_GID": str(owner.st_gid),
@@ -48,6 +48,7 @@ def containers(present: dict[str, str]) -> dict[str, str]:
         "POSTGRES_USER": "taxi",
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         "POSTGRES_ADMIN_PASSWORD": secrets.token_urlsafe(24),
+        "MYSQL_ROOT_PASSWORD": secrets.token_urlsafe(24),
         "MAGE_DATABASE_PASSWORD": secrets.token_urlsafe(24),
         "AIRFLOW_DATABASE_PASSWORD": secrets.token_urlsafe(24),
         "AIRFLOW_PASSWORD": secrets.token_urlsafe(15),
@@ -57,41 +58,43 @@ def containers(present: dict[str, str]) -> dict[str, str]:
         **login(),
     }
     if not present.get("POSTGRES_HOST"):
-        wanted["POSTGRES_HOST"] = "127.0.0.1"
+        required["POSTGRES_HOST"] = "127.0.0.1"
+    if not present.get("MYSQL_HOST"):
+        required |= {"MYSQL_PORT": free_port(3306), "MYSQL_PASSWORD": secrets.token_urlsafe(24)}
     if not present.get("GCS_BUCKET"):
-        port = present.get("GCS_PORT") or wanted["GCS_PORT"]
-        wanted |= {"GCS_BUCKET": "taxi", "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
-    return wanted
+        port = present.get("GCS_PORT") or required["GCS_PORT"]
+        required |= {"GCS_BUCKET": "taxi", "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}"}
+    return required
 
 
 def read(path: Path) -> dict[str, str]:
-    """The settings of a file of NAME=value lines; none when it is not there."""
+    """The settings in a file of NAME=value lines; empty if the file does not exist."""
     if not path.exists():
         return {}
-    found = re.findall(r"^(?:export +)?(\w+) *=[ \t]*(.*?)[ \t]*$", path.read_text("utf-8"), re.MULTILINE)
-    return {name: "" if value.startswith("#") else value.strip("'\"") for name, value in found}
+    lines = re.findall(r"^(?:export +)?(\w+) *=[ \t]*(.*?)[ \t]*$", path.read_text("utf-8"), re.MULTILINE)
+    return {name: "" if value.startswith("#") else value.strip("'\"") for name, value in lines}
 
 
-def complete(path: Path, wanted: dict[str, str]) -> list[str]:
-    """Add what the file does not have, or has without a value; the names that were added.
+def complete(path: Path, required: dict[str, str]) -> list[str]:
+    """Add the settings that are missing or empty; returns the names that were added.
 
-    Nobody else may read the file afterwards. It is replaced as a whole or, on an error (OSError), not at all.
+    The file becomes private to its owner. It is replaced atomically; raises OSError.
     """
     present = read(path)
-    missing = {name: value for name, value in wanted.items() if not present.get(name)}
+    missing = {name: value for name, value in required.items() if not present.get(name)}
     if not missing:
         return []
     text = path.read_text("utf-8") if path.exists() else ""
     if text and not text.endswith("\n"):
         text += "\n"
     for name, value in missing.items():
-        text = _with(text, f"{name}={value}", rf"^{name} *=.*$")
-    path = path.resolve()  # a link stays one
+        text = _replace_or_append(text, f"{name}={value}", rf"^{name} *=.*$")
+    path = path.resolve()  # keep a symbolic link
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         new.touch(0o600)
         new.write_text(text, "utf-8")
-        if os.geteuid() == 0:  # root may have been asked only because Docker asks for it
+        if os.geteuid() == 0:  # as root, which Docker may require, leave the file to the owner of the folder
             os.chown(new, path.parent.stat().st_uid, path.parent.stat().st_gid)
         new.replace(path)
     finally:
@@ -99,14 +102,14 @@ def complete(path: Path, wanted: dict[str, str]) -> list[str]:
     return list(missing)
 
 
-def _with(text: str, line: str, instead_of: str) -> str:
-    """The text with the line, in place of the one that matches or else at its end."""
-    changed, replaced = re.subn(instead_of, lambda _: line, text, count=1, flags=re.MULTILINE)
+def _replace_or_append(text: str, line: str, pattern: str) -> str:
+    """Replace the first match by the line, or append the line."""
+    changed, replaced = re.subn(pattern, lambda _: line, text, count=1, flags=re.MULTILINE)
     return changed if replaced else f"{text}{line}\n"
 
 
 def free_port(first: int) -> str:
-    """The first port from there on that nothing on this machine listens on."""
+    """The first free port on this machine, from `first`."""
     for port in range(first, first + 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,16 +122,16 @@ def free_port(first: int) -> str:
 
 
 def main() -> int:
-    """The command; its exit code."""
+    """Run the command; returns its exit code."""
     path = PROJECT / ".env"
     try:
         added = complete(path, containers(read(path)))
-        # read by the account of Postgres in its container, however strict the umask of the checkout
+        # the account of Postgres in its container reads it, whatever the umask of the checkout
         (PROJECT / "docker" / "databases.sql").chmod(0o644)
     except OSError as error:
         sys.stderr.write(f"{error.filename or path}: cannot be written ({error.strerror}).\n")
         return 1
-    sys.stdout.write(f"{path}: {'added ' + ', '.join(added) if added else 'complete already'}\n")
+    sys.stdout.write(f"{path}: {'added ' + ', '.join(added) if added else 'already complete'}\n")
     return 0
 
 

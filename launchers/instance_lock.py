@@ -1,7 +1,7 @@
-"""At most one Mage a data directory: two schedulers on one database run everything twice.
+"""At most one Mage per data directory: two schedulers on one database run every block twice.
 
-Whoever starts one holds a lock for life, which the system takes back however that process ends. So that
-no Mage goes on without its lock, it ends with the one who started it: a pipe between them says when.
+The process that starts Mage holds a file lock, which the system releases however the process ends. Mage must
+not outlive its lock, so it ends when its starter does, which it learns from a pipe between them.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from pathlib import Path
 from nyc_taxi.errors import SettingsError
 
 STARTER_FD = "TAXI_STARTER_FD"
-"""Number of an open pipe whose other end the starter of Mage holds; set by `launchers.mage.ui`."""
+"""File descriptor of a pipe whose other end the starter of Mage holds; set by `launchers.mage.ui`."""
 
 
 @contextmanager
 def instance_lock(folder: Path, port: int) -> Iterator[None]:
-    """Be the only one with a Mage on the folder, which is there; SettingsError names the other's port."""
+    """Hold the lock of an existing folder; raises SettingsError that names the port of its holder."""
     lock = folder / "ui.lock"
     try:
         lock.touch()
     except OSError as error:
         raise SettingsError(
-            f"{lock} cannot be written to ({error.strerror}): set MAGE_DATA_DIR to a folder of yours."
+            f"{lock} cannot be written ({error.strerror}): set MAGE_DATA_DIR to a folder of your own."
         ) from None
     with lock.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            where = file.read().strip()
+            other = file.read().strip()
             raise SettingsError(
-                f"a Mage on {folder} is there already{where and f', at http://127.0.0.1:{where}'}: "
+                f"Mage is already running on {folder}{other and f', at http://127.0.0.1:{other}'}: "
                 "use it, stop it, or set MAGE_DATA_DIR to another folder."
             ) from None
         file.truncate(0)
@@ -47,12 +47,12 @@ def instance_lock(folder: Path, port: int) -> Iterator[None]:
 
 
 def end_with_starter() -> None:
-    """See to it that this process and those of its group end when the one who started them is gone."""
+    """End this process and its group when the process that started it ends."""
     number = os.environ.pop(STARTER_FD, None)
-    if number and os.getpgrp() == os.getpid():  # never a group that others are in
+    if number and os.getpgrp() == os.getpid():  # never a group of others
         threading.Thread(target=_watch, args=(int(number),), daemon=True).start()
 
 
 def _watch(pipe: int) -> None:
-    os.read(pipe, 1)  # nothing is ever written: it returns when the other end is closed
-    os.killpg(os.getpgrp(), signal.SIGKILL)  # a scheduler at work is deaf to less
+    os.read(pipe, 1)  # returns when the other end is closed; nothing is ever written
+    os.killpg(os.getpgrp(), signal.SIGKILL)  # a busy scheduler ignores SIGTERM

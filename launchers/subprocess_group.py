@@ -1,4 +1,4 @@
-"""A process of Mage as a child: everything it writes goes to a log, and nothing of it outlives us."""
+"""Runs Mage as a child process: its output goes to a log, and its process group ends with the caller."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 MAGE = [sys.executable, "-m", "mage_ai.cli.main"]
-"""The command `mage`, also where it is not on the path."""
+"""The command `mage`, which need not be on PATH."""
 
 START = [sys.executable, "-m", "launchers.mage.mage_patches", "start"]
-"""`mage start`, corrected: see launchers.mage.mage_patches."""
+"""`mage start` with the patches of launchers.mage.mage_patches."""
 
 MEMORY = {"JE_ARROW_MALLOC_CONF": "dirty_decay_ms:50,muzzy_decay_ms:0"}
-"""For its environment: Arrow gives back what it frees at once, 30 MB less at a month's peak, 3 % more time.
+"""Environment variables that make Arrow return freed memory at once: 30 MB less at peak, 3 % more time.
 
-Mage alone takes 390 MB before the first block begins.
+Mage alone needs 390 MB before the first block starts.
 """
 
 GRACE = 5
-"""Seconds a process may take to end before it is killed."""
+"""Seconds that a process has to end before it is killed."""
 
 
 class Stopped(Exception):
-    """Someone asked us to stop; `code` is the exit code that says so."""
+    """This process received a signal to stop; `code` is the corresponding exit code."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -41,14 +41,14 @@ class Stopped(Exception):
 def subprocess_group(
     command: list[str], log: Path, environment: dict[str, str], **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command with its output in `log`; when the block is left, its whole process group has ended.
+    """Run a command with its output in `log`; on exit from the block, its whole process group is ended.
 
-    Raises Stopped inside the block when this process gets SIGINT, SIGTERM or SIGHUP. `options` are Popen's.
+    Raises Stopped in the block if this process receives SIGINT, SIGTERM or SIGHUP. `options` are Popen's.
     """
 
     def stop(signum: int, _frame: object) -> None:
         for number in before:
-            signal.signal(number, signal.SIG_IGN)  # once is enough: the children are being ended
+            signal.signal(number, signal.SIG_IGN)  # the children are already being ended
         raise Stopped(signum)
 
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def subprocess_group(
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                # a group of its own: Mage forks, and its scheduler would outlive a signal to the parent alone
+                # a group of its own: Mage forks, and a signal to the parent leaves its scheduler running
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -77,13 +77,13 @@ def subprocess_group(
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ask every process of the group to end, and insist after a while."""
-    with suppress(ProcessLookupError):  # raised as soon as the group is empty
-        for signum, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 1)):
+    """Send SIGTERM to every process of the group, and SIGKILL after GRACE seconds."""
+    with suppress(ProcessLookupError):  # raised once the group is empty
+        for signum, seconds in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 1)):
             os.killpg(process.pid, signum)
-            deadline = time.monotonic() + patience
+            deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
-                process.poll()  # until it is waited for, a process that has ended counts as a member
+                process.poll()  # an ended process belongs to the group until it is waited for
                 os.killpg(process.pid, 0)
                 time.sleep(0.02)
     process.wait()
@@ -92,8 +92,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 def reason(log: Path) -> str | None:
     """Why a process of Mage failed: the last exception in its log, without the traceback.
 
-    Of exceptions that were raised while others were handled it is the last that tells what happened; Mage
-    runs a pipeline while it handles one of its own.
+    Of chained exceptions the last one counts: Mage runs pipelines while it handles an exception.
     """
     last = current = None
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -101,12 +100,12 @@ def reason(log: Path) -> str | None:
             last, current = current or last, None
         elif line.startswith(_HANDLED):
             current = None
-        # a failed test of a block is told in its own words, not in Mage's
-        elif (found := _EXCEPTION.match(line)) and not found[1].startswith("Failed to pass tests for block"):
-            current = found[1]
+        # Mage's own exception for a failed test of a block says less than the test's
+        elif (match := _EXCEPTION.match(line)) and not match[1].startswith("Failed to pass tests for block"):
+            current = match[1]
     return current or last
 
 
 _EXCEPTION = re.compile(r"(?:nyc_taxi\.errors\.\w+|(?:[\w.]+\.)?\w*(?:Error|Exception)): (.+)")
 _HANDLED = ("During handling of the above exception,", "The above exception was the direct cause")
-"""What Python writes between the exceptions of one traceback."""
+"""What Python prints between chained exceptions."""

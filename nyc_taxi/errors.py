@@ -1,7 +1,7 @@
-"""Every error a person may meet: one sentence that names the thing and says what to do.
+"""Every expected error: one sentence that names the thing at fault and says what to do.
 
-`Transient` errors are worth another try (a reset connection, a busy server); all others are
-terminal and retrying them only costs time.
+`Transient` errors are worth another attempt (a reset connection, a busy server); all others are
+permanent and retrying them only costs time. `nyc_taxi.retry` decides by these types alone.
 """
 
 
@@ -11,6 +11,9 @@ class TaxiError(Exception):
 
 class Transient:
     """Mix-in: the same call may succeed later."""
+
+    retry_after: float | None = None
+    """Seconds that a server asks to wait, where it says so."""
 
 
 class SettingsError(TaxiError):
@@ -47,3 +50,11 @@ class DestinationError(TaxiError):
 
 class DestinationUnreachable(DestinationError, Transient):
     """A destination did not answer, or broke off; the month is as for DestinationError."""
+
+
+class PreconditionFailed(DestinationUnreachable):
+    """Another writer was faster, or the bytes arrived damaged: read the month's state and start again."""
+
+
+class LockTimeout(DestinationUnreachable):
+    """Others have held a lock for longer than a load waits; try again later."""

@@ -1,8 +1,8 @@
-"""Settings: what the environment, `.env` and `io_config.yaml` say, typed.
+"""Settings: the environment, `.env` and `io_config.yaml`, typed.
 
-How the pipeline behaves comes from `TAXI_*` variables (this class); where it connects to comes
-from a profile of `io_config.yaml`, the file Mage's own blocks and UI use. Both are named, with a
-comment each, in `.env.example`.
+How the pipeline behaves comes from `TAXI_*` variables; where it connects to comes from a profile of
+`io_config.yaml`, the file that Mage's own blocks and UI use. `.env.example` documents both. Settings are
+loaded once, where a command, block or task begins, and handed down from there.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """Everything that is not a connection. Relative paths count from the project's folder."""
+    """All settings. Relative paths are resolved against the project's folder."""
 
     model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
 
     workspace: Path = Path("workspace")
-    """Downloads, Parquet and stand-ins' data; shared by all steps of a run."""
+    """Downloads, Parquet and the data of embedded servers; shared by all steps of a run."""
     rules: Path = Path("mage_project/rules.yaml")
     """The rules that decide between trips and quarantine."""
     io_config: Path = Path("io_config.yaml")
-    """Connections, one profile an environment."""
+    """Connections, one profile per environment."""
     profile: str = "default"
     """Which profile of io_config.yaml to use."""
     source: str = "auto"
-    """Where months come from when a run does not say: auto, tlc, csv, sample, a folder, file or URL."""
+    """Where months come from by default: auto, tlc, csv, sample, a folder, a file or a URL."""
     tlc_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
     """TLC's Parquet files."""
     csv_url: str = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
@@ -46,15 +46,15 @@ class Settings(BaseSettings):
     zones_url: str = "https://d37ci6vzurychx.cloudfront.net/misc/taxi_zone_lookup.csv"
     """TLC's list of taxi zones: a URL or a file."""
     destinations: str = "auto"
-    """Comma-separated destinations when a run does not say; auto is every one there is."""
+    """Default destinations, separated by commas; auto selects every destination that is available."""
     retries: int = pydantic.Field(default=5, ge=1, le=20)
-    """Attempts at anything transient."""
+    """Attempts at anything that fails transiently."""
     timeout: float = pydantic.Field(default=30.0, gt=0)
     """Seconds to wait for a connection, and for the next byte of a download."""
     max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of rows that may fail to parse before the whole file is refused."""
     bikeshare_tables: Path = Path("nyc_taxi/pipelines/bikeshare/tables.yaml")
-    """The tables of the bike-share flow."""
+    """The tables of the bike-share pipeline."""
     bikeshare_extract: Literal["mysql", "export"] = "mysql"
     """How the bike-share tables of MySQL are read: by a query, or from a Cloud SQL export in the bucket."""
     bikeshare_escape: Literal["22", "5C"] = "22"
@@ -67,10 +67,34 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path) -> Path:
         return PROJECT / path.expanduser()
 
+    @functools.cached_property
+    def connections(self) -> dict[str, Any]:
+        """The profile of io_config.yaml, rendered as Mage renders it, without its empty values.
 
-@functools.cache
-def settings() -> Settings:
-    """The process's settings; raises SettingsError that names the variable at fault."""
+        Raises SettingsError when the file cannot be read or lacks the profile.
+        """
+        try:
+            text = self.io_config.read_text(encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(
+                f"{self.io_config}: cannot be read ({error.strerror}); set TAXI_IO_CONFIG."
+            ) from None
+        try:
+            profiles = yaml.safe_load(_template(text).render(env_var=os.getenv)) or {}
+        except (jinja2.TemplateError, yaml.YAMLError) as error:
+            raise SettingsError(f"{self.io_config}: is not a valid template of YAML: {error}") from None
+        if self.profile not in profiles:
+            known = ", ".join(name for name in profiles if name != "version")
+            raise SettingsError(
+                f"{self.io_config}: has no profile {self.profile!r} (TAXI_PROFILE); it has {known}."
+            )
+        return {
+            name: value for name, value in profiles[self.profile].items() if value not in (None, "", "None")
+        }
+
+
+def load_settings() -> Settings:
+    """Read the settings; raises SettingsError that names the variable at fault."""
     load_dotenv(PROJECT / ".env", override=False)
     try:
         return Settings()
@@ -78,28 +102,6 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = "TAXI_" + str(first["loc"][0]).upper()
         raise SettingsError(f"{name}={first.get('input')!r} makes no sense: {first['msg']}.") from None
-
-
-def profile() -> dict[str, Any]:
-    """The chosen profile of io_config.yaml, rendered as Mage renders it; empty values left out."""
-    config = settings()
-    try:
-        text = config.io_config.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"{config.io_config}: cannot be read ({error.strerror}); set TAXI_IO_CONFIG."
-        ) from None
-    try:
-        rendered = _template(text).render(env_var=os.getenv)
-        profiles = yaml.safe_load(rendered) or {}
-    except (jinja2.TemplateError, yaml.YAMLError) as error:
-        raise SettingsError(f"{config.io_config}: is not a valid template of YAML: {error}") from None
-    if config.profile not in profiles:
-        known = ", ".join(name for name in profiles if name != "version")
-        raise SettingsError(
-            f"{config.io_config}: has no profile {config.profile!r} (TAXI_PROFILE); it has {known}."
-        )
-    return {key: value for key, value in profiles[config.profile].items() if value not in (None, "", "None")}
 
 
 @functools.lru_cache(maxsize=4)

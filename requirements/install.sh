@@ -5,6 +5,7 @@
 #   airflow, airflow-dev  .venv-airflow   Airflow 3; with what its tests need
 #   airflow2              .venv-airflow2  Airflow 2, on which the DAGs are tested too
 #   bench                 .venv-bench     the tools that the benchmark compares with
+#   docs                  .venv-docs      the documentation site
 #
 # It does nothing when the environment already holds what the requirement file says, so every make target
 # can call it. uv installs (seconds); pip, which takes minutes, stands in when uv cannot.
@@ -14,6 +15,7 @@ name=$1
 case $name in
 airflow2) venv=.venv-airflow2 ;;
 bench) venv=.venv-bench ;;
+docs) venv=.venv-docs ;;
 airflow*) venv=.venv-airflow ;;
 *) venv=.venv ;;
 esac
@@ -52,14 +54,17 @@ fi
 if [ -f "$stamp" ]; then
     say "bringing $venv up to date with $file"
 else
-    say "installing $(grep -c '^[a-z]' "$file") packages of $file (1 GB, about half a minute on a fast line)"
+    size="1 GB, about half a minute on a fast line"
+    [ "$name" != docs ] || size="200 MB"
+    say "installing $(grep -c '^[a-z]' "$file") packages of $file ($size)"
 fi
 pip() { "$python" -m pip install -qq --disable-pip-version-check "$@"; }
 with_uv() { VENV=$venv requirements/uv.sh pip install --quiet --python "$python" --require-hashes -r "$file"; }
 with_pip() { pip --require-hashes -r "$file"; }
 with_uv || { say "uv did not manage, trying pip (several minutes)"; with_pip; } ||
     fail "the packages could not be installed, see above: check the network (or pip's settings of your mirror) and try again."
-pip --no-deps --no-build-isolation --no-index --editable . ||
+# the documentation is built from the source: nothing is imported
+[ "$name" = docs ] || pip --no-deps --no-build-isolation --no-index --editable . ||
     fail "the package nyc_taxi could not be installed into $venv, see above."
 
 wanted "$name" >"$stamp"

@@ -16,7 +16,6 @@ import pytest
 
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import postgres as embedded
-from nyc_taxi.settings import settings
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, database=None)
@@ -43,9 +42,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty workspace of the test's own, which the settings name; the rules are the project's."""
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("TAXI_RULES", "mage_project/rules.yaml")
-    settings.cache_clear()
-    yield tmp_path / "workspace"
-    settings.cache_clear()
+    return tmp_path / "workspace"
 
 
 @pytest.fixture

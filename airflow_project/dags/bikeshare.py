@@ -1,21 +1,24 @@
-"""A day of the bike-share: stations and regions extracted, trips waited for, the warehouse's tables made."""
+"""A day of the bike-share: extract stations and regions, wait for the trips, load the warehouse's tables."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Param, TriggerRule, dag, get_current_context, task
 from airflow.providers.google.cloud.operators.cloud_sql import CloudSQLExportInstanceOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import events, requests
+from taxi_airflow import events, load_requests
 from taxi_airflow.defaults import common
 from taxi_airflow.environment import configure_environment
 from taxi_airflow.step import step
 
+if TYPE_CHECKING:
+    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
+
 PATIENCE = dt.timedelta(days=1)
-"""How long a day's trips are waited for before somebody is told."""
+"""How long to wait for a day's trips before the run fails and alerts."""
 
 
 @dag(
@@ -24,9 +27,9 @@ PATIENCE = dt.timedelta(days=1)
     doc_md="""
 ### A day of the bike-share
 
-Takes the stations out of the application's database and the regions out of the bucket, lands both in the
-bucket under their day, waits for the day's trips there, loads the raw tables and makes `dim_stations`,
-`fact_trips_daily` and `top_stations_daily`; of the day, all or nothing, and only that day's partitions.
+Extracts the stations from the application's database and the regions from the bucket, lands both in the
+bucket under their day, waits for the day's trips, loads the raw tables and computes `dim_stations`,
+`fact_trips_daily` and `top_stations_daily`: only that day's partitions, all or nothing.
 
 | Param | Meaning |
 |---|---|
@@ -35,8 +38,8 @@ bucket under their day, waits for the day's trips there, loads the raw tables an
 - With `TAXI_BIKESHARE_EXTRACT=export` Cloud SQL itself writes the tables into the bucket (`export`); set
   `CLOUD_SQL_INSTANCE`, and `CLOUD_SQL_PROJECT` where it is another than the connection's. Otherwise
   `extract` reads them row by row, and `export` is skipped.
-- `trips_are_there` gives its worker back between two looks. Trips that do not come within a day fail it, and
-  the failure is told; clear it when they have come.
+- `trips_are_there` frees its worker between two checks. If the trips do not arrive within a day it fails and
+  alerts; clear it when they have arrived.
 """,
     params={
         "day": Param(
@@ -54,16 +57,16 @@ def bikeshare() -> None:
     @step()
     def day(params: dict[str, Any]) -> str:
         """The day that is loaded."""
-        return str(params["day"] or requests.day_of(get_current_context()) - dt.timedelta(days=1))
+        return str(params["day"] or load_requests.day_of(get_current_context()) - dt.timedelta(days=1))
 
     @step()
     def extract(day: str) -> list[dict[str, Any]]:
         """The tables as they are now, in the workspace; those that Cloud SQL exports are left out."""
         from nyc_taxi.pipelines.bikeshare import flow
 
-        with events.call("mysql") as said:
-            snapshots = flow.extract(flow.parse_day(day))
-            said |= {snapshot.table: snapshot.rows for snapshot in snapshots}
+        with events.call("mysql") as counts:
+            snapshots = flow.extract(_config(), flow.parse_day(day))
+            counts |= {snapshot.table: snapshot.rows for snapshot in snapshots}
         return [snapshot.to_dict() for snapshot in snapshots]
 
     @step()
@@ -72,7 +75,7 @@ def bikeshare() -> None:
         from nyc_taxi.pipelines.bikeshare import flow
 
         with events.call("gcs", objects=len(snapshots)):
-            return flow.land([flow.Snapshot.from_dict(snapshot) for snapshot in snapshots])
+            return flow.land(_config(), [flow.Snapshot.from_dict(snapshot) for snapshot in snapshots])
 
     @step()
     def exports(day: str) -> list[dict[str, Any]]:
@@ -89,7 +92,7 @@ def bikeshare() -> None:
 
         configure_environment()
         try:
-            return bool(flow.wait_for_day(flow.parse_day(day)))
+            return bool(flow.wait_for_day(_config(), flow.parse_day(day)))
         except NotPublished:
             return False
 
@@ -99,7 +102,7 @@ def bikeshare() -> None:
         from nyc_taxi.pipelines.bikeshare import flow
 
         with events.call("warehouse"):
-            return _plain(flow.load(flow.parse_day(day), requests.run()))
+            return _plain(flow.load(_config(), flow.parse_day(day), load_requests.run_context().run))
 
     @step()
     def transform(day: str) -> list[dict[str, Any]]:
@@ -107,13 +110,20 @@ def bikeshare() -> None:
         from nyc_taxi.pipelines.bikeshare import flow
 
         with events.call("warehouse"):
-            return _plain(flow.transform(flow.parse_day(day), requests.run()))
+            return _plain(flow.transform(_config(), flow.parse_day(day), load_requests.run_context().run))
 
     chosen = day()
     export = CloudSQLExportInstanceOperator.partial(task_id="export").expand_kwargs(exports(chosen))
-    extracted, there, loaded = extract(chosen), trips_are_there(chosen), load(chosen)
-    extracted >> there  # on a machine with nothing configured, extract provides a sample of the day
-    [land(extracted), export, there] >> loaded >> transform(chosen)
+    extracted, arrived, loaded = extract(chosen), trips_are_there(chosen), load(chosen)
+    extracted >> arrived  # a database that cannot be read fails the run at once, not after a day of waiting
+    [land(extracted), export, arrived] >> loaded >> transform(chosen)
+
+
+def _config() -> BikeshareConfig:
+    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
+    from nyc_taxi.settings import load_settings
+
+    return BikeshareConfig.from_settings(load_settings())
 
 
 def _plain(entries: list[Any]) -> list[dict[str, Any]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, dag, get_current_context
+from airflow.providers.common.compat.sdk import Param, dag
 
-from nyc_taxi.model.months import Month, Service, expected_last
-from taxi_airflow import requests
+from nyc_taxi.model.months import Month, Service
+from taxi_airflow import load_requests
 from taxi_airflow.defaults import PARALLEL_MONTHS, common
 from taxi_airflow.month import month
 from taxi_airflow.step import step
@@ -27,7 +27,7 @@ the same version is not done again, so a run may be repeated at any time.
 | Param | Meaning |
 |---|---|
 | `service` | yellow, green, fhv or fhvhv |
-| `month` | such as 2020-04; empty: the newest there should be at the run's date |
+| `month` | such as 2020-04; empty: the newest that is published at the run's date |
 | `source` | auto, tlc, csv, sample, a folder, a file, a URL, gs://bucket/file; empty: `TAXI_SOURCE` |
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
 
@@ -36,20 +36,19 @@ says in its last log line what to do; clear it to go on from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),
-        "month": requests.MONTH,
-        "source": requests.SOURCE,
-        "destinations": requests.DESTINATIONS,
+        "month": load_requests.MONTH,
+        "source": load_requests.SOURCE,
+        "destinations": load_requests.DESTINATIONS,
     },
     max_active_runs=PARALLEL_MONTHS,
     **common("ingest"),
 )
 def taxi_ingest() -> None:
     @step()
-    def request(params: dict[str, Any]) -> requests.Asked:
+    def request(params: dict[str, Any]) -> dict[str, Any]:
         """The params with their defaults filled in."""
-        newest = expected_last(requests.day_of(get_current_context()))
-        month_asked = Month.parse(params["month"]) if params["month"] else newest
-        return requests.for_month(Service.parse(params["service"]), month_asked, params)
+        named = Month.parse(params["month"]) if params["month"] else None
+        return load_requests.for_month(Service.parse(params["service"]), named, params)
 
     month(request())
 

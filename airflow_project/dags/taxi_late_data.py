@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import requests
+from taxi_airflow import load_requests
 from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
@@ -29,10 +29,10 @@ once a day, as `...__again-2020-07-01`.
 A sensor would sit on a worker for weeks, and hold up every other run; a poll costs seconds.
 """,
     params={
-        "services": requests.SERVICES,
-        "since": requests.SINCE,
-        "source": requests.SOURCE,
-        "destinations": requests.DESTINATIONS,
+        "services": load_requests.SERVICES,
+        "since": load_requests.SINCE,
+        "source": load_requests.SOURCE,
+        "destinations": load_requests.DESTINATIONS,
     },
     max_active_runs=1,
     **common("schedule"),
@@ -42,11 +42,14 @@ def taxi_late_data() -> None:
     def poll(params: dict[str, Any]) -> list[dict[str, Any]]:
         """A run of taxi_ingest for each month that is due."""
         context = get_current_context()
-        day = requests.day_of(context)
-        runs = requests.due(params, day)
-        for run in runs:
-            if requests.has_ended(context, "taxi_ingest", run["trigger_run_id"]):
-                run["trigger_run_id"] += f"__again-{day}"
+        day = load_requests.day_of(context)
+        runs = []
+        for request, pending in load_requests.pending(params, day):
+            run_id = load_requests.run_id(pending)
+            if load_requests.has_ended(context, "taxi_ingest", run_id):
+                run_id += f"__again-{day}"
+            conf = {**request.to_dict(), "destinations": ",".join(request.destinations)}
+            runs.append({"trigger_run_id": run_id, "conf": conf})
         return runs
 
     TriggerDagRunOperator.partial(

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import requests
+from taxi_airflow import load_requests
 from taxi_airflow.defaults import common
 from taxi_airflow.month import month
 from taxi_airflow.step import step
@@ -31,26 +31,27 @@ A run that was missed needs no catching up: what it would have loaded is found b
   each run of a backfill loads the month of its own date.
 """,
     params={
-        "services": requests.SERVICES,
-        "month": requests.MONTH,
-        "since": requests.SINCE,
-        "source": requests.SOURCE,
-        "destinations": requests.DESTINATIONS,
+        "services": load_requests.SERVICES,
+        "month": load_requests.MONTH,
+        "since": load_requests.SINCE,
+        "source": load_requests.SOURCE,
+        "destinations": load_requests.DESTINATIONS,
     },
     max_active_runs=4,
     **common("schedule"),
 )
 def taxi_monthly() -> None:
     @step()
-    def months(params: dict[str, Any]) -> list[requests.Asked]:
+    def months(params: dict[str, Any]) -> list[dict[str, Any]]:
         """The months to load: the one asked for, the backfill's, or all that are due."""
         context = get_current_context()
-        named = params["month"] or requests.backfilled(context)
+        named = params["month"] or load_requests.backfilled(context)
         if named:
-            return requests.for_services(named, params)
-        return [due["conf"] for due in requests.due(params, requests.day_of(context))]
+            return load_requests.for_services(named, params)
+        pending = load_requests.pending(params, load_requests.day_of(context))
+        return [request.to_dict() for request, _ in pending]
 
-    month.expand(asked=months())
+    month.expand(request=months())
 
 
 taxi_monthly()

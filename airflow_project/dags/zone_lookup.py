@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Param, dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import events, requests
+from taxi_airflow import events, load_requests
 from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
@@ -28,7 +28,7 @@ rarely, and the load replaces it as a whole, so the run may be repeated at any t
 """,
     params={
         "source": Param(None, type=["null", "string"], title="Source", description="A URL or a file."),
-        "destinations": requests.DESTINATIONS,
+        "destinations": load_requests.DESTINATIONS,
     },
     max_active_runs=1,
     **common("zones"),
@@ -38,18 +38,22 @@ def zone_lookup() -> None:
     def fetch(params: dict[str, Any]) -> dict[str, str]:
         """The list as published, in the workspace."""
         from nyc_taxi.pipelines import zones
-        from nyc_taxi.settings import settings
+        from nyc_taxi.settings import load_settings
 
-        source = params["source"] or settings().zones_url
-        with events.call("source", source=source) as said:
-            path, sha256 = zones.fetch_list(source)
-            said["sha256"] = sha256
+        settings = load_settings()
+        source = params["source"] or settings.zones_url
+        with events.call("source", source=source) as facts:
+            path, sha256 = zones.fetch_list(settings, source)
+            facts["sha256"] = sha256
         return {"path": str(path), "version": sha256[:12]}
 
     @step()
     def destinations(params: dict[str, Any]) -> list[str]:
         """Their names."""
-        return requests.destinations(params)
+        from nyc_taxi.pipelines import requests
+        from nyc_taxi.settings import load_settings
+
+        return requests.destinations(params, load_settings())
 
     @step()
     def load(file: dict[str, str], destination: str) -> int:
@@ -57,10 +61,11 @@ def zone_lookup() -> None:
         from pathlib import Path
 
         from nyc_taxi.pipelines import zones
+        from nyc_taxi.settings import load_settings
 
         lookup = zones.read_zones(Path(file["path"]), file["version"])
         with events.call(destination, version=file["version"]):
-            zones.load_zones(lookup, [destination])
+            zones.load_zones(lookup, [destination], load_settings())
         return len(lookup.rows)
 
     load.partial(file=fetch()).expand(destination=destinations())

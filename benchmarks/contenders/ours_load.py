@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 from nyc_taxi.cli import keep_pandas_out
-from nyc_taxi.load.contract import Run
+from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.trips import load
+from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.parquet import read_month
+from nyc_taxi.transform.refined import RefinedMonth
 
 
 def main(folder: str, destination: str) -> None:
@@ -17,8 +19,9 @@ def main(folder: str, destination: str) -> None:
     keep_pandas_out()  # as `taxi` does
     files = read_month(Path(folder))
     assert files is not None, folder
+    context = RunContext(load_settings(), Run("benchmark", "cli"))
     started = time.perf_counter()
-    load(files, destination, Run("benchmark", "cli"))
+    load(RefinedMonth.of(files), destination, context)
     print(f"load {time.perf_counter() - started:.6f} s")
 
 

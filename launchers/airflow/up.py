@@ -25,7 +25,7 @@ from launchers.airflow import celery
 from launchers.airflow.environment import HOST, USER, exports, keys_in, settings_of, write_secret
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import postgres
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT, load_settings
 
 PARTS = ("api-server", "scheduler", "dag-processor")
 AIRFLOW = (sys.executable, "-m", "airflow")
@@ -137,7 +137,7 @@ def main() -> int:
         "--workers", type=int, default=0, help="Celery workers; otherwise the scheduler works"
     )
     given = parser.parse_args()
-    settings()  # reads .env into os.environ
+    load_settings()  # reads .env into os.environ
     home = PROJECT / ".airflow"
     say = sys.stderr.write
     say(f"Airflow starts (half a minute to two); logs are in {home}\n")

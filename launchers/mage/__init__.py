@@ -1,1 +1,1 @@
-"""Start Mage: its UI, or one pipeline for make run."""
+"""Starts Mage: its UI, or one run of a pipeline for `make run`."""

@@ -1,4 +1,4 @@
-"""What Mage's processes need around them: environment variables, and a PostgreSQL to load into."""
+"""Environment variables, log files and the embedded PostgreSQL for processes of Mage."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from launchers.subprocess_group import MEMORY
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.postgres.config import configured, embedded_folder
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.settings import PROJECT, Settings, load_settings
 
 MAGE_PROJECT = PROJECT / "mage_project"
 
 
 def mage_environment() -> dict[str, str]:
-    """The environment for a process of Mage: `.env`, the caller's own, and Mage kept quiet and at home."""
-    settings()  # reads .env into os.environ
+    """The environment for a process of Mage: the caller's, `.env` and this project's defaults."""
+    load_settings()  # reads .env into os.environ
     defaults = {
         "MAGE_DATA_DIR": str(PROJECT / ".mage_data"),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",
         "DISABLE_AUTO_BROWSER_OPEN": "1",
-        "_TYPER_STANDARD_TRACEBACK": "1",  # a traceback in plain lines, the reason on the last
+        "_TYPER_STANDARD_TRACEBACK": "1",  # plain tracebacks, which end with the exception
         **MEMORY,
     }
     missing = {name: value for name, value in defaults.items() if not os.environ.get(name)}
@@ -30,9 +30,9 @@ def mage_environment() -> dict[str, str]:
 
 
 def log_file(environment: dict[str, str], name: str) -> Path:
-    """The file for the log of that name, where there is one now: below MAGE_DATA_DIR.
+    """Create the log file of that name below MAGE_DATA_DIR, if it does not exist.
 
-    Raises SettingsError when nothing can be written there.
+    Raises SettingsError if it cannot be written.
     """
     folder = Path(environment["MAGE_DATA_DIR"])
     file = folder / "logs" / f"{name}.log"
@@ -41,23 +41,22 @@ def log_file(environment: dict[str, str], name: str) -> Path:
         file.open("ab").close()
     except OSError as error:
         raise SettingsError(
-            f"{folder} cannot be written to ({error.strerror}): "
-            "set MAGE_DATA_DIR to a folder in which you may write."
+            f"{folder} cannot be written ({error.strerror}): set MAGE_DATA_DIR to a folder of your own."
         ) from None
     return file
 
 
-def ensure_postgres(say: Callable[[str], object]) -> dict[str, str]:
-    """Start the embedded PostgreSQL when none is configured, and say so.
+def ensure_postgres(settings: Settings, show: Callable[[str], object]) -> dict[str, str]:
+    """Start the embedded PostgreSQL if no server is configured, and `show` a line about it.
 
-    Returns POSTGRES_* variables that lead programs which read only these to it; none when a server is
-    configured. Raises DestinationError when it does not start.
+    Returns the POSTGRES_* variables that connect to it; empty if a server is configured. Raises
+    DestinationError if it does not start.
     """
-    if configured().host:
+    folder = PostgresConfig.from_settings(settings).embedded
+    if folder is None:
         return {}
     from nyc_taxi.local import postgres
 
-    folder = embedded_folder()
     server = postgres.ensure(folder)
-    say(f"Postgres: POSTGRES_HOST is not set, so the embedded server in {folder} is used; make stop ends it.")
+    show(f"Postgres: POSTGRES_HOST is not set; using the embedded server in {folder} (`make stop` stops it).")
     return server.environment()

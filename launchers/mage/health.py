@@ -1,4 +1,4 @@
-"""Whether Mage works: its pages answer and its scheduler runs. `python -m launchers.mage.health [PORT]`."""
+"""Health check: Mage's server answers and its scheduler runs. `python -m launchers.mage.health [PORT]`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from http.client import HTTPConnection, HTTPException
 
 
-def works(port: int = 6789) -> bool:
-    """Ask the Mage on this machine."""
+def is_healthy(port: int = 6789) -> bool:
+    """Whether the Mage on this port of this machine is healthy."""
     connection = HTTPConnection("127.0.0.1", port, timeout=5)  # never through a proxy
     try:
         connection.request("GET", "/api/status")
         status = json.load(connection.getresponse())
-        # the pages answer before, and even without, the scheduler
+        # the server answers before the scheduler runs, and without it
         return bool(status["statuses"][0]["scheduler_status"] == "running")
     except (OSError, HTTPException, ValueError, LookupError):
         return False
@@ -23,15 +23,15 @@ def works(port: int = 6789) -> bool:
 
 
 def main() -> int:
-    """The command; its exit code."""
+    """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m launchers.mage.health", description="Whether Mage works."
+        prog="python -m launchers.mage.health", description="Check the health of Mage."
     )
     parser.add_argument("port", type=int, nargs="?", default=6789)
     port = parser.parse_args().port
-    if works(port):
+    if is_healthy(port):
         return 0
-    sys.stderr.write(f"Mage does not answer on port {port}, or its scheduler does not run.\n")
+    sys.stderr.write(f"Mage does not answer on port {port}, or its scheduler is not running.\n")
     return 1
 
 

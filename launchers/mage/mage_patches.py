@@ -1,17 +1,15 @@
-"""Mage's own command, corrected: `python -m launchers.mage.mage_patches start mage_project`.
+"""The command `mage` with patches: `python -m launchers.mage.mage_patches start mage_project`.
 
-Mage 0.9.80 hands runs to a pool of workers that ends when it has nothing to do. A run that is handed over
-at that very moment (or one that a new pool does not see at once) lies in the queue, counts as "in the
-queue", and is not looked at until some other run starts a new pool: it waits for ever.
-What is put into the queue is not seen in it at once either: the run that was just handed over seems lost, and
-is handed over again.
+They fix these defects of Mage 0.9.80:
 
-A scheduler that has died, as it does when its database goes away, is forked anew out of the server's event
-loop. Its runs go on with that loop, which still serves the server's sockets, and wait for ever.
-
-A page that has a terminal gets a shell, whether terminals are allowed or not: only what is typed is refused.
-
-And Mage asks for users' permissions in words that SQLAlchemy has dropped: users cannot be edited.
+- Mage queues runs for a worker pool that ends when the queue is empty. A run queued at that moment, or one
+  that a new pool does not see immediately, counts as queued and waits until another run starts a pool.
+- A queued item is not visible immediately. Mage takes a run that it has just queued for lost and queues it
+  again.
+- A scheduler that has died, for example because its database went away, is forked again from the server's
+  event loop. Its runs inherit that loop, which still serves the server's sockets, and wait forever.
+- A page with a terminal starts a shell even where terminals are disabled; only the input is refused.
+- The query for users' permissions uses a method that SQLAlchemy has removed, so users cannot be edited.
 """
 
 from __future__ import annotations
@@ -28,20 +26,20 @@ from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
 
 from launchers.instance_lock import end_with_starter
 
-UNSEEN = 0.5
-"""Seconds after which what was put into a queue is seen in it."""
+VISIBILITY_DELAY = 0.5
+"""Seconds after which a queued item is visible."""
 
 
-def correct() -> None:
-    """Put all of it right in this process and those that it forks."""
-    CachingQuery.from_self = lambda query: _Numbered(query)  # a method, which a class would not be
-    correct_queue()
-    correct_terminal()
+def apply_patches() -> None:
+    """Apply all patches in this process and those that it forks."""
+    CachingQuery.from_self = lambda query: _Numbered(query)  # a function, so that it becomes a method
+    patch_queue()
+    patch_terminal()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 
 
 class _Numbered:
-    """`query.from_self().filter(row_number == 1)`, the one form in which Mage asks it."""
+    """`query.from_self().filter(row_number == 1)`, the only form that Mage uses."""
 
     def __init__(self, query: CachingQuery) -> None:
         self._query = query
@@ -51,26 +49,26 @@ class _Numbered:
         return self._query.session.query(rows).filter(rows.c.row_number == 1)
 
 
-def correct_queue() -> None:
-    """Whoever asks after a job waits until it can be seen, and sees to it that it is taken."""
-    asked = ProcessQueue.has_job
-    if hasattr(asked, "__wrapped__"):
+def patch_queue() -> None:
+    """Make `has_job` wait until a queued job is visible, and start a worker pool if none is alive."""
+    original = ProcessQueue.has_job
+    if hasattr(original, "__wrapped__"):
         return
 
-    @functools.wraps(asked)
+    @functools.wraps(original)
     def has_job(self: ProcessQueue, job_id: str, *arguments: Any, **options: Any) -> bool:
         if self.job_dict.get(job_id) == JobStatus.QUEUED and self.queue.empty():
-            time.sleep(UNSEEN)
+            time.sleep(VISIBILITY_DELAY)
         if not self.queue.empty() and not self.is_worker_pool_alive():
             self.start_worker_pool()
-        return bool(asked(self, job_id, *arguments, **options))
+        return bool(original(self, job_id, *arguments, **options))
 
     ProcessQueue.has_job = has_job
 
 
-def correct_terminal() -> None:
-    """No shell where DISABLE_TERMINAL is set; the connection stays, or the page would ask again and again."""
-    from mage_ai.server import terminal_server  # here: it reads settings that tests set
+def patch_terminal() -> None:
+    """Start no shell if DISABLE_TERMINAL is set; keep the connection, or the page reconnects all the time."""
+    from mage_ai.server import terminal_server  # imported here as it reads settings that tests set
 
     if terminal_server.DISABLE_TERMINAL:
         server = terminal_server.TerminalWebsocketServer
@@ -79,5 +77,5 @@ def correct_terminal() -> None:
 
 if __name__ == "__main__":
     end_with_starter()
-    correct()
+    apply_patches()
     app()

@@ -1,4 +1,4 @@
-"""One month through Mage, and what came of it: the work behind `make run` (launchers.mage.run)."""
+"""Loads one month through Mage and shows the result: the work of `make run` (launchers.mage.run)."""
 
 from __future__ import annotations
 
@@ -21,76 +21,79 @@ from launchers.mage.progress_display import Display
 from launchers.mage.query import query
 from launchers.subprocess_group import MAGE, reason, subprocess_group
 from mage_project.utils.steps import EVENTS_FD
-from mage_project.utils.variables import RUN_ID, Asked
+from mage_project.utils.variables import RUN_ID
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.candidates import Candidate, WebFile
 from nyc_taxi.extract.sources import resolve
-from nyc_taxi.load.contract import new_run_id
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import expected_last
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import Run
+from nyc_taxi.pipelines.requests import make_request
 from nyc_taxi.pipelines.trips import Loaded, Outcome
 from nyc_taxi.reporting import summary
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import Settings, load_settings
 
 
 def load(variables: Mapping[str, Any]) -> int:
-    """Load the month that the pipeline's variables name; the exit code."""
+    """Load the month that the pipeline's variables name; returns the exit code."""
     console = Console(highlight=False)
     try:
-        asked = Asked.from_variables(variables)
-        log = log_file(mage_environment(), f"run-{asked.service}-{asked.month}")
-        postgres = ensure_postgres(partial(console.print, soft_wrap=True))
-        source = choose_source(asked, console)
-        return run(replace(asked, source=source), postgres, log, console) if source else 0
+        settings = load_settings()
+        request = make_request(variables, settings)
+        log = log_file(mage_environment(), f"run-{request.service}-{request.month}")
+        postgres = ensure_postgres(settings, partial(console.print, soft_wrap=True))
+        source = choose_source(request, settings, console)
+        return run(replace(request, source=source), postgres, log, console) if source else 0
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
         return 1
 
 
-def choose_source(asked: Asked, console: Console) -> str | None:
-    """The source to take: as asked, or a generated sample where `auto` has no network.
+def choose_source(request: LoadRequest, settings: Settings, console: Console) -> str | None:
+    """The requested source; for `auto` without network access, `sample` (a generated month).
 
-    None when there is nothing to do: a sample never replaces a real month.
+    Returns None if there is nothing to do, as a sample never replaces a real month.
     """
-    places = resolve(asked.source).candidates(asked.service, asked.month)
-    published = asked.service.first_month <= asked.month <= expected_last(dt.datetime.now(dt.UTC).date())
-    if asked.source != "auto" or not published or any(_answers(place) for place in places):
-        return asked.source
-    fetched = settings().workspace / "source" / asked.service / str(asked.month)
-    if any((fetched / place.name).exists() for place in places):
-        return asked.source  # the download uses it, and says so
-    held = open_destination("postgres").ledger_entry(asked.service, asked.month)
+    candidates = resolve(request.source, settings).candidates(request.service, request.month)
+    published = request.service.first_month <= request.month <= expected_last(dt.datetime.now(dt.UTC).date())
+    if request.source != "auto" or not published or any(_is_reachable(candidate) for candidate in candidates):
+        return request.source
+    folder = settings.workspace / "source" / request.service / str(request.month)
+    if any((folder / candidate.name).exists() for candidate in candidates):
+        return request.source  # the download uses this file and logs that
+    held = open_destination("postgres", settings).ledger_entry(request.service, request.month)
     if held is None or held.is_sample:
-        what = f"{asked.service} {asked.month}"
         console.print(
-            f"[yellow]No network: this is a generated sample of {what}, not TLC's data.[/]", soft_wrap=True
+            f"[yellow]No network access: loading a generated sample of {request}, not TLC's data.[/]",
+            soft_wrap=True,
         )
         return "sample"
     console.print(
-        f"No network: {asked.service} {asked.month} stays as it was loaded on {held.finished_at:%Y-%m-%d}, "
+        f"No network access: {request} remains as loaded on {held.finished_at:%Y-%m-%d}, "
         f"{held.rows_loaded:,} trips from {held.source_url}",
         soft_wrap=True,
     )
     return None
 
 
-def _answers(place: Candidate) -> bool:
-    """Whether the place's server can be reached, whatever it says."""
-    if isinstance(place, WebFile):
+def _is_reachable(candidate: Candidate) -> bool:
+    """Whether the candidate's server can be reached, whatever its response."""
+    if isinstance(candidate, WebFile):
         try:
-            httpx.head(place.location, timeout=5)
+            httpx.head(candidate.location, timeout=5)
         except (httpx.NetworkError, httpx.TimeoutException, httpx.ProxyError) as error:
-            # a certificate that is not trusted here: someone did answer, and the download says more
+            # a server with an untrusted certificate is reachable; the download reports the error
             return "CERTIFICATE" in str(error)
         except (httpx.HTTPError, httpx.InvalidURL):
             return True
     return True
 
 
-def run(asked: Asked, postgres: dict[str, str], log: Path, console: Console) -> int:
-    """Run the pipeline as a child, drawing what it does, and show what came of it; the exit code."""
-    variables = {"service": asked.service, "month": str(asked.month), "source": asked.source}
+def run(request: LoadRequest, postgres: dict[str, str], log: Path, console: Console) -> int:
+    """Run the pipeline in a child process, show its progress and its result; returns the exit code."""
+    variables = {"service": request.service, "month": str(request.month), "source": request.source}
     command = [
         *MAGE,
         "run",
@@ -101,41 +104,46 @@ def run(asked: Asked, postgres: dict[str, str], log: Path, console: Console) -> 
         json.dumps(variables),
     ]
     reading, writing = os.pipe()
-    # one id for all destinations' ledgers: each block by itself would make up its own
-    environment = {**mage_environment(), **postgres, EVENTS_FD: str(writing), RUN_ID: new_run_id("manual")}
+    # one run id for the ledgers of all destinations; otherwise each block generates its own
+    environment = {**mage_environment(), **postgres, EVENTS_FD: str(writing), RUN_ID: Run.new("mage").run_id}
     with (
         Display(console) as display,
         subprocess_group(command, log, environment, pass_fds=[writing]) as process,
         os.fdopen(reading) as events,
     ):
-        os.close(writing)  # the child holds the other end: the events end when it does
+        os.close(writing)  # only the child holds the other end: the events end when the child does
         for line in events:
             display.show(json.loads(line))
         code = process.wait()
     if code == 0:
         show(display, console)
         return 0
-    why = display.error or reason(log) or _ended(code)
-    console.print(f"[red]{escape(why)}[/]\nFull log: {log}", soft_wrap=True)
+    error = display.error or reason(log) or _exit_message(code)
+    console.print(f"[red]{escape(error)}[/]\nFull log: {log}", soft_wrap=True)
     return code if code > 0 else 128 - code
 
 
 def show(display: Display, console: Console) -> None:
-    """The summary of a run that ended well."""
+    """Show the summary of a successful run."""
     files = MonthFiles.from_dict(display.references["trips_to_parquet"])
-    loaded = [_loaded(told, files) for told in display.references.values() if told.get("destination")]
-    summary.show(console, Outcome(files, loaded))  # the seconds stand behind each step above
+    settings = load_settings()
+    loaded = [
+        _loaded(name, facts, files, settings)
+        for reference in display.references.values()
+        for name, facts in reference.get("loaded", {}).items()
+    ]
+    summary.show(console, Outcome(files, loaded))  # each step's line above shows its seconds
     if any(each.destination == "postgres" for each in loaded):
-        console.print(f"\n{query(files.service, files.month)}", soft_wrap=True, markup=False)
+        console.print(f"\n{query(files.service, files.month, settings)}", soft_wrap=True, markup=False)
 
 
-def _loaded(told: dict[str, Any], files: MonthFiles) -> Loaded:
-    entry = open_destination(told["destination"]).ledger_entry(files.service, files.month)
-    assert entry is not None, "the exporter has recorded it"
-    return Loaded(told["destination"], told["describe"], entry, told["skipped"], told["seconds"])
+def _loaded(name: str, facts: dict[str, Any], files: MonthFiles, settings: Settings) -> Loaded:
+    entry = open_destination(name, settings).ledger_entry(files.service, files.month)
+    assert entry is not None, "the exporter writes a ledger entry"
+    return Loaded(name, facts["describe"], entry, facts["skipped"], facts["seconds"])
 
 
-def _ended(code: int) -> str:
+def _exit_message(code: int) -> str:
     if code < 0:
-        return f"Mage was killed by {signal.Signals(-code).name}; SIGKILL mostly means that memory ran out."
-    return f"Mage ended with exit code {code} and gave no reason."
+        return f"Mage was killed by {signal.Signals(-code).name}; SIGKILL usually means that memory ran out."
+    return f"Mage ended with exit code {code} without an error message."

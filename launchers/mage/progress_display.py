@@ -1,4 +1,4 @@
-"""What `make run` shows while Mage works: a bar for the step at hand, one line for each that is done."""
+"""What `make run` shows while Mage runs: a progress bar for the current step, and a line per finished one."""
 
 from __future__ import annotations
 
@@ -9,29 +9,18 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-TITLES = {
-    "download_trips": "Download",
-    "clean_trips": "Clean",
-    "trips_to_parquet": "Write Parquet",
-    "quality_of_month": "Quality report",
-    "trips_to_postgres": "Load into Postgres",
-    "trips_to_gcs": "Load into GCS",
-    "trips_to_warehouse": "Load into warehouse",
-    "trips_to_s3": "Load into S3",
-}
-"""The pipeline's steps in their order, as people read them."""
-
 
 class Display:
-    """Draws events of `mage_project.utils.steps`; also remembers what the steps gave."""
+    """Shows the events of `mage_project.utils.steps`, and keeps the references of finished steps."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self.references: dict[str, dict[str, Any]] = {}
-        """Each finished step's reference."""
+        """Reference by finished step."""
         self.notes: list[str] = []
         self.error: str | None = None
         """Why a step failed."""
+        self._titles: dict[str, str] = {}
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description:<20}"),
@@ -39,7 +28,7 @@ class Display:
             TextColumn("{task.fields[amount]}"),
             TimeElapsedColumn(),
             console=console,
-            transient=True,  # the line of the finished step takes its place
+            transient=True,  # the line of the finished step replaces the bar
         )
         self._task = self._progress.add_task("Starting Mage", total=None, amount="")
 
@@ -53,11 +42,12 @@ class Display:
             self._progress.stop()
 
     def show(self, event: dict[str, Any]) -> None:
-        """Take one event."""
+        """Show one event."""
         name = event["step"]
         match event["event"]:
             case "started":
-                self._progress.reset(self._task, description=TITLES.get(name, name), total=None, amount="")
+                self._titles[name] = event["title"]
+                self._progress.reset(self._task, description=event["title"], total=None, amount="")
             case "progress":
                 amount = _amount(name, event["done"], event["total"])
                 self._progress.update(
@@ -68,14 +58,17 @@ class Display:
             case "outputs":
                 self.references[name] = event["reference"]
             case "finished":
-                if self.references.get(name, {}).get("destination", name):  # else it had nothing to load
-                    self._console.print(f"  {TITLES.get(name, name):<20} {event['seconds']:6.1f} s")
-                for note in self.notes:
-                    self._console.print(f"    [dim]{escape(note)}[/]")
-                self.notes.clear()
-                self._progress.reset(self._task, description="Working", total=None, amount="")
+                self._show_finished(name, event["seconds"])
             case "failed":
                 self.error = event["error"]
+
+    def _show_finished(self, name: str, seconds: float) -> None:
+        if self.references.get(name, {}).get("loaded", True):  # an exporter may have nothing to load
+            self._console.print(f"  {escape(self._titles[name]):<20} {seconds:6.1f} s")
+        for note in self.notes:
+            self._console.print(f"    [dim]{escape(note)}[/]")
+        self.notes.clear()
+        self._progress.reset(self._task, description="Working", total=None, amount="")
 
 
 def _amount(name: str, done: int, total: int | None) -> str:

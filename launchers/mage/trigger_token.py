@@ -1,7 +1,7 @@
-"""The token of the trigger `new file`, as the environment has it: `python -m launchers.mage.trigger_token`.
+"""Sets the token of the trigger `new file` to TAXI_TRIGGER_TOKEN: `python -m launchers.mage.trigger_token`.
 
-Mage makes up a token for each API trigger and knows no other place for one than triggers.yaml, which
-everybody may read. So it is put where Mage keeps its own: into Mage's database.
+Mage generates a token for each API trigger, or takes one from triggers.yaml, which is in version control. To
+keep the token out of that file, this writes it to Mage's database.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from sqlalchemy.exc import DBAPIError
 from launchers.mage.environment import MAGE_PROJECT, mage_environment
 
 TRIGGER = ("taxi_trips", "new file")
-PATIENCE = 30.0
-"""Seconds within which Mage, once started, has read triggers.yaml."""
+TIMEOUT = 30.0
+"""Seconds to wait until Mage, once started, has read triggers.yaml."""
 
 _NUMBER = text("SELECT id FROM pipeline_schedule WHERE pipeline_uuid = :pipeline AND name = :name")
 _SET = text("UPDATE pipeline_schedule SET token = :token WHERE id = :id AND token <> :token")
 
 
 def set_token(environment: dict[str, str], project: Path = MAGE_PROJECT) -> int | None:
-    """Give the trigger the token TAXI_TRIGGER_TOKEN; its number, or None, with a word on stderr."""
+    """Set the trigger's token; returns the trigger's id, or None if there is no token or no trigger."""
     token = environment.get("TAXI_TRIGGER_TOKEN")
     if not token:
         return None
     database = environment.get("MAGE_DATABASE_CONNECTION_URL")
     file = Path(environment["MAGE_DATA_DIR"]) / project.name / "mage-ai.db"
     engine = create_engine(database or f"sqlite:///{file}")
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     names = dict(zip(("pipeline", "name"), TRIGGER, strict=True))
-    why = "it does not know the trigger"
+    reason = "the trigger does not exist"
     try:
         while time.monotonic() < deadline:
             try:
@@ -42,22 +42,24 @@ def set_token(environment: dict[str, str], project: Path = MAGE_PROJECT) -> int 
                     if number is not None:
                         connection.execute(_SET, {"token": token, "id": number})
                         return int(number)
-            except DBAPIError as error:  # Mage is making its tables, or writing
-                why = str(error.orig)
+            except DBAPIError as error:  # Mage is creating its tables, or writing
+                reason = str(error.orig)
             time.sleep(0.5)
     finally:
         engine.dispose()
-    sys.stderr.write(f"{TRIGGER[1]}: Mage's database was asked for {PATIENCE:.0f} s: {why}\n")
+    sys.stderr.write(
+        f"The token of {TRIGGER[1]!r} could not be set in Mage's database for {TIMEOUT:.0f} s: {reason}\n"
+    )
     return None
 
 
 def main() -> int:
-    """The command; its exit code."""
+    """Run the command; returns its exit code."""
     number = set_token(mage_environment())
     if number is None:
-        sys.stderr.write("Nothing was done: set TAXI_TRIGGER_TOKEN and start Mage first.\n")
+        sys.stderr.write("No token was set: set TAXI_TRIGGER_TOKEN and start Mage first.\n")
         return 1
-    sys.stdout.write(f"POST /api/pipeline_schedules/{number}/api_trigger takes TAXI_TRIGGER_TOKEN now.\n")
+    sys.stdout.write(f"POST /api/pipeline_schedules/{number}/api_trigger now accepts TAXI_TRIGGER_TOKEN.\n")
     return 0
 
 

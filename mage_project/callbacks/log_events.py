@@ -5,12 +5,12 @@ if "callback" not in globals():
 
 
 @callback("success")
-def tell_success(*outputs, **variables):
-    """A line in the run's log that this block is done."""
-    print(log_line("is done", outputs, variables))
+def log_success(*outputs, **variables):
+    """Log that a block has finished."""
+    print(log_line("finished", outputs, variables))
 
 
 @callback("failure")
-def tell_failure(*outputs, **variables):
-    """A line in the run's log that says what failed, of which month, and why."""
+def log_failure(*outputs, **variables):
+    """Log that a block has failed, for which month and why."""
     print(log_line("failed", outputs, variables))

@@ -1,9 +1,9 @@
 import pandas as pd
 
+from mage_project.utils.bikeshare import bikeshare_config
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from nyc_taxi.pipelines.bikeshare import flow
-from nyc_taxi.pipelines.bikeshare.config import place
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter
@@ -13,23 +13,26 @@ if "test" not in globals():
 
 @data_exporter
 def land_bikeshare(data, *args, **variables):
-    """The snapshots into the bucket, each under the day it is of.
+    """Upload the snapshots to the bucket, below the folder of their day.
 
-    Outputs: where they lie; the same references.
+    Outputs: the objects; the references to the snapshots.
     """
     reference = data[1]
     with step("land_bikeshare") as current:
-        uris = flow.land([flow.Snapshot.from_dict(plain) for plain in reference["snapshots"]])
+        snapshots = [flow.Snapshot.from_dict(plain) for plain in reference["snapshots"]]
+        uris = flow.land(bikeshare_config(), snapshots)
         rows = pd.DataFrame({"uri": uris, "rows": [plain["rows"] for plain in reference["snapshots"]]})
         return current.outputs(rows, reference)
 
 
 @test
 def test_bucket_holds_the_snapshots(rows, reference, **variables):
-    bucket = place().bucket
+    bucket = bikeshare_config().bucket
     for snapshot in map(flow.Snapshot.from_dict, reference["snapshots"]):
         stored = bucket.head(snapshot.key)
         assert stored is not None, f"{snapshot.key} is not in the bucket."
-        found = stored.metadata.get("sha256")
-        assert found == snapshot.sha256, f"{snapshot.key} has SHA-256 {found}, {snapshot.sha256} was landed."
+        checksum = stored.metadata.get("sha256")
+        assert checksum == snapshot.sha256, (
+            f"{snapshot.key} has SHA-256 {checksum}, {snapshot.sha256} was uploaded."
+        )
     assert_safe_preview(rows)

@@ -1,6 +1,6 @@
 from mage_project.utils.pruning import prune
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of
+from mage_project.utils.variables import log_context
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter
@@ -8,11 +8,11 @@ if "data_exporter" not in globals():
 
 @data_exporter
 def prune_old_runs(data, *args, **variables):
-    """Previews and logs of old runs are deleted; how old, mage_project/metadata.yaml says.
+    """Delete previews and logs of old runs; mage_project/metadata.yaml sets the retention period.
 
-    Outputs: what was deleted; the same as a count.
+    Outputs: the deleted folders; their number.
     """
-    with step("prune_old_runs", context_of(variables)) as current:
+    with step("prune_old_runs", log_context(variables)) as current:
         folders = prune()
-        current.say(f"{len(folders)} folders of old runs were deleted")
+        current.log(f"deleted {len(folders)} folders of old runs")
         return current.outputs(folders, {"folders": len(folders)})

@@ -9,13 +9,13 @@ if "test" not in globals():
 
 @data_exporter
 def trips_to_gcs(data, *args, **variables):
-    """The month's Parquet into the bucket, object by object, the manifest last.
+    """Upload the month's Parquet files to the bucket; the manifest is written last.
 
-    Without GCS_BUCKET the embedded GCS server is the bucket.
+    Without GCS_BUCKET, the embedded GCS server holds the bucket.
 
-    Outputs: the first trips; a reference to the files (MonthFiles) and to what was loaded.
+    Outputs: the first trips; the files (MonthFiles) and the ledger entry.
     """
-    return load_month("trips_to_gcs", {"gcs"}, data, variables)
+    return load_month("trips_to_gcs", data, variables)
 
 
 @test

@@ -12,22 +12,22 @@ if "test" not in globals():
 
 @data_exporter
 def trips_to_postgres(data, *args, **variables):
-    """The month into its table in Postgres, all or nothing, and into the ledger.
+    """Replace the month in its Postgres table and write the ledger entry, in one transaction.
 
-    Nothing is loaded when the table holds this version of the month already.
+    Does nothing if the table already holds this version of the month.
 
-    Outputs: the first trips; a reference to the files (MonthFiles) and to what was loaded.
+    Outputs: the first trips; the files (MonthFiles) and the ledger entry.
     """
-    return load_month("trips_to_postgres", {"postgres"}, data, variables)
+    return load_month("trips_to_postgres", data, variables)
 
 
 @test
-def test_table_holds_what_the_parquet_holds(rows, reference, **variables):
+def test_table_has_as_many_trips_as_the_parquet(rows, reference, **variables):
     files = MonthFiles.from_dict(reference["files"])
-    if reference["destination"]:
+    if reference["loaded"]:
         expected = pq.read_metadata(files.trips_path).num_rows
-        found = rows_in_postgres(files.service, files.month)
-        assert found == expected, f"the table has {found} trips of {files.month}, the Parquet {expected}."
+        count = rows_in_postgres(files.service, files.month)
+        assert count == expected, f"the table has {count} trips of {files.month}, the Parquet {expected}."
 
 
 @test

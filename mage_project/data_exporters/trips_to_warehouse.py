@@ -9,13 +9,13 @@ if "test" not in globals():
 
 @data_exporter
 def trips_to_warehouse(data, *args, **variables):
-    """The month into BigQuery, from the bucket, by one transaction.
+    """Load the month from the bucket into BigQuery, in one transaction.
 
-    Without BIGQUERY_DATASET the DuckDB file in the workspace is the warehouse.
+    Without BIGQUERY_DATASET, the warehouse is a DuckDB file in the workspace.
 
-    Outputs: the first trips; a reference to the files (MonthFiles) and to what was loaded.
+    Outputs: the first trips; the files (MonthFiles) and the ledger entry.
     """
-    return load_month("trips_to_warehouse", {"bigquery", "duckdb"}, data, variables)
+    return load_month("trips_to_warehouse", data, variables)
 
 
 @test

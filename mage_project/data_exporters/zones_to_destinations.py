@@ -1,6 +1,8 @@
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of, destinations_of
+from mage_project.utils.variables import log_context
+from nyc_taxi.pipelines.requests import destinations
 from nyc_taxi.pipelines.zones import fetch_zones, load_zones
+from nyc_taxi.settings import load_settings
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter
@@ -10,18 +12,19 @@ if "test" not in globals():
 
 @data_exporter
 def zones_to_destinations(data, *args, **variables):
-    """The table `zones` in every destination, replaced as a whole.
+    """Replace the table `zones` in every destination.
 
     Outputs: the zones; the destinations that hold them.
     """
     rows, reference = data
-    names = destinations_of(variables)
-    with step("zones_to_destinations", context_of(variables)) as current:
-        load_zones(fetch_zones(reference["source"]), names)  # the download is there already
+    settings = load_settings()
+    names = destinations(variables, settings)
+    with step("zones_to_destinations", log_context(variables)) as current:
+        load_zones(fetch_zones(settings, reference["source"]), names, settings)
         return current.outputs(rows, {**reference, "destinations": ", ".join(names)})
 
 
 @test
-def test_some_destination_has_them(rows, reference, **variables):
-    assert reference["destinations"], "the zones went nowhere."
+def test_zones_are_loaded(rows, reference, **variables):
+    assert reference["destinations"], "the zones were loaded into no destination."
     assert reference["zones"] == len(rows)

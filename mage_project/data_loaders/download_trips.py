@@ -2,10 +2,11 @@ from pathlib import Path
 
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of, settled
+from mage_project.utils.variables import log_context, request_of
 from nyc_taxi.model.references import SourceFile
 from nyc_taxi.pipelines import trips
 from nyc_taxi.reporting import preview
+from nyc_taxi.settings import load_settings
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader
@@ -15,13 +16,15 @@ if "test" not in globals():
 
 @data_loader
 def download_trips(*args, **variables):
-    """The month's file as published, verified, in the workspace; an unchanged file is not fetched again.
+    """Download the month's raw file and verify it. An unchanged file is not fetched again.
 
-    Outputs: the file's first rows before any rule; a reference to it (SourceFile).
+    Outputs: the first rows of the file, before any rule; a reference to the file (SourceFile).
     """
-    asked = settled(variables)
-    with step("download_trips", context_of(variables, asked)) as current:
-        source = trips.download(asked.service, asked.month, asked.source, progress=current.progress)
+    request = request_of(variables)
+    with step("download_trips", log_context(variables, request)) as current:
+        source = trips.download(
+            request.service, request.month, request.source, load_settings(), current.progress
+        )
         return current.outputs(preview.raw(source), source)
 
 
@@ -34,6 +37,6 @@ def test_file_is_the_one_downloaded(rows, reference, **variables):
 
 
 @test
-def test_preview_can_be_shown(rows, reference, **variables):
-    # an empty one too: a file without a readable row is clean_trips' to refuse, which knows why
+def test_preview_is_safe(rows, reference, **variables):
+    # it may be empty: clean_trips refuses a file without a readable row, and says why
     assert_safe_preview(rows)

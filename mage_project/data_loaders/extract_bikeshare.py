@@ -1,9 +1,10 @@
 import pandas as pd
 
-from mage_project.utils.bikeshare import day_of
+from mage_project.utils.bikeshare import bikeshare_config, day_of
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
-from nyc_taxi.pipelines.bikeshare import flow, preview
+from nyc_taxi.pipelines.bikeshare import flow
+from nyc_taxi.reporting import bikeshare_preview
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader
@@ -13,14 +14,14 @@ if "test" not in globals():
 
 @data_loader
 def extract_bikeshare(*args, **variables):
-    """The stations (from MySQL) and the regions (from the bucket) as they are now, as Parquet.
+    """Read the stations from MySQL and the regions from the bucket, and write them as Parquet.
 
     Outputs: the first stations; references to the files (Snapshot).
     """
     day = day_of(variables)
     with step("extract_bikeshare") as current:
-        snapshots = flow.extract(day)
-        rows = preview.file(snapshots[0].path) if snapshots else pd.DataFrame()
+        snapshots = flow.extract(bikeshare_config(), day)
+        rows = bikeshare_preview.file(snapshots[0].path) if snapshots else pd.DataFrame()
         reference = {"day": str(day), "snapshots": [snapshot.to_dict() for snapshot in snapshots]}
         return current.outputs(rows, reference)
 
@@ -29,8 +30,8 @@ def extract_bikeshare(*args, **variables):
 def test_files_hold_what_was_read(rows, reference, **variables):
     for snapshot in map(flow.Snapshot.from_dict, reference["snapshots"]):
         assert snapshot.rows > 0, f"{snapshot.table} has no rows."
-        found = sha256(snapshot.path)
-        assert found == snapshot.sha256, (
-            f"{snapshot.path} has SHA-256 {found}, {snapshot.sha256} was written."
+        checksum = sha256(snapshot.path)
+        assert checksum == snapshot.sha256, (
+            f"{snapshot.path} has SHA-256 {checksum}, {snapshot.sha256} was written."
         )
     assert_safe_preview(rows)

@@ -1,9 +1,9 @@
 from mage_project.utils.checks import assert_safe_preview
-from mage_project.utils.run_variables import wanted_months
+from mage_project.utils.run_variables import run_variables
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of
+from mage_project.utils.variables import log_context
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines.backfill import asked_range
+from nyc_taxi.pipelines.backfill import backfill_months
 
 if "data_loader" not in globals():
     from mage_ai.data_preparation.decorators import data_loader
@@ -13,15 +13,15 @@ if "test" not in globals():
 
 @data_loader
 def months_of_range(*args, **variables):
-    """Every month from `first` to `last`, both included.
+    """List the months from `first` to `last`, both included.
 
-    Outputs: the months; what runs of taxi_trips are to be asked for.
+    Outputs: the months; the variables of their runs.
     """
-    with step("months_of_range", context_of(variables)) as current:
+    with step("months_of_range", log_context(variables)) as current:
         service = Service.parse(variables.get("service") or "")
         first, last = (Month.parse(variables.get(name) or "") for name in ("first", "last"))
-        months = [(service, month, "asked for") for month in asked_range(service, first, last)]
-        return current.outputs(*wanted_months(months, variables))
+        months = [(service, month, "in the range") for month in backfill_months(service, first, last)]
+        return current.outputs(*run_variables(months, variables))
 
 
 @test

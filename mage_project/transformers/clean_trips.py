@@ -1,10 +1,11 @@
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of
+from mage_project.utils.variables import log_context
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.pipelines import trips
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import service_columns
+from nyc_taxi.settings import load_settings
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -14,18 +15,18 @@ if "test" not in globals():
 
 @transformer
 def clean_trips(data, *args, **variables):
-    """Every row of the file by column name, in the canonical types, with its verdict: trip or quarantine.
+    """Read every row by column name into the canonical types, and decide: trip or quarantine.
 
-    The rules are in mage_project/rules.yaml; edit them there and run this block again.
+    The rules are in mage_project/rules.yaml. After you edit them, run this block again.
 
-    Outputs: the first rows with verdicts; a reference to the judged month (CleanMonth).
+    Outputs: the first rows with flags and reasons; a reference to the cleaned month (CleanMonth).
     """
-    source = SourceFile.from_dict(data[1])
-    with step("clean_trips", context_of(variables, data[1])) as current:
-        clean = trips.clean(source, progress=current.progress)
+    source, settings = SourceFile.from_dict(data[1]), load_settings()
+    with step("clean_trips", log_context(variables, data[1])) as current:
+        clean = trips.clean(source, settings, current.progress)
         counts = f"{clean.rows_in:,} rows in = {clean.trips:,} trips + {clean.rows_quarantined:,} quarantined"
-        current.say(counts)
-        return current.outputs(preview.clean(clean), clean)
+        current.log(counts)
+        return current.outputs(preview.clean(clean, settings), clean)
 
 
 @test
@@ -41,5 +42,5 @@ def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
 @test
 def test_preview_has_the_canonical_columns(rows, reference, **variables):
     missing = {column.name for column in service_columns(CleanMonth.from_dict(reference).service)} - set(rows)
-    assert not missing, f"the judged rows lack {', '.join(sorted(missing))}."
+    assert not missing, f"the cleaned rows lack {', '.join(sorted(missing))}."
     assert_safe_preview(rows)

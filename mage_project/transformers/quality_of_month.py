@@ -3,7 +3,7 @@ import pandas as pd
 from mage_project.utils.charts import show
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of
+from mage_project.utils.variables import log_context
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.reporting import chart, preview
 
@@ -15,14 +15,14 @@ if "test" not in globals():
 
 @transformer
 def quality_of_month(data, *args, **variables):
-    """What the month is like: trips a day, what was quarantined and flagged and why, nulls, ranges.
+    """Report on the month: trips per day, quarantined and flagged rows by reason, nulls, ranges.
 
-    In the editor a picture of it stands above the table.
+    In the editor, a chart is shown above the table.
 
     Outputs: the quality report, the counts first; a reference to the files (MonthFiles).
     """
     files = MonthFiles.from_dict(data[1])
-    with step("quality_of_month", context_of(variables, data[1])) as current:
+    with step("quality_of_month", log_context(variables, data[1])) as current:
         show(lambda: chart.draw(files, narrow=True))
         return current.outputs(preview.quality(files), files)
 
@@ -33,5 +33,5 @@ def test_report_counts_what_the_parquet_holds(rows, reference, **variables):
     counts = pd.Series(rows["value"].to_numpy(), index=pd.MultiIndex.from_frame(rows[["measure", "subject"]]))
     quarantined = sum(reference["quarantined"].values())
     for measure, expected in {"trips": reference["trips"], "quarantined": quarantined}.items():
-        found = counts[(measure, "")]
-        assert found == expected, f"the report counts {found:.0f} {measure}, the Parquet holds {expected}."
+        count = counts[(measure, "")]
+        assert count == expected, f"the report counts {count:.0f} {measure}, the Parquet holds {expected}."

@@ -1,8 +1,9 @@
-from mage_project.utils.bikeshare import number, plain
+from mage_project.utils.bikeshare import bikeshare_config, number, plain
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
-from mage_project.utils.variables import run_of
-from nyc_taxi.pipelines.bikeshare import flow, preview
+from mage_project.utils.variables import run_context
+from nyc_taxi.pipelines.bikeshare import flow
+from nyc_taxi.reporting import bikeshare_preview
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -12,16 +13,17 @@ if "test" not in globals():
 
 @transformer
 def transform_bikeshare(data, *args, **variables):
-    """dim_stations, fact_trips_daily and top_stations_daily; only the day's partitions are made anew.
+    """Derive dim_stations, fact_trips_daily and top_stations_daily; replaces the day's partitions only.
 
     The SQL is in nyc_taxi/pipelines/bikeshare/sql.
 
-    Outputs: the day's top stations; the ledger's rows.
+    Outputs: the day's top stations; the ledger entries.
     """
     day = flow.parse_day(data[1]["day"])
     with step("transform_bikeshare") as current:
-        entries = flow.transform(day, run_of(variables))
-        rows = preview.day_of_table("top_stations_daily", day).sort_values("position")
+        config = bikeshare_config()
+        entries = flow.transform(config, day, run_context(variables).run)
+        rows = bikeshare_preview.day_of_table(config, "top_stations_daily", day).sort_values("position")
         return current.outputs(rows, {"day": str(day), "ledger": plain(entries)})
 
 
@@ -34,7 +36,7 @@ def test_no_trip_is_lost(rows, reference, **variables):
 
 
 @test
-def test_every_station_is_there_once(rows, reference, **variables):
+def test_stations_are_distinct(rows, reference, **variables):
     stations = number("SELECT COUNT(DISTINCT station_id) FROM {dim_stations}", reference["day"])
-    found = number("SELECT COUNT(*) FROM {dim_stations}", reference["day"])
-    assert stations == found, f"dim_stations has {found} rows for {stations} stations."
+    rows_in_table = number("SELECT COUNT(*) FROM {dim_stations}", reference["day"])
+    assert stations == rows_in_table, f"dim_stations has {rows_in_table} rows for {stations} stations."

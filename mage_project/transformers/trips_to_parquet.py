@@ -1,14 +1,13 @@
-import shutil
-
 import pyarrow.parquet as pq
 
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of
+from mage_project.utils.variables import log_context
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.pipelines import trips
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import trip_columns
+from nyc_taxi.settings import load_settings
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -18,16 +17,16 @@ if "test" not in globals():
 
 @transformer
 def trips_to_parquet(data, *args, **variables):
-    """The month as Parquet: trips, quarantine and quality, with a manifest written last.
+    """Write the month as Parquet: trips, quarantine and quality, then the manifest.
 
-    The same file and rules give the same bytes, on any machine and through any orchestrator.
+    The same raw file and rules yield the same bytes, on any machine and with any orchestrator.
 
     Outputs: the first trips; a reference to the files (MonthFiles).
     """
     clean = CleanMonth.from_dict(data[1])
-    with step("trips_to_parquet", context_of(variables, data[1])) as current:
-        files = trips.to_parquet(clean)
-        shutil.rmtree(clean.folder, ignore_errors=True)  # scratch: all of it is in the Parquet files now
+    with step("trips_to_parquet", log_context(variables, data[1])) as current:
+        files = trips.to_parquet(clean, load_settings())
+        trips.discard_scratch(clean)
         return current.outputs(preview.trips(files), files)
 
 
@@ -35,18 +34,20 @@ def trips_to_parquet(data, *args, **variables):
 def test_files_are_those_of_the_manifest(rows, reference, **variables):
     files = MonthFiles.from_dict(reference)
     for name, expected in files.sha256.items():
-        found = sha256(files.folder / name)
-        assert found == expected, f"{files.folder / name} has SHA-256 {found}, the manifest says {expected}."
+        checksum = sha256(files.folder / name)
+        assert checksum == expected, (
+            f"{files.folder / name} has SHA-256 {checksum}, the manifest says {expected}."
+        )
 
 
 @test
 def test_schema_is_the_canonical_one(rows, reference, **variables):
     files = MonthFiles.from_dict(reference)
-    found = pq.read_schema(files.trips_path)
+    schema = pq.read_schema(files.trips_path)
     for column in trip_columns(files.service):
-        assert column.name in found.names, f"{files.trips_path} lacks the column {column.name}."
-        type_found = found.field(column.name).type
-        assert type_found == column.arrow.type, f"{column.name} is {type_found}, not {column.arrow.type}."
+        assert column.name in schema.names, f"{files.trips_path} lacks the column {column.name}."
+        actual = schema.field(column.name).type
+        assert actual == column.arrow.type, f"{column.name} is {actual}, not {column.arrow.type}."
     assert_safe_preview(rows)
 
 

@@ -1,4 +1,4 @@
-"""What a run of bikeshare_stations was asked for, and figures that its tests look up in the warehouse."""
+"""The variables of bikeshare_stations, and figures that its tests query from the warehouse."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from typing import Any
 
 from mage_project.utils.variables import execution_day
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.pipelines.bikeshare.config import place
+from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.flow import POLL, parse_day
+from nyc_taxi.pipelines.bikeshare.ledger import Entry
 from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
-from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry
+from nyc_taxi.settings import load_settings
+
+
+def bikeshare_config() -> BikeshareConfig:
+    """The pipeline's configuration, from the settings as they are now."""
+    return BikeshareConfig.from_settings(load_settings())
 
 
 def day_of(variables: Mapping[str, Any]) -> dt.date:
     """The variable `day`; without it the day before the run's execution_date."""
-    given = variables.get("day")
-    return parse_day(given) if given else execution_day(variables) - dt.timedelta(days=1)
+    value = variables.get("day")
+    return parse_day(value) if value else execution_day(variables) - dt.timedelta(days=1)
 
 
 def waiting_of(variables: Mapping[str, Any]) -> tuple[float, float]:
@@ -31,7 +37,7 @@ def waiting_of(variables: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def plain(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Rows of the ledger as values that Mage can hand on."""
+    """Ledger entries as values that Mage can pass between blocks."""
     return [
         {name: value if isinstance(value, int) else str(value) for name, value in vars(entry).items()}
         for entry in entries
@@ -39,8 +45,8 @@ def plain(entries: list[Entry]) -> list[dict[str, Any]]:
 
 
 def number(query: str, day: str) -> int:
-    """The one number that a query gives; `{name}` in it is a table, `@day` the day."""
-    warehouse = open_warehouse(place())
+    """Run a query for a single number; `{name}` stands for a table, `@day` for the day."""
+    warehouse = open_warehouse(bikeshare_config())
     names = ("raw_stations", "raw_trips", "dim_stations", "fact_trips_daily", "top_stations_daily")
     sql = query.format(**{name: warehouse.qualified(name) for name in names})
     [row] = warehouse.rows(f"SELECT ({sql}) AS number", {"day": parse_day(day)})

@@ -1,29 +1,28 @@
-"""What callbacks say about a block: one line that a log search finds."""
+"""The lines that callbacks log about a block, in a form that is easy to search for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mage_project.utils.variables import context_of
+from mage_project.utils.variables import log_context
 
 
-def log_line(what: str, outputs: Sequence[Any], variables: Mapping[str, Any]) -> str:
-    """`taxi_trips: a block failed: why [service=green month=2020-04 run=7]`.
+def log_line(event: str, outputs: Sequence[Any], variables: Mapping[str, Any]) -> str:
+    """For example `taxi_trips: a block failed: REASON [service=green month=2020-04 run=7]`.
 
-    `outputs` are what Mage gives a callback: the block's outputs where there are any. Which block it
-    is, the line's tags say.
+    `outputs` is what Mage passes to a callback: the block's outputs if there are any. The name of the block
+    is not passed; Mage adds it to the line's tags.
     """
-    given = [part for part in _flat(outputs) if isinstance(part, Mapping)]
-    # exporters hand the files on as a part of their reference
-    references = [part.get("files", part) for part in given]
+    # an exporter's reference contains that of the files
+    references = (part.get("files", part) for part in _flatten(outputs) if isinstance(part, Mapping))
     reference = next((each for each in references if "month" in each), None)
-    context = context_of(variables, reference)
     error = variables.get("__error")
-    why = f": {error}" if error else ""
-    about = " ".join(f"{key}={value}" for key, value in context.items())
-    return f"{variables.get('pipeline_uuid')}: a block {what}{why} [{about}]"
+    reason = f": {error}" if error else ""
+    context = " ".join(f"{key}={value}" for key, value in log_context(variables, reference).items())
+    return f"{variables.get('pipeline_uuid')}: a block {event}{reason} [{context}]"
 
 
-def _flat(parts: Sequence[Any]) -> list[Any]:
-    return [item for part in parts for item in (part if isinstance(part, list | tuple) else [part])]
+def _flatten(parts: Sequence[Any]) -> Iterator[Any]:
+    for part in parts:
+        yield from part if isinstance(part, list | tuple) else [part]

@@ -1,4 +1,4 @@
-"""Pictures beside a block in Mage's editor."""
+"""Charts below a block in Mage's editor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from IPython.display import Image, display
 
 
 def show(draw: Callable[[], bytes]) -> bool:
-    """Show a PNG below the block; whether it was drawn: only the editor has a place for it."""
+    """Show a PNG below the block; returns False, without drawing, outside the editor."""
     if get_ipython() is None:
         return False
     display(Image(data=draw(), format="png"))

@@ -1,86 +1,87 @@
-"""SQL on a month as a destination holds it, for people who look around (see the scratchpad explore_trips)."""
+"""SQL on one month in a destination, for exploration (see the scratchpad explore_trips)."""
 
 from __future__ import annotations
 
+import functools
 import io
+from typing import Any
 
 import pandas as pd
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.load.object_store.months import ObjectMonths
+from nyc_taxi.load.postgres.load import Postgres
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.warehouse.bigquery.load import BigQuery
+from nyc_taxi.load.warehouse.duckdb.load import DuckDb
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.settings import load_settings
 
 
-def ask(destination: str, sql: str, service: Service, month: Month) -> pd.DataFrame:
-    """The answer; `{trips}` in the SQL is the month's trips.
+def query_destination(name: str, sql: str, service: Service, month: Month) -> pd.DataFrame:
+    """Run a query on a month's trips, which are `{trips}` in the SQL.
 
-    Postgres and BigQuery speak their own SQL, the others DuckDB's. Only for answers that fit into
-    memory; of a bucket the month's whole file is fetched. Raises SettingsError for an unknown name.
+    The dialect is that of Postgres or BigQuery, and DuckDB's for the others. The result has to fit into
+    memory; from a bucket the month's whole file is fetched. Raises SettingsError for an unknown destination
+    and what the destination raises.
     """
-    if destination not in _ASK:
-        raise SettingsError(f"destination {destination!r} cannot be asked: use one of {', '.join(_ASK)}.")
-    return _ASK[destination](sql, service, month)
+    return _query(open_destination(name, load_settings()), sql, service, month)
 
 
-def _postgres(sql: str, service: Service, month: Month) -> pd.DataFrame:
+@functools.singledispatch
+def _query(destination: Any, sql: str, service: Service, month: Month) -> pd.DataFrame:
+    raise SettingsError(f"{destination.describe()} cannot be queried: use another destination.")
+
+
+@_query.register
+def _postgres(_destination: Postgres, sql: str, service: Service, month: Month) -> pd.DataFrame:
     from nyc_taxi.load.postgres.client import execute, transaction
-    from nyc_taxi.load.postgres.config import configured
+    from nyc_taxi.load.postgres.config import PostgresConfig
     from nyc_taxi.load.postgres.tables import trips_of
 
-    with transaction(configured().reachable()) as connection:
-        answer = execute(connection, sql.format(trips=_month_of(trips_of(service), month)))
-        return pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
+    with transaction(PostgresConfig.from_settings(load_settings()).reachable()) as connection:
+        result = execute(connection, sql.format(trips=_month_of(trips_of(service), month)))
+        return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
 
-def _duckdb(sql: str, service: Service, month: Month) -> pd.DataFrame:
-    from nyc_taxi.load.warehouse.duckdb.client import opened
-    from nyc_taxi.load.warehouse.duckdb.load import DuckDb
-    from nyc_taxi.load.warehouse.duckdb.tables import qualified
+@_query.register
+def _duckdb(_destination: DuckDb, sql: str, service: Service, month: Month) -> pd.DataFrame:
+    from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
+    from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
+    from nyc_taxi.load.warehouse.duckdb.load import SCHEMA
 
-    with opened(DuckDb().file, read_only=True) as connection:
-        return connection.sql(sql.format(trips=_month_of(qualified(f"trips_{service}"), month))).df()
+    engine = DuckDbEngine(DuckDbConfig.from_settings(load_settings()), SCHEMA)
+    with engine.session(read_only=True) as session:
+        trips = _month_of(session.qualified(f"trips_{service}"), month)
+        return session.connection.sql(sql.format(trips=trips)).df()
 
 
-def _bigquery(sql: str, service: Service, month: Month) -> pd.DataFrame:
+@_query.register
+def _bigquery(_destination: BigQuery, sql: str, service: Service, month: Month) -> pd.DataFrame:
     from nyc_taxi.load.warehouse.bigquery.client import connect
-    from nyc_taxi.load.warehouse.bigquery.config import configured
+    from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 
-    there = connect(configured())
-    trips = _month_of(there.qualified(f"trips_{service}"), month)
-    rows = there.client.query(sql.format(trips=trips)).result()
+    connection = connect(BigQueryConfig.from_settings(load_settings()))
+    trips = _month_of(connection.qualified(f"trips_{service}"), month)
+    rows = connection.client.query(sql.format(trips=trips)).result()
     return pd.DataFrame([dict(row) for row in rows])
 
 
-def _gcs(sql: str, service: Service, month: Month) -> pd.DataFrame:
-    from nyc_taxi.load.object_store.gcs.config import configured, embedded
-    from nyc_taxi.load.object_store.gcs.store import GcsStore
-
-    return _object(GcsStore(configured() or embedded()), sql, service, month)
-
-
-def _s3(sql: str, service: Service, month: Month) -> pd.DataFrame:
-    from nyc_taxi.load.object_store.s3.config import configured
-    from nyc_taxi.load.object_store.s3.store import S3Store
-
-    return _object(S3Store(configured()), sql, service, month)
-
-
-def _object(store, sql: str, service: Service, month: Month) -> pd.DataFrame:
+@_query.register
+def _object(destination: ObjectMonths, sql: str, service: Service, month: Month) -> pd.DataFrame:
     import duckdb
     import pyarrow.parquet as pq
 
     from nyc_taxi.load.object_store.layout import data_key
 
     key = data_key("trips", service, month)
-    found = store.read(key)
-    if found is None:
-        raise SettingsError(f"{key} is not in the bucket: load {service} {month} first.")
+    content = destination.read_object(key)
+    if content is None:
+        raise SettingsError(f"{key} is not in {destination.describe()}: load {service} {month} first.")
     with duckdb.connect() as connection:
-        connection.register("month_of_bucket", pq.read_table(io.BytesIO(found[0])))
+        connection.register("month_of_bucket", pq.read_table(io.BytesIO(content)))
         return connection.sql(sql.format(trips="month_of_bucket")).df()
 
 
 def _month_of(table: str, month: Month) -> str:
     return f"(SELECT * FROM {table} WHERE month = DATE '{month.first_day}') AS trips"
-
-
-_ASK = {"postgres": _postgres, "gcs": _gcs, "s3": _s3, "bigquery": _bigquery, "duckdb": _duckdb}

@@ -1,4 +1,4 @@
-"""What the exporters have in common: a month into one destination, and what to check afterwards."""
+"""What the exporters of trips share: which block loads which destination, how, and the check afterwards."""
 
 from __future__ import annotations
 
@@ -6,45 +6,88 @@ from collections.abc import Mapping
 from typing import Any
 
 from mage_project.utils.steps import step
-from mage_project.utils.variables import context_of, destinations_of, run_of
-from nyc_taxi.load.registry import open_destination
+from mage_project.utils.variables import log_context, run_context
+from nyc_taxi.load.registry import REGISTRY, open_destination
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.requests import destinations
 from nyc_taxi.reporting import preview
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
+
+EXPORTERS = {
+    "trips_to_postgres": ("postgres",),
+    "trips_to_gcs": ("gcs",),
+    "trips_to_warehouse": ("bigquery", "duckdb"),
+}
+"""Blocks that load particular destinations; `trips_to_other_destinations` loads all others."""
 
 
-def load_month(block: str, names: set[str], data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
-    """Load the month of `trips_to_parquet`'s outputs into the one of `names` that the run is for.
+def destinations_of(block: str) -> list[str]:
+    """The destinations that an exporter loads where they are requested."""
+    if block in EXPORTERS:
+        return list(EXPORTERS[block])
+    assigned = {name for names in EXPORTERS.values() for name in names}
+    return [name for name in REGISTRY if name not in assigned]
 
-    Without one nothing is loaded. Outputs: the first trips; a reference to the files (MonthFiles) and to
-    what was loaded: `destination` (None when none was), `ledger`, `describe`, `skipped`, `seconds`.
+
+def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
+    """Load the month that `trips_to_parquet` wrote into the requested destinations of a block.
+
+    A destination that another one depends on is loaded first, which does nothing if it holds the month.
+
+    Outputs: the first trips; `files` (MonthFiles) and `loaded`: for each destination its `ledger` entry,
+    `describe`, `skipped` and `seconds`. Both are empty if none of the block's destinations is requested.
     """
     files = MonthFiles.from_dict(data[1])
-    wanted = destinations_of(variables)
-    destination = next((name for name in wanted if name in names), None)
-    facts: dict[str, Any] = {"files": files.to_dict(), "destination": destination}
-    with step(block, context_of(variables, data[1])) as current:
-        if destination is None:
-            current.say(f"{block}: not among the destinations of this run: {', '.join(wanted)}.")
-            return current.outputs(preview.trips(files, 0), facts)
-        loaded = trips.load(files, destination, run_of(variables), progress=current.progress)
-        ledger = {name: str(value) for name, value in vars(loaded.entry).items()}
-        facts |= {"ledger": ledger, "describe": loaded.describe}
-        facts |= {"skipped": loaded.skipped, "seconds": loaded.seconds}
-        return current.outputs(preview.trips(files), facts)
+    context = run_context(variables)
+    requested = destinations(variables, context.settings)
+    selected = [name for name in requested if name in destinations_of(block)]
+    title = "Load into " + ", ".join(REGISTRY[name].title for name in selected or destinations_of(block))
+    reference: dict[str, Any] = {"files": files.to_dict(), "loaded": {}}
+    with step(block, log_context(variables, data[1]), title) as current:
+        if not selected:
+            current.log(f"{block}: nothing to do; this run loads into {', '.join(requested)}.")
+            return current.outputs(preview.trips(files, 0), reference)
+        results = trips.load_all(
+            RefinedMonth.of(files),
+            _with_prerequisites(selected, requested),
+            context,
+            lambda _destination: current.progress,
+        )
+        reference["loaded"] = {
+            result.destination: _as_plain(result) for result in results if result.destination in selected
+        }
+        return current.outputs(preview.trips(files), reference)
 
 
 def assert_recorded(reference: Mapping[str, Any]) -> None:
-    """The destination's ledger names this version of the month, with the rows that the Parquet has."""
-    if reference["destination"] is None:
-        return
+    """Assert that each ledger names this version of the month, with as many rows as the Parquet files."""
     files = MonthFiles.from_dict(reference["files"])
-    row = open_destination(reference["destination"]).ledger_entry(files.service, files.month)
-    assert row is not None, f"{reference['destination']} has no record of {files.service} {files.month}."
-    assert row.version == files.version, (
-        f"the ledger says version {row.version}, the Parquet is version {files.version}."
-    )
-    assert (row.rows_loaded, row.rows_quarantined) == (files.trips, files.rows_quarantined), (
-        f"the ledger says {row.rows_loaded} trips and {row.rows_quarantined} quarantined rows, the Parquet "
-        f"holds {files.trips} and {files.rows_quarantined}."
-    )
+    for name in reference["loaded"]:
+        entry = open_destination(name, load_settings()).ledger_entry(files.service, files.month)
+        assert entry is not None, f"{name} has no ledger entry for {files.service} {files.month}."
+        assert entry.version == files.version, (
+            f"the ledger of {name} names version {entry.version}, the Parquet files are version"
+            f" {files.version}."
+        )
+        assert (entry.rows_loaded, entry.rows_quarantined) == (files.trips, files.rows_quarantined), (
+            f"the ledger of {name} counts {entry.rows_loaded} trips and {entry.rows_quarantined} quarantined"
+            f" rows, the Parquet files hold {files.trips} and {files.rows_quarantined}."
+        )
+
+
+def _with_prerequisites(selected: list[str], requested: list[str]) -> list[str]:
+    needed = set(selected)
+    while missing := {name for each in needed for name in REGISTRY[each].loads_after} & {*requested} - needed:
+        needed |= missing
+    return [name for name in requested if name in needed]
+
+
+def _as_plain(result: trips.Loaded) -> dict[str, Any]:
+    return {
+        "ledger": {name: str(value) for name, value in vars(result.entry).items()},
+        "describe": result.describe,
+        "skipped": result.skipped,
+        "seconds": result.seconds,
+    }

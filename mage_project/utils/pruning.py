@@ -1,4 +1,4 @@
-"""Previews and logs of old runs, which Mage by itself keeps for ever."""
+"""Deletes previews and logs of old runs, which Mage keeps forever by default."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from mage_ai.data_preparation.models.pipeline import Pipeline
 from mage_ai.data_preparation.variable_manager import clean_variables
 from mage_ai.settings.repo import get_repo_path
 
-_SAID = "Removing folder "
+_PREFIX = "Removing folder "
 
 
 def prune() -> pd.DataFrame:
-    """Delete what is older than mage_project/metadata.yaml says; the folders that were deleted."""
-    with redirect_stdout(io.StringIO()) as output:  # where Mage says what it deletes
+    """Delete what is older than mage_project/metadata.yaml allows; returns the deleted folders."""
+    with redirect_stdout(io.StringIO()) as output:  # Mage prints the folders that it deletes
         for name in Pipeline.get_all_pipelines(get_repo_path()):
             clean_variables(pipeline_uuid=name)
             LoggerManagerFactory.get_logger_manager(pipeline_uuid=name).delete_old_logs()
-    folders = [line.removeprefix(_SAID) for line in output.getvalue().splitlines() if line.startswith(_SAID)]
+    lines = output.getvalue().splitlines()
+    folders = [line.removeprefix(_PREFIX) for line in lines if line.startswith(_PREFIX)]
     return pd.DataFrame({"folder": pd.Series(folders, dtype=str)})

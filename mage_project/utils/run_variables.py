@@ -1,4 +1,4 @@
-"""Months that runs of taxi_trips are wanted for, as blocks hand them on."""
+"""Months to load, as blocks pass them on to `start_taxi_trips`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pandas as pd
 from nyc_taxi.model.months import Month, Service
 
 
-def wanted_months(
+def run_variables(
     months: Iterable[tuple[Service, Month, str]], variables: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A block's two outputs: the months (service, month, why) as a table, and the variables of their runs.
+    """A block's two outputs: the months (service, month, why) as a table, and `runs`: variables by run.
 
-    Source and destinations are those that this run was given, empty where it was given none.
+    Source and destinations are those of this run's `variables`; an empty string stands for the default.
     """
     rows = [{"service": str(service), "month": str(month), "why": why} for service, month, why in months]
-    given = {name: str(variables.get(name) or "") for name in ("source", "destinations")}
-    wanted = [{"service": row["service"], "month": row["month"], **given} for row in rows]
-    return pd.DataFrame(rows, columns=["service", "month", "why"]), {"wanted": wanted}
+    common = {name: str(variables.get(name) or "") for name in ("source", "destinations")}
+    runs = [{"service": row["service"], "month": row["month"], **common} for row in rows]
+    return pd.DataFrame(rows, columns=["service", "month", "why"]), {"runs": runs}

@@ -1,4 +1,4 @@
-"""Runs of taxi_trips that other pipelines ask for."""
+"""Starts runs of taxi_trips from other pipelines."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from mage_ai.orchestration.db import db_connection
 from mage_ai.orchestration.db.models.schedules import PipelineRun
 from mage_ai.orchestration.triggers.api import trigger_pipeline
 
-TRIGGER = "asked by pipelines"
-"""The trigger in taxi_trips/triggers.yaml whose runs these are; its timeout is theirs."""
+TRIGGER = "started by pipelines"
+"""The trigger in taxi_trips/triggers.yaml that these runs belong to; its timeout applies to them."""
 
 _Status = PipelineRun.PipelineRunStatus
 
 
-def start_once(wanted: Mapping[str, str]) -> tuple[int, bool]:
-    """The number of the run that loads a month, and whether it is new.
+def start_once(variables: Mapping[str, str]) -> tuple[int, bool]:
+    """Start a run of taxi_trips with these variables; returns its id, and whether it is new.
 
-    `wanted` are the run's variables. A run that waits or works on the same month will do: asking
-    twice would only make the second find nothing to do.
+    If a run of the same service and month is waiting or running, no other one is started: it would find
+    nothing to do.
     """
-    if db_connection.session is None:  # in the editor's kernel nobody has opened it yet
+    if db_connection.session is None:  # in the editor's kernel no session is open yet
         db_connection.start_session()
-    same = ("service", "month")
     active = PipelineRun.query.filter(
         PipelineRun.pipeline_uuid == "taxi_trips",
         PipelineRun.status.in_([_Status.INITIAL, _Status.RUNNING]),
     )
     for run in active.all():
-        if all((run.variables or {}).get(name) == wanted[name] for name in same):
+        if all((run.variables or {}).get(name) == variables[name] for name in ("service", "month")):
             return int(run.id), False
-    run = trigger_pipeline("taxi_trips", variables=dict(wanted), schedule_name=TRIGGER)
+    run = trigger_pipeline("taxi_trips", variables=dict(variables), schedule_name=TRIGGER)
     return int(run.id), True

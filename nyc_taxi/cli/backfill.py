@@ -3,8 +3,6 @@
 No postponed annotations here: with them typer 0.9, which Mage pins, does not see options and help texts.
 """
 
-import datetime as dt
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -12,6 +10,7 @@ from rich.markup import escape
 
 from nyc_taxi.cli.console import output
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.settings import Settings, load_settings
 
 FromOption = Annotated[str, typer.Option("--source", help="As for `taxi run`.")]
 ToOption = Annotated[str, typer.Option("--to", help="Destinations, separated by commas.")]
@@ -28,23 +27,20 @@ def catch_up(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is due.")] = False,
 ) -> None:
     """Load every month that is published and missing somewhere, or published anew."""
-    from nyc_taxi.load.registry import parse_names
-    from nyc_taxi.pipelines.pending import due_months, months_to_look_at
-    from nyc_taxi.settings import settings
+    from nyc_taxi.pipelines.pending import months_to_check, pending_months
+    from nyc_taxi.pipelines.requests import destinations, today
 
-    config = settings()
-    names = parse_names(to or config.destinations)
-    asked = Service.parse_several(services)
-    today = dt.datetime.now(dt.UTC).date()
-    first, last = months_to_look_at(today, Month.parse(since) if since else None)
-    found = list(due_months(asked, first, last, source or config.source, names))
+    settings = load_settings()
+    names, chosen = destinations({"destinations": to}, settings), Service.parse_several(services)
+    first, last = months_to_check(today(), Month.parse(since) if since else None)
+    pending = list(pending_months(chosen, first, last, source or settings.source, names, settings))
     console = output()
-    for due in found:
-        console.print(f"{due.service} {due.month} is due: {due.why}", soft_wrap=True, highlight=False)
-    if not found:
-        console.print(f"Nothing is due: {', '.join(asked)} from {first} to {last}.", highlight=False)
-    if found and not dry_run:
-        _run([(due.service, due.month) for due in found], source or config.source, names)
+    for month in pending:
+        console.print(f"{month.service} {month.month} is due: {month.why}", soft_wrap=True, highlight=False)
+    if not pending:
+        console.print(f"Nothing is due: {', '.join(chosen)} from {first} to {last}.", highlight=False)
+    if pending and not dry_run:
+        _run([(month.service, month.month) for month in pending], source, to, settings)
 
 
 def backfill(
@@ -59,34 +55,33 @@ def backfill(
     to: ToOption = "",
 ) -> None:
     """Load a range of months, one after another. What is done already is not done again."""
-    from nyc_taxi.load.registry import parse_names
-    from nyc_taxi.pipelines.backfill import asked_range
-    from nyc_taxi.settings import settings
+    from nyc_taxi.pipelines.backfill import backfill_months
 
-    config = settings()
-    asked = Service.parse(service)
-    months = asked_range(asked, Month.parse(first), Month.parse(last))
-    _run(
-        ((asked, month) for month in months), source or config.source, parse_names(to or config.destinations)
-    )
+    chosen = Service.parse(service)
+    months = backfill_months(chosen, Month.parse(first), Month.parse(last))
+    _run([(chosen, month) for month in months], source, to, load_settings())
 
 
-def _run(wanted: Iterable[tuple[Service, Month]], source: str, names: list[str]) -> None:
-    """Load the months, a line each; leaves with exit code 1 when one of them failed."""
+def _run(months: list[tuple[Service, Month]], source: str, to: str, settings: Settings) -> None:
+    """Load the months and print one line for each; exits with code 1 when one of them failed."""
     from nyc_taxi.cli.progress import bars
-    from nyc_taxi.load.contract import Run, new_run_id
+    from nyc_taxi.model.run import Run, RunContext
     from nyc_taxi.pipelines.backfill import attempt
+    from nyc_taxi.pipelines.requests import make_request
 
     console = output()
-    run = Run(new_run_id("cli"), "cli")
+    context = RunContext(settings, Run.new("cli"))
+    values = {"source": source, "destinations": to}
     rows = loaded = failed = 0
-    for service, month in wanted:
+    for service, month in months:
+        request = make_request({**values, "service": service, "month": month}, settings)
         with bars() as progress:
-            done = attempt(service, month, source, names, run, progress)
-        console.print(escape(str(done)), style="red" if done.error else None, soft_wrap=True, highlight=False)
-        failed += done.error is not None
-        loaded += done.outcome is not None
-        rows += done.outcome.files.rows_in if done.outcome else 0
+            result = attempt(request, context, progress)
+        style = "red" if result.error else None
+        console.print(escape(str(result)), style=style, soft_wrap=True, highlight=False)
+        failed += result.error is not None
+        loaded += result.outcome is not None
+        rows += result.outcome.files.rows_in if result.outcome else 0
     note = f"; {failed} failed, see above" if failed else ""
     console.print(f"{loaded} months, {rows:,} rows in{note}", highlight=False)
     if failed:

@@ -3,7 +3,7 @@
 # No `from __future__ import annotations`: typer 0.9, which Mage asks for, would then not read the options.
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -11,10 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from nyc_taxi.cli.console import output
+from nyc_taxi.errors import SettingsError
 
 if TYPE_CHECKING:
-    from nyc_taxi.pipelines.bikeshare.flow import Outcome
-    from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry
+    from nyc_taxi.pipelines.bikeshare.flow import DayResult
+    from nyc_taxi.pipelines.bikeshare.ledger import Entry
 
 app = typer.Typer(no_args_is_help=True, help="Bike-share: MySQL to the bucket to the warehouse, day by day.")
 
@@ -22,14 +23,17 @@ app = typer.Typer(no_args_is_help=True, help="Bike-share: MySQL to the bucket to
 @app.command()
 def run(
     day: Annotated[str, typer.Argument(show_default=False, metavar="DATE", help="Such as 2018-01-01.")],
-    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the day's trips to come.")] = 0.0,
-    poll: Annotated[float, typer.Option(min=1, help="Seconds between two looks for them.")] = 60.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the day's trips.")] = 0.0,
+    poll: Annotated[float, typer.Option(min=1, help="Seconds between two checks for them.")] = 60.0,
 ) -> None:
-    """Extract, land, load and transform one day. What is done already is not done again."""
-    from nyc_taxi.load.contract import Run, new_run_id
+    """Extract, land, load and transform one day. Steps that are done already are skipped."""
+    from nyc_taxi.model.run import Run
+    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
     from nyc_taxi.pipelines.bikeshare.flow import parse_day, run_day
+    from nyc_taxi.settings import load_settings
 
-    _show(output(), run_day(parse_day(day), Run(new_run_id("cli"), "cli"), wait, poll))
+    config = BikeshareConfig.from_settings(load_settings())
+    _show(output(), run_day(config, parse_day(day), Run.new("cli"), wait, poll))
 
 
 @app.command()
@@ -37,49 +41,61 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
 ) -> None:
     """Show what each table of the warehouse holds of each day, and what the checks counted."""
-    from nyc_taxi.pipelines.bikeshare.config import place
+    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
     from nyc_taxi.pipelines.bikeshare.ledger import entries as ledger_entries
     from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
+    from nyc_taxi.settings import load_settings
 
-    here = place()
-    warehouse = open_warehouse(here)
+    config = BikeshareConfig.from_settings(load_settings())
+    warehouse = open_warehouse(config)
     entries = ledger_entries(warehouse)
     if as_json:
-        plain = [vars(entry) | {"counts": json.loads(entry.counts)} for entry in entries]
-        typer.echo(json.dumps(plain, indent=2, default=lambda when: when.isoformat()))
+        plain = [entry.to_dict() | {"counts": json.loads(entry.counts)} for entry in entries]
+        typer.echo(json.dumps(plain, indent=2))
         return
     console = output()
-    console.print(escape(warehouse.describe()) + _generated(here.generated), soft_wrap=True)
+    console.print(escape(warehouse.describe()) + _generated(config.generated), soft_wrap=True)
     if entries:
         console.print(_table(entries))
     else:
-        console.print("No day is loaded yet: try `taxi bikeshare run 2018-01-01`.")
+        console.print(
+            "No day is loaded yet: try `taxi bikeshare seed`, then `taxi bikeshare run 2018-01-01`."
+        )
 
 
 @app.command()
 def seed(
+    day: Annotated[
+        str, typer.Argument(show_default=False, help="Day of the generated trips; 2018-01-01 if none.")
+    ] = "",
     folder: Annotated[
-        Path,
+        Optional[Path],  # noqa: UP045 (typer 0.9 does not read `Path | None`)
         typer.Option("--from", exists=True, file_okay=False, help="Holds stations.csv, trips_20180101..."),
-    ],
+    ] = None,
 ) -> None:
-    """Fill the embedded MySQL server and the bucket from a folder of files."""
-    from nyc_taxi.pipelines.bikeshare.seed import seed as fill
+    """Fill the demo database and the bucket: with generated data, or from a folder of files."""
+    from nyc_taxi.pipelines.bikeshare.flow import parse_day
+    from nyc_taxi.pipelines.bikeshare.seed import seed_files, seed_sample
+    from nyc_taxi.settings import load_settings
 
-    done = fill(folder)
-    for table, rows in done.tables.items():
-        typer.echo(f"MySQL table {table}: {rows:,} rows")
-    for uri in done.objects:
-        typer.echo(uri)
+    if folder and day:
+        raise SettingsError("give a day or --from, not both: a folder's files name their days.")
+    settings = load_settings()
+    generated_day = parse_day(day or "2018-01-01")
+    seeded = seed_files(settings, folder) if folder else seed_sample(settings, generated_day)
+    for line in seeded.written:
+        typer.echo(line)
+    for line in seeded.kept:
+        typer.echo(f"{line}: exists already and stays as it is")
 
 
-def _show(console: Console, outcome: "Outcome") -> None:
-    """What the run came to."""
-    console.print(f"\n[bold]bike-share {outcome.day}[/]{_generated(outcome.place.generated)}")
-    for uri in outcome.trips:
+def _show(console: Console, result: "DayResult") -> None:
+    """Print the result of a run."""
+    console.print(f"\n[bold]bike-share {result.day}[/]{_generated(result.generated)}")
+    for uri in result.trips:
         console.print(f"Trips     {escape(uri)}", soft_wrap=True)
-    console.print(f"Warehouse {escape(outcome.warehouse)}\n", soft_wrap=True)
-    console.print(_table(outcome.entries))
+    console.print(f"Warehouse {escape(result.warehouse)}\n", soft_wrap=True)
+    console.print(_table(result.entries))
 
 
 def _generated(generated: bool) -> str:
@@ -96,9 +112,11 @@ def _table(entries: "list[Entry]") -> Table:
     shown.add_column("counted", overflow="fold")
     for entry in entries:
         counts = json.loads(entry.counts)
-        told = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items() if number)
+        shown_counts = ", ".join(
+            f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items() if number
+        )
         finished = f"{entry.finished_at:%Y-%m-%d %H:%M}"
         shown.add_row(
-            str(entry.date), entry.table_name, f"{entry.row_count:,}", entry.version, finished, told
+            str(entry.date), entry.table_name, f"{entry.row_count:,}", entry.version, finished, shown_counts
         )
     return shown

@@ -13,6 +13,7 @@ from nyc_taxi import __version__
 from nyc_taxi.cli import backfill, bikeshare
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.settings import load_settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,23 +53,16 @@ def run(
 ) -> None:
     """Download a month, clean it, write Parquet and load it. What is done already is not done again."""
     from nyc_taxi.cli.progress import bars
-    from nyc_taxi.load.contract import Run, new_run_id
-    from nyc_taxi.load.registry import parse_names
+    from nyc_taxi.model.run import Run, RunContext
     from nyc_taxi.pipelines import trips
+    from nyc_taxi.pipelines.requests import make_request
     from nyc_taxi.reporting import summary
-    from nyc_taxi.settings import settings
 
-    config = settings()
-    names = parse_names(to or config.destinations)
+    settings = load_settings()
+    values = {"service": service, "month": month, "source": source, "destinations": to}
+    request = make_request(values, settings)
     with bars() as progress:
-        outcome = trips.run_month(
-            Service.parse(service),
-            Month.parse(month),
-            source or config.source,
-            names,
-            Run(new_run_id("cli"), "cli"),
-            progress,
-        )
+        outcome = trips.run_month(request, RunContext(settings, Run.new("cli")), progress)
     summary.show(output(), outcome)
 
 
@@ -82,14 +76,14 @@ def zones(
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
     """Load the taxi zones: what pickup_location_id and dropoff_location_id mean."""
-    from nyc_taxi.load.registry import parse_names
+    from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.pipelines.zones import fetch_zones, load_zones
-    from nyc_taxi.settings import settings
 
-    names = parse_names(to or settings().destinations)
-    found = fetch_zones(source)
-    load_zones(found, names)
-    typer.echo(f"{len(found.rows)} zones are in {', '.join(names)}, table zones.")
+    settings = load_settings()
+    names = destinations({"destinations": to}, settings)
+    lookup = fetch_zones(settings, source)
+    load_zones(lookup, names, settings)
+    typer.echo(f"{len(lookup.rows)} zones are in {', '.join(names)}, table zones.")
 
 
 @app.command()
@@ -101,13 +95,12 @@ def status(
     source: Annotated[str, typer.Option(help="The source to ask, as for `taxi run`.")] = "",
 ) -> None:
     """Show which months each destination holds, of which version, and what is amiss."""
-    from nyc_taxi.load.registry import parse_names
+    from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.reporting.status import as_plain, collect, table
-    from nyc_taxi.settings import settings
 
-    config = settings()
-    asked = source or (config.source if check else "")
-    months = collect(parse_names(config.destinations), asked or None)
+    settings = load_settings()
+    checked_source = source or (settings.source if check else "")
+    months = collect(destinations({}, settings), settings, checked_source or None)
     if as_json:
         typer.echo(json.dumps(as_plain(months), indent=2))
     else:
@@ -128,7 +121,7 @@ def preview(
     from nyc_taxi.reporting import summary
     from nyc_taxi.reporting.status import newest_files
 
-    files = newest_files(Service.parse(service), Month.parse(month))
+    files = newest_files(Service.parse(service), Month.parse(month), load_settings())
     path = files.quarantine_path if quarantine else files.trips_path
     console = output()
     console.print(
@@ -149,7 +142,7 @@ def quality(
     from nyc_taxi.reporting.chart import save
     from nyc_taxi.reporting.status import newest_files
 
-    files = newest_files(Service.parse(service), Month.parse(month))
+    files = newest_files(Service.parse(service), Month.parse(month), load_settings())
     output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))
     if picture:
         typer.echo(f"drawn into {save(files, Path(picture))}")
@@ -163,7 +156,7 @@ def cost(
     """Ask BigQuery what reading each shipped view would scan, and what that costs; nothing is read."""
     from nyc_taxi.load.warehouse.bigquery.load import BigQuery
 
-    scanned = BigQuery().dry_run_cost(Month.parse(month) if month else None)
+    scanned = BigQuery.from_settings(load_settings()).dry_run_cost(Month.parse(month) if month else None)
     for view, size in scanned.items():
         typer.echo(f"{view:<22} {size / 2**20:12,.1f} MiB  ${size / 2**40 * price:,.6f}")
 
@@ -202,15 +195,11 @@ def sample(
 @app.command()
 def stop() -> None:
     """Stop the embedded servers; their data stays."""
-    from nyc_taxi.local import gcs, mysql, postgres
-    from nyc_taxi.settings import settings
+    from nyc_taxi.local import gcs, postgres
 
-    servers = {
-        "Postgres": (postgres, "postgres"),
-        "GCS server": (gcs, "gcs"),
-        "MySQL server": (mysql, "mysql"),
-    }
-    stopped = [name for name, (server, at) in servers.items() if server.stop(settings().workspace / at)]
+    workspace = load_settings().workspace
+    servers = {"Postgres": (postgres, "postgres"), "GCS server": (gcs, "gcs")}
+    stopped = [name for name, (server, at) in servers.items() if server.stop(workspace / at)]
     for name in stopped:
         typer.echo(f"The embedded {name} is stopped.")
     if not stopped:

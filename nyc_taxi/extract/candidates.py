@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from nyc_taxi import __version__
 from nyc_taxi.errors import NotPublished, SourceError
 from nyc_taxi.extract import http
+from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 
 if TYPE_CHECKING:
     import httpx
@@ -37,6 +38,7 @@ class WebFile:
 
     location: str = field(repr=False)
     """The URL with whatever secrets it carries; `url` is the one to show."""
+    retry: RetryPolicy = DEFAULT_RETRY
 
     @property
     def url(self) -> str:
@@ -59,18 +61,15 @@ class WebFile:
 
         Raises NotPublished for 403, 404 and 410, SourceUnreachable, SourceError.
         """
-        for attempt in http.attempts():
-            with attempt:
-                return self._ask()
-        raise AssertionError("the last attempt returns or raises")
+        return self.retry.call(self._ask)
 
     def _ask(self) -> Published:
-        with http.stream("HEAD", self.location, {}) as response:
+        with http.stream("HEAD", self.location, {}, self.retry.timeout) as response:
             # Signed URLs and some servers refuse HEAD alone, with any of these.
             if response.status_code not in (400, 403, 405, 501):
                 http.check(response, self.location)
                 return self._version(response, response.headers.get("Content-Length"))
-        with http.stream("GET", self.location, {"Range": "bytes=0-0"}) as response:
+        with http.stream("GET", self.location, {"Range": "bytes=0-0"}, self.retry.timeout) as response:
             if response.status_code != 416:  # 416: the file is there, and empty
                 http.check(response, self.location)
             if response.status_code == 200:

@@ -15,6 +15,7 @@ from nyc_taxi.extract.sources import Source, names_other
 from nyc_taxi.extract.transfer import Part, Progress, transfer
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import SourceFile
+from nyc_taxi.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +76,12 @@ def fetched_sha256(service: Service, month: Month, published: Published, workspa
     return None
 
 
-def fetch_file(source: str, folder: Path) -> tuple[Path, str]:
+def fetch_file(source: str, folder: Path, retry: RetryPolicy) -> tuple[Path, str]:
     """Bring a file that is no month, given by path or URL, into `folder`: where it lies, and its SHA-256.
 
     Raises as `fetch` does.
     """
-    place = WebFile(source) if "://" in source else LocalFile(Path(source).expanduser().resolve())
+    place = WebFile(source, retry) if "://" in source else LocalFile(Path(source).expanduser().resolve())
     with files.locked(folder):
         if isinstance(place, WebFile):
             path, about = _download(place, folder, None, {})

@@ -1,7 +1,7 @@
 """HTTP as every step here uses it: raw bytes, redirects followed, each failure one of our errors.
 
-Transient failures (no answer, a broken connection, 429, 5xx) are `SourceUnreachable` and are tried
-again by `attempts`; all others are terminal.
+Transient failures (no answer, a broken connection, 429, 5xx) are `SourceUnreachable`; all others are
+permanent.
 """
 
 from __future__ import annotations
@@ -10,22 +10,16 @@ import contextlib
 import datetime as dt
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-import stamina
-
 from nyc_taxi import __version__
 from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable
-from nyc_taxi.settings import settings
 
 if TYPE_CHECKING:
     import httpx  # at run time where it is used: a month that lies on a disk needs none of it
-
-LONGEST_WAIT = 60.0
-"""Seconds of Retry-After that are waited for; a server that asks for more is given up at once."""
 
 OTHER_SOURCE = "or take another source, such as TAXI_SOURCE=sample or TAXI_SOURCE=<a folder with the file>"
 
@@ -39,7 +33,6 @@ class ServerBusy(SourceUnreachable):
     def __init__(self, message: str, retry_after: float | None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds the server asks to wait, where it says so."""
 
 
 def shown(url: str) -> str:
@@ -48,38 +41,25 @@ def shown(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def attempts() -> Iterable[stamina.Attempt]:
-    """Up to TAXI_RETRIES attempts at what raises SourceUnreachable, with backoff and jitter between."""
-    return stamina.retry_context(on=_worth_another, attempts=settings().retries, timeout=None, wait_max=20.0)
-
-
-def _worth_another(error: Exception) -> bool | float:
-    """Backoff hook of stamina: whether to try again, or in how many seconds."""
-    wait = error.retry_after if isinstance(error, ServerBusy) else None
-    if wait is not None:
-        return wait <= LONGEST_WAIT and float(wait)
-    return isinstance(error, SourceUnreachable)
-
-
 @contextlib.contextmanager
-def stream(method: str, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-    """One request, redirects followed; whatever breaks while the body is read is translated too.
+def stream(method: str, url: str, headers: Mapping[str, str], timeout: float) -> Iterator[httpx.Response]:
+    """Send one request and follow redirects; errors while the body is read are translated too.
 
-    The status is the caller's to judge: see `check`.
+    `timeout`: seconds to wait for a connection, and for the next byte. The caller judges the status: see
+    `check`.
     """
     import httpx
 
     host = urlsplit(url).hostname
-    seconds = settings().timeout
     try:
         client = _client(os.getpid())
-        with client.stream(method, url, headers={**_HEADERS, **headers}, timeout=seconds) as response:
+        with client.stream(method, url, headers={**_HEADERS, **headers}, timeout=timeout) as response:
             yield response
     except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
         raise SourceError(f"{shown(url)}: cannot be followed ({error}); check the URL.") from error
     except httpx.TimeoutException as error:
         raise SourceUnreachable(
-            f"{host} gave no answer for {seconds:g} s; try again, raise TAXI_TIMEOUT, {OTHER_SOURCE}."
+            f"{host} gave no answer for {timeout:g} s; try again, raise TAXI_TIMEOUT, {OTHER_SOURCE}."
         ) from error
     except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):

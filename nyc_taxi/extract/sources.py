@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from nyc_taxi.errors import NotPublished, SettingsError
 from nyc_taxi.extract import http
 from nyc_taxi.extract.candidates import Candidate, LocalFile, Published, Sample, WebFile
 from nyc_taxi.model.months import PUBLICATION_LAG_MONTHS, Month, Service, expected_last
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.settings import PROJECT, Settings
 
 ENDINGS = (".parquet", ".csv.gz", ".csv")
 """Endings under which a month is looked for, the best first."""
@@ -69,7 +71,7 @@ class Source:
         return NotPublished(f"{service} {month} is not there: choose another month or source{looked}.")
 
 
-def resolve(text: str) -> Source:
+def resolve(text: str, settings: Settings) -> Source:
     """Read `auto`, `tlc`, `csv`, `sample[:rows[:seed]]`, a folder, a file, a base URL or a file's URL.
 
     Raises SettingsError for what is none of these. Relative paths count from the current folder,
@@ -77,11 +79,11 @@ def resolve(text: str) -> Source:
     """
     text = text.strip()
     if text.lower() in _NAMED:
-        return Source(text.lower(), _NAMED[text.lower()])
+        return Source(text.lower(), functools.partial(_NAMED[text.lower()], settings))
     if re.match(r"sample(:|$)", text, re.IGNORECASE):
         return _sample(text)
     if "://" in text:
-        return _url(text)
+        return _url(text, settings)
     for base in (Path.cwd(), PROJECT):
         path = (base / Path(text).expanduser()).resolve()
         if text and path.exists():
@@ -116,17 +118,19 @@ def _is_mirrored(service: Service, month: Month) -> bool:
     return service in _MIRRORED and _MIRROR_FIRST <= month <= _MIRROR_LAST
 
 
-def _tlc(service: Service, month: Month) -> list[Candidate]:
-    return [WebFile(f"{settings().tlc_url.rstrip('/')}/{_file_name(service, month, '.parquet')}")]
+def _tlc(settings: Settings, service: Service, month: Month) -> list[Candidate]:
+    url = f"{settings.tlc_url.rstrip('/')}/{_file_name(service, month, '.parquet')}"
+    return [WebFile(url, RetryPolicy.of(settings))]
 
 
-def _csv(service: Service, month: Month) -> list[Candidate]:
-    return [WebFile(f"{settings().csv_url.rstrip('/')}/{service}/{_file_name(service, month, '.csv.gz')}")]
+def _csv(settings: Settings, service: Service, month: Month) -> list[Candidate]:
+    url = f"{settings.csv_url.rstrip('/')}/{service}/{_file_name(service, month, '.csv.gz')}"
+    return [WebFile(url, RetryPolicy.of(settings))]
 
 
-def _auto(service: Service, month: Month) -> list[Candidate]:
-    mirror = _csv(service, month) if _is_mirrored(service, month) else []
-    return [*mirror, *_tlc(service, month)]
+def _auto(settings: Settings, service: Service, month: Month) -> list[Candidate]:
+    mirror = _csv(settings, service, month) if _is_mirrored(service, month) else []
+    return [*mirror, *_tlc(settings, service, month)]
 
 
 _NAMED = {"auto": _auto, "tlc": _tlc, "csv": _csv}
@@ -147,24 +151,25 @@ def _sample(text: str) -> Source:
     return Source(text, places)
 
 
-def _url(text: str) -> Source:
+def _url(text: str, settings: Settings) -> Source:
     try:
         parts = urlsplit(text)
         scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError as error:
         raise SettingsError(f"the source's URL makes no sense: {error}.") from None
     if scheme == "file":
-        return resolve(url2pathname(parts.path))
+        return resolve(url2pathname(parts.path), settings)
     if scheme not in ("http", "https") or not host:
         raise SettingsError(
             f"source {http.shown(text)!r} cannot be read: use an http(s) URL, a folder or a file."
         )
+    retry = RetryPolicy.of(settings)
     if parts.query or re.search(r"\.(parquet|csv|gz|zip)$", parts.path, re.IGNORECASE):
-        return Source(http.shown(text), lambda service, month: [WebFile(text)], any_name=True)
+        return Source(http.shown(text), lambda service, month: [WebFile(text, retry)], any_name=True)
     base = text.rstrip("/")
     return Source(
         http.shown(text),
-        lambda service, month: [WebFile(f"{base}/{name}") for name in _names(service, month)],
+        lambda service, month: [WebFile(f"{base}/{name}", retry) for name in _names(service, month)],
     )
 
 

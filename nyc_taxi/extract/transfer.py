@@ -113,18 +113,19 @@ def transfer(file: WebFile, part: Part, known: Sidecar | None, progress: Progres
 
     Raises NotPublished, SourceUnreachable, SourceError; then `part` is left only if it can be resumed.
     """
+
+    def once() -> Version | None:
+        try:
+            return _attempt(file, part, known, progress)
+        except _StalePartError:
+            part.discard()
+            return _attempt(file, part, known, progress)
+
     try:
-        for attempt in http.attempts():
-            with attempt:
-                try:
-                    return _attempt(file, part, known, progress)
-                except _StalePartError:
-                    part.discard()
-                    return _attempt(file, part, known, progress)
+        return file.retry.call(once)
     except SourceError:
         part.resumable(file.url)
         raise
-    raise AssertionError("the last attempt returns or raises")
 
 
 def _attempt(file: WebFile, part: Part, known: Sidecar | None, progress: Progress | None) -> Version | None:
@@ -134,7 +135,7 @@ def _attempt(file: WebFile, part: Part, known: Sidecar | None, progress: Progres
         headers = {"Range": f"bytes={offset}-", "If-Range": version.validator or ""}
     else:  # a part may be complete: the process ended before it was put in place
         headers = _unless_current(version or known)
-    with http.stream("GET", file.location, headers) as response:
+    with http.stream("GET", file.location, headers, file.retry.timeout) as response:
         if response.status_code == 304 and headers.keys() & {"If-None-Match", "If-Modified-Since"}:
             if version is None:
                 return None

@@ -1,49 +1,51 @@
-"""Where things lie in the workspace, the folder that all steps of a flow share.
+"""Where files are stored in the workspace, the local folder that the steps of a pipeline share.
 
-source/<service>/<month>/          downloads (nyc_taxi.extract)
-scratch/<service>-<month>-<version>/   the judged month between cleaning and Parquet
+source/<service>/<month>/              raw files (nyc_taxi.extract)
+scratch/<service>-<month>-<version>/   a cleaned month before it is Parquet
 trips/service=<service>/month=<month>/version=<version>/   the Parquet of one version
-postgres/, gcs/, ...               the data of embedded stand-ins
+postgres/, gcs/, ...                   the data of embedded servers
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import settings
 
 KEEP_SECONDS = 24 * 3600
-"""How long a scratch folder or a superseded version is left alone: somebody may be using it."""
+"""How long a scratch folder or a superseded version is kept: another run may be using it."""
 
 
-def scratch_folder(service: Service, month: Month, version: str) -> Path:
-    """The judged month of one version."""
-    return settings().workspace / "scratch" / f"{service}-{month}-{version}"
+@dataclass(frozen=True)
+class Workspace:
+    """A folder on this machine's disk."""
 
+    root: Path
 
-def version_folder(service: Service, month: Month, version: str) -> Path:
-    """The Parquet of one version of a month."""
-    return month_folder(service, month) / f"version={version}"
+    def scratch_folder(self, service: Service, month: Month, version: str) -> Path:
+        """The cleaned month of one version."""
+        return self.root / "scratch" / f"{service}-{month}-{version}"
 
+    def version_folder(self, service: Service, month: Month, version: str) -> Path:
+        """The Parquet of one version of a month."""
+        return self.month_folder(service, month) / f"version={version}"
 
-def month_folder(service: Service, month: Month) -> Path:
-    """All versions of a month."""
-    return settings().workspace / "trips" / f"service={service}" / f"month={month}"
+    def month_folder(self, service: Service, month: Month) -> Path:
+        """All versions of a month."""
+        return self.root / "trips" / f"service={service}" / f"month={month}"
 
-
-def prune(service: Service, month: Month, keep: str, older_than: float = KEEP_SECONDS) -> None:
-    """Remove old scratch folders, and old versions of the month other than `keep`."""
-    limit = time.time() - older_than
-    scratch = settings().workspace / "scratch"
-    versions = month_folder(service, month)
-    old = [folder for folder in scratch.glob("*") if not folder.name.endswith(keep)]
-    old += [folder for folder in versions.glob("version=*") if folder.name != f"version={keep}"]
-    for folder in old:
-        try:
-            if folder.stat().st_mtime < limit:
-                shutil.rmtree(folder)
-        except FileNotFoundError:  # another run pruned it first
-            continue
+    def prune(self, service: Service, month: Month, keep: str, older_than: float = KEEP_SECONDS) -> None:
+        """Remove old scratch folders, and old versions of the month other than `keep`."""
+        limit = time.time() - older_than
+        folders = [folder for folder in (self.root / "scratch").glob("*") if not folder.name.endswith(keep)]
+        versions = self.month_folder(service, month).glob("version=*")
+        folders += [folder for folder in versions if folder.name != f"version={keep}"]
+        for folder in folders:
+            try:
+                if folder.stat().st_mtime < limit:
+                    shutil.rmtree(folder)
+            except FileNotFoundError:  # another run pruned it first
+                continue

@@ -1,59 +1,91 @@
-"""The destinations by name."""
+"""The registry: every destination is named here, once, with all that others need to know of it."""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.contract import Destination
-from nyc_taxi.settings import profile
 
-NAMES = ("postgres", "gcs", "s3", "bigquery", "duckdb")
-"""In the order they are loaded: BigQuery takes a month from the bucket when it is there."""
-
-
-def open_destination(name: str) -> Destination:
-    """Connect to a destination; raises SettingsError that lists the names."""
-    if name == "postgres":
-        from nyc_taxi.load.postgres.load import Postgres
-
-        return Postgres()
-    if name == "gcs":
-        from nyc_taxi.load.object_store.gcs.load import Gcs
-
-        return Gcs()
-    if name == "s3":
-        from nyc_taxi.load.object_store.s3.load import S3
-
-        return S3()
-    if name == "bigquery":
-        from nyc_taxi.load.warehouse.bigquery.load import BigQuery
-
-        return BigQuery()
-    if name == "duckdb":
-        from nyc_taxi.load.warehouse.duckdb.load import DuckDb
-
-        return DuckDb()
-    raise SettingsError(f"destination {name!r} is not known: use one of {', '.join(NAMES)}.")
+if TYPE_CHECKING:  # DAG files import the registry and must be read quickly
+    from nyc_taxi.load.contract import Destination
+    from nyc_taxi.settings import Settings
 
 
-def parse_names(text: str) -> list[str]:
-    """`postgres, gcs` as a list, in the order to load them; raises SettingsError for an unknown name.
+@dataclass(frozen=True)
+class Registration:
+    """A destination as the registry knows it; its module is imported when it is opened."""
 
-    `auto` stands for every destination there is: Postgres, GCS and the warehouse, each by a stand-in
-    where it is not configured, and S3 where it is.
+    name: str
+    title: str
+    """As people write it."""
+    implementation: str
+    """`module:Class` of a Destination."""
+    loads_after: tuple[str, ...] = ()
+    """Destinations that are loaded first where both are asked for."""
+    is_automatic: Callable[[Mapping[str, Any]], bool] = lambda _connections: True
+    """Whether `auto` includes it, given the values of the profile in io_config.yaml."""
+
+
+REGISTRY: dict[str, Registration] = {
+    registration.name: registration
+    for registration in (
+        Registration("postgres", "Postgres", "nyc_taxi.load.postgres.load:Postgres"),
+        Registration("gcs", "GCS", "nyc_taxi.load.object_store.gcs.load:Gcs"),
+        Registration(
+            "s3",
+            "S3",
+            "nyc_taxi.load.object_store.s3.load:S3",
+            is_automatic=lambda connections: "S3_BUCKET" in connections,
+        ),
+        Registration(
+            "bigquery",
+            "BigQuery",
+            "nyc_taxi.load.warehouse.bigquery.load:BigQuery",
+            loads_after=("gcs",),  # it loads a month from the bucket that holds it
+            is_automatic=lambda connections: "BIGQUERY_DATASET" in connections,
+        ),
+        Registration(
+            "duckdb",
+            "DuckDB",
+            "nyc_taxi.load.warehouse.duckdb.load:DuckDb",
+            is_automatic=lambda connections: "BIGQUERY_DATASET" not in connections,
+        ),
+    )
+}
+"""By name, in the order in which destinations are listed."""
+
+
+def open_destination(name: str, settings: Settings) -> Destination:
+    """The configured destination of that name; raises SettingsError for a bad name or setting."""
+    if name not in REGISTRY:
+        raise SettingsError(f"destination {name!r} is not known: use one of {', '.join(REGISTRY)}.")
+    module, _, attribute = REGISTRY[name].implementation.partition(":")
+    destination: type[Destination] = getattr(importlib.import_module(module), attribute)
+    return destination.from_settings(settings)
+
+
+def load_order(names: Iterable[str]) -> list[str]:
+    """The names, each after those that must be loaded before it."""
+    selected = set(names)
+    graph = {name: selected & set(REGISTRY[name].loads_after) for name in REGISTRY if name in selected}
+    return list(TopologicalSorter(graph).static_order())
+
+
+def parse_names(text: str, settings: Settings) -> list[str]:
+    """Read `postgres, gcs` as a list in the registry's order; raises SettingsError for an unknown name.
+
+    `auto` stands for every destination that is available: configured, or embedded.
     """
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    names = {name.strip().lower() for name in text.split(",") if name.strip()}
     if "auto" in names:
-        names += _automatic()
-    wanted = [name for name in NAMES if name in names]
-    unknown = set(names) - set(NAMES) - {"auto"}
-    if unknown or not wanted:
+        names |= {each.name for each in REGISTRY.values() if each.is_automatic(settings.connections)}
+    selected = [name for name in REGISTRY if name in names]
+    if names - {*REGISTRY, "auto"} or not selected:
         raise SettingsError(
-            f"destinations {text!r}: use auto, or one or more of {', '.join(NAMES)}, separated by commas."
+            f"destinations {text!r}: use auto, or one or more of {', '.join(REGISTRY)}, separated by commas."
         )
-    return wanted
-
-
-def _automatic() -> list[str]:
-    configured = profile()
-    warehouse = "bigquery" if "BIGQUERY_DATASET" in configured else "duckdb"
-    return ["postgres", "gcs", warehouse, *(["s3"] if "S3_BUCKET" in configured else [])]
+    return selected

@@ -10,6 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+import pydantic
+from pydantic_core import core_schema
 
 from nyc_taxi.errors import SettingsError
 
@@ -80,6 +84,24 @@ class Month:
     def of(cls, day: dt.date) -> Month:
         """The month a day lies in."""
         return cls(day.year, day.month)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """In pydantic models: read by `parse` (or from a date, as databases give it), written as text."""
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=core_schema.to_string_ser_schema()
+        )
+
+    @classmethod
+    def _validate(cls, value: object) -> Month:
+        if isinstance(value, dt.date):
+            return cls.of(value)
+        try:
+            return cls.parse(value)  # type: ignore[arg-type]  # refuses what is neither text nor a month
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.number:02d}"

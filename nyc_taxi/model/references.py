@@ -1,58 +1,35 @@
-"""What travels between steps, blocks and tasks: small references, never rows.
-
-Each reference turns into a flat dict of plain values and back, so that any orchestrator can carry
-it (Mage's outputs, Airflow's XCom).
-"""
+"""What travels between steps, blocks and tasks: small references, never rows."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Self
+
+from pydantic.dataclasses import dataclass
 
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.record import CONFIG, Record
 
 
 def is_sample(url: str) -> bool:
-    """Whether a month from there was generated rather than published by TLC."""
+    """Whether a month from this URL was generated rather than published by TLC."""
     return url.startswith("sample:")
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Base: `to_dict` and `from_dict` with plain values only."""
+@dataclass(frozen=True, config=CONFIG)
+class Reference(Record):
+    """A month, at some step of its way."""
 
     service: Service
     month: Month
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values: str, int, float, None, and flat dicts and lists of them."""
-        plain = {}
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, Reference):
-                value = value.to_dict()
-            plain[item.name] = str(value) if isinstance(value, Service | Month | Path) else value
-        return plain
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        values = dict(plain)
-        values["service"] = Service.parse(values["service"])
-        values["month"] = Month.parse(values["month"])
-        if isinstance(values.get("source"), dict):
-            values["source"] = SourceFile.from_dict(values["source"])
-        for name in ("path", "folder"):
-            if name in values:
-                values[name] = Path(values[name])
-        return cls(**values)
+    def __str__(self) -> str:
+        return f"{self.service} {self.month}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CONFIG)
 class SourceFile(Reference):
-    """One version of a month's file, as it lies in the workspace."""
+    """The raw file of a month, as stored in the workspace."""
 
     path: Path
     url: str
@@ -74,15 +51,15 @@ class SourceFile(Reference):
         return is_sample(self.url)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CONFIG)
 class CleanMonth(Reference):
-    """A month read and judged, every row with its verdict, on scratch storage of the workspace."""
+    """A month that is read, each row with its verdict, on scratch storage of the workspace."""
 
     source: SourceFile
     folder: Path
     """Scratch folder of `nyc_taxi.transform.clean`: rows.arrow, unreadable.arrow, matches.parquet."""
     version: str
-    """Names the month's content: the source file, the rules and the code that cleans."""
+    """Names the month's content: the raw file, the rules and the code that cleans."""
     rows_in: int
     trips: int
     quarantined: dict[str, int] = field(default_factory=dict)
@@ -97,7 +74,7 @@ class CleanMonth(Reference):
         return sum(self.quarantined.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CONFIG)
 class MonthFiles(CleanMonth):
     """A month as Parquet: `folder` holds trips, quarantine and quality .parquet and manifest.json."""
 

@@ -6,34 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nyc_taxi.errors import SettingsError, TaxiError
-from nyc_taxi.load.contract import Run
 from nyc_taxi.model.months import Month, Service, month_range
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines import trips
 
 
 @dataclass(frozen=True)
-class Done:
-    """What became of one month: an outcome or an error."""
+class Attempt:
+    """The result of one month: an outcome or an error."""
 
-    service: Service
-    month: Month
+    request: LoadRequest
     outcome: trips.Outcome | None = None
     error: TaxiError | None = None
 
     def __str__(self) -> str:
         """One line for people."""
-        name = f"{self.service} {self.month}"
         if self.outcome is None:
             text = str(self.error)
-            return text if text.startswith(name) else f"{name}: {text}"
+            return text if text.startswith(str(self.request)) else f"{self.request}: {text}"
         files = self.outcome.files
         loaded = [each.destination for each in self.outcome.loaded if not each.skipped]
-        where = f"loaded into {', '.join(loaded)}" if loaded else "held already, nothing was loaded"
+        where = f"loaded into {', '.join(loaded)}" if loaded else "loaded already, nothing to do"
         counts = f"{files.rows_in:,} rows in = {files.trips:,} trips + {files.rows_quarantined:,} quarantined"
-        return f"{name}: {counts}; {where} ({self.outcome.total:.1f} s)"
+        return f"{self.request}: {counts}; {where} ({self.outcome.total:.1f} s)"
 
 
-def asked_range(service: Service, first: Month, last: Month) -> list[Month]:
+def backfill_months(service: Service, first: Month, last: Month) -> list[Month]:
     """The months of a backfill; raises SettingsError for a range without months."""
     months = list(month_range(first, last))
     if not months:
@@ -44,15 +43,12 @@ def asked_range(service: Service, first: Month, last: Month) -> list[Month]:
 
 
 def attempt(
-    service: Service,
-    month: Month,
-    source: str,
-    destinations: list[str],
-    run: Run,
+    request: LoadRequest,
+    context: RunContext,
     progress: Callable[[str], trips.Progress] | None = None,
-) -> Done:
-    """All steps of one of several months; an expected error is told rather than raised."""
+) -> Attempt:
+    """All steps of one of several months; an expected error is returned rather than raised."""
     try:
-        return Done(service, month, trips.run_month(service, month, source, destinations, run, progress))
+        return Attempt(request, trips.run_month(request, context, progress))
     except TaxiError as error:
-        return Done(service, month, error=error)
+        return Attempt(request, error=error)

@@ -1,18 +1,19 @@
-"""The steps in order: what the command line runs, and what blocks and tasks call one by one.
+"""The steps of one month in order: the command line runs them, blocks and tasks call them one by one.
 
-Each step may be repeated at any time: it finds what is there already by the month's version and
-then does nothing but say so.
+Each step may be repeated at any time: it finds existing results by the month's version and then only logs
+that they exist.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,16 +21,19 @@ from pathlib import Path
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.fetch import fetch
 from nyc_taxi.extract.sources import resolve
-from nyc_taxi.lake import workspace
-from nyc_taxi.load.contract import EarlyDestination, LedgerEntry, Run, refuse_sample
-from nyc_taxi.load.registry import open_destination
+from nyc_taxi.lake.workspace import Workspace
+from nyc_taxi.load.contract import refuse_sample
+from nyc_taxi.load.registry import REGISTRY, load_order, open_destination
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
-from nyc_taxi.settings import settings
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import RunContext
+from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import clean_month, month_version
-from nyc_taxi.transform.judged import ComingMonth
 from nyc_taxi.transform.parquet import read_month, write_month
 from nyc_taxi.transform.quality import unusual_size
+from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.rules import Rules, load_rules
 
 log = logging.getLogger(__name__)
@@ -63,43 +67,44 @@ class Outcome:
     """Seconds from beginning to end."""
 
 
-def download(service: Service, month: Month, source: str, progress: Progress | None = None) -> SourceFile:
+def download(
+    service: Service, month: Month, source: str, settings: Settings, progress: Progress | None = None
+) -> SourceFile:
     """Have the month's file in the workspace, fetched only when its source has another version."""
     if month < service.first_month:
         raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
     if month > Month.of(dt.datetime.now(dt.UTC).date()):
         raise TaxiError(f"{service} {month}: has not begun; TLC publishes a month two months after its end.")
-    return fetch(service, month, resolve(source), settings().workspace, progress)
+    return fetch(service, month, resolve(source, settings), settings.workspace, progress)
 
 
-def clean(source: SourceFile, progress: Progress | None = None) -> CleanMonth:
-    """Read and judge every row of the month."""
-    rules = _rules(source.service)
+def clean(source: SourceFile, settings: Settings, progress: Progress | None = None) -> CleanMonth:
+    """Read every row of the month and apply the rules to it."""
+    rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
     version = month_version(source, rules)
     folder = workspace.scratch_folder(source.service, source.month, version)
-    done = _cleaned(source, version)
-    if done is not None:
+    cleaned = _cleaned(source, version, workspace)
+    if cleaned is not None:
         log.info("%s %s is cleaned already: version %s.", source.service, source.month, version)
-        return done
+        return cleaned
     workspace.prune(source.service, source.month, keep=version)
-    config = settings()
     with wrap_os_errors(folder):
         cleaned = clean_month(
             source,
             rules,
             folder,
-            threads=config.threads,
-            max_unreadable=config.max_unreadable,
+            threads=settings.threads,
+            max_unreadable=settings.max_unreadable,
             progress=(lambda rows: progress(rows, None)) if progress else None,
         )
         (folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
-    _report(cleaned)
+    _log_unknown_columns(cleaned)
     return cleaned
 
 
-def to_parquet(cleaned: CleanMonth) -> MonthFiles:
-    """Have the judged month as Parquet."""
-    folder = workspace.version_folder(cleaned.service, cleaned.month, cleaned.version)
+def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
+    """Have the cleaned month as Parquet."""
+    folder = Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
     files = read_month(folder)
     if files is not None:
         log.info("%s %s is Parquet already: version %s.", cleaned.service, cleaned.month, cleaned.version)
@@ -108,109 +113,114 @@ def to_parquet(cleaned: CleanMonth) -> MonthFiles:
         raise TaxiError(
             f"{cleaned.folder}: the cleaned month is gone; clean {cleaned.service} {cleaned.month} again."
         )
-    rules = _rules_of(cleaned)
+    rules = _rules_of(cleaned, settings)
     with wrap_os_errors(folder):
         return write_month(cleaned, rules, folder)
 
 
 def load(
-    month: MonthFiles | ComingMonth, destination: str, run: Run, progress: Progress | None = None
+    month: RefinedMonth, destination: str, context: RunContext, progress: Progress | None = None
 ) -> Loaded:
     """Have the month in a destination, complete and recorded; never a sample over a real month."""
     started = time.monotonic()
-    files = month.clean if isinstance(month, ComingMonth) else month
-    there = open_destination(destination)
-    before = there.ledger_entry(files.service, files.month)
-    if before is not None and before.version == files.version:
-        log.info(
-            "%s holds %s %s already: version %s.", destination, files.service, files.month, files.version
-        )
-        return Loaded(destination, there.describe(), before, True, time.monotonic() - started)
-    refuse_sample(files, before, destination)
-    earlier = {row.month: row.rows_loaded for row in there.ledger_entries() if row.service == files.service}
-    if isinstance(month, MonthFiles):
-        entry = there.replace_month(month, run, progress)
-    elif isinstance(there, EarlyDestination):
-        entry = there.replace_coming_month(month, run, progress)
-    else:
-        entry = there.replace_month(month.files(), run, progress)
-    year = {month: trips for month, trips in earlier.items() if files.month - 12 <= month < files.month}
-    odd = unusual_size(files.trips, year)
+    summary = month.summary
+    service, number = summary.service, summary.month
+    target = open_destination(destination, context.settings)
+    held = target.ledger_entry(service, number)
+    if held is not None and held.version == summary.version:
+        log.info("%s holds %s %s already: version %s.", destination, service, number, summary.version)
+        return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
+    refuse_sample(summary, held, destination)
+    earlier = {
+        entry.month: entry.rows_loaded for entry in target.ledger_entries() if entry.service == service
+    }
+    entry = target.replace_month(month, context.run, progress)
+    year = {month: trips for month, trips in earlier.items() if number - 12 <= month < number}
+    odd = unusual_size(summary.trips, year)
     if odd:
-        log.warning("%s %s: %s; look at it before you trust it.", files.service, files.month, odd)
-    return Loaded(destination, there.describe(), entry, False, time.monotonic() - started)
+        log.warning("%s %s: %s; look at it before you trust it.", service, number, odd)
+    return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 
 
 def run_month(
-    service: Service,
-    month: Month,
-    source: str,
-    destinations: list[str],
-    run: Run,
-    progress: Callable[[str], Progress] | None = None,
+    request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None = None
 ) -> Outcome:
     """All steps of one month; `progress` gives each step its own progress callback."""
     started = time.monotonic()
-    tell = progress or (lambda _step: lambda _done, _total: None)
+    settings = context.settings
+    reporter = progress or (lambda _step: lambda _done, _total: None)
     seconds: dict[str, float] = {}
-    for name in destinations:
-        open_destination(name)  # what is not set is said before anything is fetched
+    for name in request.destinations:
+        open_destination(name, settings)  # a missing setting is reported before anything is fetched
     with _timed(seconds, "download"):
-        source_file = download(service, month, source, tell("download"))
+        source = download(request.service, request.month, request.source, settings, reporter("download"))
     with _timed(seconds, "clean"):
-        cleaned = clean(source_file, tell("clean"))
+        cleaned = clean(source, settings, reporter("clean"))
 
     def parquet() -> MonthFiles:
         with _timed(seconds, "parquet"):
-            return to_parquet(cleaned)
+            return to_parquet(cleaned, settings)
 
     with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
-        there = read_month(workspace.version_folder(service, month, cleaned.version))
-        coming = None if there else _rules_of(cleaned)
+        complete = read_month(
+            Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
+        )
+        rules = None if complete else _rules_of(cleaned, settings)
         writing = pool.submit(parquet)
         try:
-            wanted = ComingMonth(cleaned, coming, writing) if coming else writing.result()
-            loaded = load_all(wanted, destinations, run, tell)
+            month = (
+                RefinedMonth.in_progress(cleaned, rules, writing)
+                if rules
+                else RefinedMonth.of(writing.result())
+            )
+            loaded = load_all(month, list(request.destinations), context, reporter)
             files = writing.result()
         finally:
-            if not writing.exception():  # else the next run goes on from what is staged
-                shutil.rmtree(workspace.scratch_folder(service, month, cleaned.version), ignore_errors=True)
+            if not writing.exception():  # else the next run continues from what is staged
+                discard_scratch(cleaned)
     seconds |= {each.destination: each.seconds for each in loaded}
     return Outcome(files, loaded, seconds, time.monotonic() - started)
 
 
 def load_all(
-    month: MonthFiles | ComingMonth, destinations: list[str], run: Run, tell: Callable[[str], Progress]
+    month: RefinedMonth, destinations: list[str], context: RunContext, reporter: Callable[[str], Progress]
 ) -> list[Loaded]:
-    """Load into several destinations side by side; BigQuery after the bucket, from which it loads.
+    """Load into several destinations side by side, each after those that the registry puts before it.
 
-    When one fails the others are finished all the same; then its error is raised, and those of further ones
-    are logged.
+    When one fails, those that do not depend on it are finished all the same; then its error is raised, and
+    those of further ones are logged.
     """
-    chains = [["gcs", "bigquery"], ["postgres"], ["s3"], ["duckdb"]]
-    wanted = [[name for name in chain if name in destinations] for chain in chains]
+    futures: dict[str, Future[Loaded]] = {}
 
-    def work(chain: list[str]) -> list[Loaded]:
-        return [load(month, name, run, tell(name)) for name in chain]
+    def work(name: str) -> Loaded:
+        for earlier in REGISTRY[name].loads_after:
+            if earlier in futures:
+                futures[earlier].result()
+        return load(month, name, context, reporter(name))
 
-    with ThreadPoolExecutor(len(chains), thread_name_prefix="load") as pool:
-        done = [pool.submit(work, chain) for chain in wanted if chain]
-    errors = {id(error): error for future in done if (error := future.exception())}
+    with ThreadPoolExecutor(max(len(destinations), 1), thread_name_prefix="load") as pool:
+        for name in load_order(destinations):
+            futures[name] = pool.submit(work, name)
+    errors = {id(error): error for future in futures.values() if (error := future.exception())}
     first, *others = errors.values() or [None]
     for error in others:
         log.error("%s", error)
     if first:
         raise first
-    loaded = {each.destination: each for future in done for each in future.result()}
-    return [loaded[name] for name in destinations]
+    return [futures[name].result() for name in destinations]
 
 
-def _rules_of(cleaned: CleanMonth) -> Rules:
+def discard_scratch(cleaned: CleanMonth) -> None:
+    """Remove the cleaned month: all of it is in the Parquet files now."""
+    shutil.rmtree(cleaned.folder, ignore_errors=True)
+
+
+def _rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
     """The rules by which the month was cleaned; raises TaxiError when they have changed since."""
-    rules = _rules(cleaned.service)
+    rules = load_rules(settings.rules, cleaned.service)
     if month_version(cleaned.source, rules) != cleaned.version:
         raise TaxiError(
-            f"{settings().rules}: the rules have changed since {cleaned.service} {cleaned.month} was cleaned;"
+            f"{settings.rules}: the rules have changed since {cleaned.service} {cleaned.month} was cleaned;"
             " clean it again."
         )
     return rules
@@ -218,7 +228,7 @@ def _rules_of(cleaned: CleanMonth) -> Rules:
 
 @contextmanager
 def wrap_os_errors(folder: Path) -> Iterator[None]:
-    """What goes wrong with the disk, in a sentence."""
+    """Turn an OSError into one sentence that names the file and what to do."""
     try:
         yield
     except OSError as error:
@@ -228,25 +238,21 @@ def wrap_os_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _rules(service: Service) -> Rules:
-    return load_rules(settings().rules, service)
-
-
-def _cleaned(source: SourceFile, version: str) -> CleanMonth | None:
-    """The judged month, if it is there: on scratch, or as the Parquet made of it."""
+def _cleaned(source: SourceFile, version: str, workspace: Workspace) -> CleanMonth | None:
+    """The cleaned month, if it exists: on scratch storage, or as the Parquet made of it."""
     scratch = workspace.scratch_folder(source.service, source.month, version)
     try:
         return CleanMonth.from_dict(json.loads((scratch / "clean.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError):  # not there, or of another version of this package
+    except (OSError, ValueError):  # missing, or of another version of this package
         pass
     files = read_month(workspace.version_folder(source.service, source.month, version))
     if files is None:
         return None
-    values = {name: getattr(files, name) for name in CleanMonth.__dataclass_fields__}
+    values = {field.name: getattr(files, field.name) for field in dataclasses.fields(CleanMonth)}
     return CleanMonth(**{**values, "source": source, "folder": scratch})
 
 
-def _report(cleaned: CleanMonth) -> None:
+def _log_unknown_columns(cleaned: CleanMonth) -> None:
     for name in cleaned.unknown_columns:
         log.warning(
             "%s %s has a column that the schema does not know: %s. It is kept under that name; "

@@ -15,8 +15,9 @@ from nyc_taxi.errors import NotTripData, SchemaError, SourceUnreachable
 from nyc_taxi.extract.fetch import fetch_file
 from nyc_taxi.load.contract import Lookup
 from nyc_taxi.load.registry import open_destination
+from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.schema import Column, arrow_schema, normalise
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import Settings
 
 COLUMNS = (
     Column("location_id", "int16", "Number of the zone, as in pickup_location_id and dropoff_location_id."),
@@ -28,23 +29,24 @@ COLUMNS = (
 _NAMES = {"locationid": "location_id", **{column.name: column.name for column in COLUMNS[:-1]}}
 
 
-def fetch_zones(source: str = "") -> Lookup:
-    """The list of zones from a URL or a file (by default TAXI_ZONES_URL).
+def fetch_zones(settings: Settings, source: str = "") -> Lookup:
+    """The zones of a URL or file, TAXI_ZONES_URL by default.
 
-    Raises NotTripData or SchemaError for something else, and what downloads raise.
+    Raises NotTripData or SchemaError for a file that is no list of zones, and what downloads raise.
     """
-    path, sha256 = fetch_list(source)
+    path, sha256 = fetch_list(settings, source)
     return read_zones(path, sha256[:12])
 
 
-def fetch_list(source: str = "") -> tuple[Path, str]:
+def fetch_list(settings: Settings, source: str = "") -> tuple[Path, str]:
     """The list as published, in the workspace, and its SHA-256; raises what downloads raise."""
+    folder = settings.workspace / "source" / "zones"
     try:
-        return fetch_file(source or settings().zones_url, settings().workspace / "source" / "zones")
+        return fetch_file(source or settings.zones_url, folder, RetryPolicy.of(settings))
     except SourceUnreachable as error:
-        what = str(error).partition("; ")[0]  # what follows is advice on months
+        reason = str(error).partition("; ")[0]  # the rest is advice on months
         raise SourceUnreachable(
-            f"{what}; name a file or another URL as the source, or in TAXI_ZONES_URL."
+            f"{reason}; name a file or another URL as the source, or in TAXI_ZONES_URL."
         ) from error
 
 
@@ -75,7 +77,7 @@ def read_zones(path: Path, version: str) -> Lookup:
     return Lookup("zones", "Taxi zones of New York City.", COLUMNS, "location_id", rows.combine_chunks())
 
 
-def load_zones(zones: Lookup, destinations: list[str]) -> None:
-    """Have the zones in each destination."""
+def load_zones(zones: Lookup, destinations: list[str], settings: Settings) -> None:
+    """Replace the zones in each destination."""
     for name in destinations:
-        open_destination(name).replace_lookup(zones)
+        open_destination(name, settings).replace_lookup(zones)

@@ -1,4 +1,4 @@
-"""The data dictionary, made from the canonical columns: `python -m nyc_taxi.reporting.data_dictionary` writes it."""
+"""Write docs/data-dictionary.md from the schema: `python -m nyc_taxi.reporting.data_dictionary`."""
 
 from __future__ import annotations
 
@@ -36,26 +36,27 @@ _INTRODUCTION = """\
 | Table | One row is |
 |---|---|
 | `trips_yellow`, `trips_green`, `trips_fhv`, `trips_fhvhv` | a trip |
-| `quarantine_yellow`, ... | a row of a source file that is no trip, with the reasons |
-| `quality` | a figure on a month |
+| `quarantine_yellow`, ... | a row of a source file that is not a trip, with the reasons |
+| `quality` | one measure of a month |
 | `ledger` | a load of a month; the view `ledger_current` has the one in force |
 | `zones` | a taxi zone |
 
-The names are those of Postgres, BigQuery and DuckDB. In buckets and in the workspace the same rows are
-Parquet files: `trips.parquet`, `quarantine.parquet` and `quality.parquet`, in folders that are called after
-the service and the month.
+Postgres, BigQuery and DuckDB use these table names. In buckets and in the workspace the same rows are
+Parquet files (`trips.parquet`, `quarantine.parquet`, `quality.parquet`) in folders named after the service
+and the month.
 
-What to know before the first query:
+Before your first query:
 
-- Times are New York local time as the meters and bases reported them, without a time zone.
-- Every row of a file is in exactly one place: `trips` or `quarantine`. Trips that are odd but real have
-  `flags`; `mage_project/rules.yaml` says what each flag and reason means.
-- A charge and its cancellation are two trips. Leave both out of sums: `reversal_source_row IS NULL`.
-- No value means that the file has none, or not that column. *Since* is the first month whose CSV has the
-  column; TLC's Parquet of earlier months has some of them too (zones in place of coordinates, for one).
-- *In files* are the other names a column has had, compared without regard to case, spaces and punctuation.
-- A column of a file that is not in this dictionary is kept under its own name behind all others.
-- Types are those of Arrow (which the Parquet files have), Postgres and BigQuery.
+- Times are New York local time as reported by meters and bases, without a time zone.
+- Every row of a file is in exactly one table: trips or quarantine. Trips that are unusual but real have
+  `flags`; `mage_project/rules.yaml` explains every flag and reason.
+- A charge and its cancellation are two trips. Exclude both from sums with `reversal_source_row IS NULL`.
+- NULL means that the file has no value or no such column. *Since* is the first month whose CSV has the
+  column; TLC's Parquet files of some earlier months have it, too (for example zones instead of coordinates).
+- *In files* lists the other names of a column. Names are compared without regard to case, spaces and
+  punctuation.
+- A column of a file that is missing from this dictionary is kept under its own name, after all others.
+- Types are those of Arrow (and of the Parquet files), Postgres and BigQuery.
 """
 
 
@@ -67,7 +68,7 @@ def text() -> str:
     parts = [_INTRODUCTION]
     parts += [_trips(service) for service in Service]
     parts += [
-        "## Month, address and verdict of every trip\n",
+        "## Month, lineage and flags of every trip\n",
         _table(_plain_rows((MONTH, *LINEAGE_COLUMNS, *FLAG_COLUMNS)), "Column", "Types", "What it is"),
         "## Quarantine\n",
         _table(_plain_rows((MONTH, *QUARANTINE)), "Column", "Types", "What it is"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.sources import resolve
 from nyc_taxi.load.registry import open_destination, parse_names
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import profile, settings
+from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.rules import load_rules
 
 _FREE_BYTES = 2 << 30
@@ -29,11 +30,11 @@ class Check:
 def checkup() -> Iterator[Check]:
     """Look at every configured part; never raises an expected error."""
     try:
-        settings()
+        settings = load_settings()
     except TaxiError as error:  # nothing else can be looked at without them
         yield Check("settings", False, str(error))
         return
-    parts: dict[str, Callable[[], str]] = {
+    parts: dict[str, Callable[[Settings], str]] = {
         "settings": _settings,
         "connections": _connections,
         "rules": _rules,
@@ -41,34 +42,34 @@ def checkup() -> Iterator[Check]:
         "source": _source,
     }
     try:
-        names = parse_names(settings().destinations)
+        names = parse_names(settings.destinations, settings)
     except TaxiError:  # the settings check says it
         names = []
-    parts |= {name: lambda name=name: _destination(name) for name in names}  # type: ignore[misc]
+    parts |= {name: functools.partial(_destination, name) for name in names}
     parts["bike-share"] = _bikeshare
     for name, part in parts.items():
         try:
-            yield Check(name, True, part())
+            yield Check(name, True, part(settings))
         except TaxiError as error:
             yield Check(name, False, str(error))
 
 
-def _settings() -> str:
-    parse_names(settings().destinations)
-    return f"destinations {settings().destinations}; source {settings().source}"
+def _settings(settings: Settings) -> str:
+    parse_names(settings.destinations, settings)
+    return f"destinations {settings.destinations}; source {settings.source}"
 
 
-def _connections() -> str:
-    return f"profile {settings().profile} of {settings().io_config}: {len(profile())} values"
+def _connections(settings: Settings) -> str:
+    return f"profile {settings.profile} of {settings.io_config}: {len(settings.connections)} values"
 
 
-def _rules() -> str:
-    counts = [f"{len(load_rules(settings().rules, service).rules)} for {service}" for service in Service]
-    return f"{settings().rules}: {', '.join(counts)}"
+def _rules(settings: Settings) -> str:
+    counts = [f"{len(load_rules(settings.rules, service).rules)} for {service}" for service in Service]
+    return f"{settings.rules}: {', '.join(counts)}"
 
 
-def _workspace() -> str:
-    folder = settings().workspace
+def _workspace(settings: Settings) -> str:
+    folder = settings.workspace
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -84,27 +85,30 @@ def _workspace() -> str:
     return f"{folder}: {free / 1e9:.0f} GB free"
 
 
-def _source() -> str:
+def _source(settings: Settings) -> str:
     month = Month(2020, 4)
-    found = resolve(settings().source).published(Service.GREEN, month)
+    found = resolve(settings.source, settings).published(Service.GREEN, month)
     if found is None:
-        return f"{settings().source} answers, but has no green {month}"
-    return f"{settings().source} answers, and has green {month}"
+        return f"{settings.source} answers, but has no green {month}"
+    return f"{settings.source} answers, and has green {month}"
 
 
-def _destination(name: str) -> str:
-    there = open_destination(name)
-    count = len(there.ledger_entries())
-    return f"{there.describe()}; holds {count} months"
+def _destination(name: str, settings: Settings) -> str:
+    destination = open_destination(name, settings)
+    count = len(destination.ledger_entries())
+    return f"{destination.describe()}; holds {count} months"
 
 
-def _bikeshare() -> str:
-    if "MYSQL_HOST" not in profile():
-        return "MYSQL_HOST is not set: its stations come from an embedded MySQL server"
-    from nyc_taxi.pipelines.bikeshare.config import place
+def _bikeshare(settings: Settings) -> str:
+    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
     from nyc_taxi.pipelines.bikeshare.extract import count_rows
-    from nyc_taxi.pipelines.bikeshare.tables import raw_tables
 
-    mysql = place().mysql
-    counts = [f"{count_rows(mysql, table):,} {table.name}" for table in raw_tables("mysql")]
-    return f"MySQL {mysql.where} as {mysql.user}: {', '.join(counts)}"
+    config = BikeshareConfig.from_settings(settings)
+    database = config.database
+    if database.missing:
+        return "MYSQL_HOST is not set, and no demo data is seeded (taxi bikeshare seed)"
+    counts = [
+        f"{count_rows(database, table):,} {table.name}" for table in config.tables if table.origin == "mysql"
+    ]
+    user = f" as {database.url.username}" if database.url.username else ""
+    return f"{database.where}{user}: {', '.join(counts)}"

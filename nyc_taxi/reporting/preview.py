@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.lake.workspace import version_folder
+from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import Settings
 from nyc_taxi.transform.judged import judged_batches
 from nyc_taxi.transform.read import open_month
 from nyc_taxi.transform.rules import load_rules
@@ -36,12 +36,12 @@ def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
     return _frame(pa.Table.from_batches([reader.parse(first).batch]).slice(0, rows))
 
 
-def clean(cleaned: CleanMonth, rows: int = ROWS) -> pd.DataFrame:
+def clean(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataFrame:
     """The first trips with their flags."""
     if not cleaned.folder.exists():  # it has become Parquet
-        folder = version_folder(cleaned.service, cleaned.month, cleaned.version)
+        folder = Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
         return _frame(head(folder / "trips.parquet", rows))
-    batches = judged_batches(cleaned, load_rules(settings().rules, cleaned.service))
+    batches = judged_batches(cleaned, load_rules(settings.rules, cleaned.service))
     trips, _ = next(batches)
     batches.close()
     return _frame(pa.Table.from_batches([trips]).slice(0, rows))

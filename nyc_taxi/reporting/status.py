@@ -9,13 +9,13 @@ from typing import Any
 from rich.table import Table
 
 from nyc_taxi.errors import TaxiError
-from nyc_taxi.lake import workspace
-from nyc_taxi.load.contract import LedgerEntry
+from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.load.registry import open_destination
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.pipelines.pending import due_months
-from nyc_taxi.settings import settings
+from nyc_taxi.pipelines.pending import pending_months
+from nyc_taxi.settings import Settings
 from nyc_taxi.transform.parquet import read_month
 
 
@@ -30,7 +30,7 @@ class MonthStatus:
     """Empty when all destinations hold the same version (and the source has no other, if it was asked)."""
 
 
-def collect(destinations: list[str], source: str | None = None) -> list[MonthStatus]:
+def collect(destinations: list[str], settings: Settings, source: str | None = None) -> list[MonthStatus]:
     """Ask every destination, and the source too if one is given.
 
     With a source, months are looked for from each loaded service's first loaded month to the newest
@@ -38,7 +38,7 @@ def collect(destinations: list[str], source: str | None = None) -> list[MonthSta
     """
     found: dict[tuple[Service, Month], MonthStatus] = {}
     for name in destinations:
-        for row in open_destination(name).ledger_entries():
+        for row in open_destination(name, settings).ledger_entries():
             found.setdefault((row.service, row.month), MonthStatus(row.service, row.month)).held[name] = row
     for status in found.values():
         status.marks += [f"not in {name}" for name in destinations if name not in status.held]
@@ -49,11 +49,11 @@ def collect(destinations: list[str], source: str | None = None) -> list[MonthSta
     for service in {service for service, _ in found} if source else ():
         first = min(month for known, month in found if known == service)
         last = expected_last(dt.datetime.now(dt.UTC).date())
-        for due in due_months([service], first, last, source or "", destinations):
-            status = found.setdefault((service, due.month), MonthStatus(service, due.month))
+        for pending in pending_months([service], first, last, source or "", destinations, settings):
+            status = found.setdefault((service, pending.month), MonthStatus(service, pending.month))
             if not status.held:
                 status.marks.append("missing: published, and not loaded")
-            elif "earlier version" in due.why:
+            elif "earlier version" in pending.why:
                 status.marks.append("stale: the source has a newer version")
     return [found[key] for key in sorted(found)]
 
@@ -65,7 +65,7 @@ def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:
             "service": status.service,
             "month": str(status.month),
             "marks": status.marks,
-            "destinations": {name: _plain(row) for name, row in status.held.items()},
+            "destinations": {name: row.to_dict() for name, row in status.held.items()},
         }
         for status in months
     ]
@@ -100,26 +100,17 @@ def table(months: list[MonthStatus]) -> Table:
     return shown
 
 
-def _plain(row: LedgerEntry) -> dict[str, Any]:
-    return {name: _plain_value(value) for name, value in vars(row).items()}
-
-
-def _plain_value(value: object) -> int | str | None:
-    if isinstance(value, dt.datetime):
-        return value.isoformat()
-    return value if isinstance(value, int | None) else str(value)
-
-
-def newest_files(service: Service, month: Month) -> MonthFiles:
+def newest_files(service: Service, month: Month, settings: Settings) -> MonthFiles:
     """The Parquet of a month that was written last; raises TaxiError when there is none."""
     folders = sorted(
-        workspace.month_folder(service, month).glob("version=*"), key=lambda f: f.stat().st_mtime
+        Workspace(settings.workspace).month_folder(service, month).glob("version=*"),
+        key=lambda f: f.stat().st_mtime,
     )
     for folder in reversed(folders):
         files = read_month(folder)
         if files is not None:
             return files
     raise TaxiError(
-        f"{service} {month} is not in the workspace {settings().workspace}:"
+        f"{service} {month} is not in the workspace {settings.workspace}:"
         f" run `taxi run {service} {month}` first."
     )

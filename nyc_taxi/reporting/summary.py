@@ -9,21 +9,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nyc_taxi.load.registry import REGISTRY
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.reporting import preview
 
 if TYPE_CHECKING:
     from nyc_taxi.pipelines.trips import Outcome
 
-_TELLING = (
+_SUMMARY_COLUMNS = (
     *("pickup_datetime", "dropoff_datetime", "trip_distance", "total_amount", "flags"),
     *("source_row", "reasons", "detail", "raw"),
     *("measure", "subject", "value"),
 )
 """The columns that tell most in the width of a terminal: of trips, of quarantine, of quality."""
-
-TITLES = {"postgres": "Postgres", "gcs": "GCS", "s3": "S3", "bigquery": "BigQuery", "duckdb": "DuckDB"}
-"""The destinations as people write them."""
 
 
 def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
@@ -36,7 +34,7 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     _place(console, "Parquet", str(files.trips_path))
     for loaded in outcome.loaded:
         note = " [dim](held this version already; nothing was loaded)[/]" if loaded.skipped else ""
-        _place(console, TITLES[loaded.destination], loaded.describe, note)
+        _place(console, REGISTRY[loaded.destination].title, loaded.describe, note)
     console.print()
     console.print(rich_table(preview.head(files.trips_path, rows)))
     if outcome.seconds:
@@ -52,7 +50,7 @@ def _place(console: Console, title: str, where: str, note: str = "") -> None:
 def rich_table(rows: pa.Table) -> Table:
     """The columns that hold anything, as a table for a terminal: of trips a telling few."""
     names = [name for name in rows.column_names if rows[name].null_count < len(rows)]
-    shown = [name for name in _TELLING if name in names]
+    shown = [name for name in _SUMMARY_COLUMNS if name in names]
     if "pickup_datetime" in names:  # every trip has a source_row
         shown.remove("source_row")
     table = Table(show_edge=False, pad_edge=False)

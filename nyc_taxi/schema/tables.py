@@ -68,11 +68,21 @@ class Table:
     keys: tuple[Column, ...]
     """Stand first and are never empty; the files do not have them."""
     columns: tuple[Column, ...]
+    clustering: tuple[str, ...] = ()
+    """The columns that rows of a partition are ordered by, where the warehouse can do so."""
+
+
+TRIPS_CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetime")
+"""Analysts filter by zones and by days. Months before July 2016 have no zones, so there the time alone orders
+the rows; if the time came first, zones never would."""
 
 
 def trips(service: Service) -> Table:
     """The table of a service's trips."""
-    return Table(f"trips_{service}", f"Trips of {service}.", (MONTH,), trip_columns(service))
+    columns = trip_columns(service)
+    has_all = {column.name for column in columns}.issuperset(TRIPS_CLUSTERING)
+    clustering = TRIPS_CLUSTERING if has_all else ()
+    return Table(f"trips_{service}", f"Trips of {service}.", (MONTH,), columns, clustering)
 
 
 def quarantine(service: Service) -> Table:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,53 +21,38 @@ from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
 from nyc_taxi.transform.read import as_json
 from nyc_taxi.transform.rules import Rules
 
-
-@dataclass(frozen=True)
-class ComingMonth:
-    """A month whose Parquet is being written: its trips can be read already."""
-
-    clean: CleanMonth
-    rules: Rules
-    """Those by which the month was cleaned."""
-    writing: Future[MonthFiles]
-
-    def files(self) -> MonthFiles:
-        """Waits until the Parquet is there; raises what went wrong with it."""
-        return self.writing.result()
-
-    @property
-    def constants(self) -> dict[str, str]:
-        """Columns in which every trip has the same text."""
-        return {"source_version": self.clean.source.version}
-
-    def trips(self) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Schema and batches of the trips, the same rows in the same order as in the Parquet.
-
-        Without the constants, and without the columns that the source does not have: they are null.
-        Raises FileNotFoundError at once where the staged month is gone, as it is when another run has
-        made the Parquet of it.
-        """
-        staged = _Staged(self.clean)
-        there = {*staged.rows.schema.names, *_MADE} - self.constants.keys()
-        schema = pa.schema([field for field in staged.trips_schema() if field.name in there])
-        return schema, self._trips(staged, schema)
-
-    def _trips(self, staged: _Staged, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        def kept(judged: Judged) -> pa.RecordBatch:
-            if self.writing.done():
-                self.files()  # where it has failed, going on is of no use
-            batch, reasons, flags, other_rows = judged
-            return _trips(batch, reasons == 0, flags, other_rows, self.rules, self.clean, schema)
-
-        with staged:
-            yield from map(kept, staged.verdicts())
-
-
 _MADE = ("source_version", "flags", "reversal_source_row")
 """Columns of trips that are made here of the verdict."""
 
 Judged = tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray]
 """Staged rows, and for each its reasons, flags and other row."""
+
+
+def staged_trips(
+    clean: CleanMonth, rules: Rules, writing: Future[MonthFiles]
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Schema and batches of the trips while their Parquet is being written.
+
+    The same rows in the same order as in the Parquet, without `source_version`, in which all rows are
+    equal, and without the columns that the source lacks, which are null. Stops when writing fails. Raises
+    FileNotFoundError at once where the staged month is gone, as it is when another run has made the
+    Parquet of it.
+    """
+    staged = _Staged(clean)
+    present = {*staged.rows.schema.names, *_MADE} - {"source_version"}
+    schema = pa.schema([field for field in staged.trips_schema() if field.name in present])
+
+    def kept(judged: Judged) -> pa.RecordBatch:
+        if writing.done():
+            writing.result()  # where it has failed, going on is of no use
+        batch, reasons, flags, other_rows = judged
+        return _trips(batch, reasons == 0, flags, other_rows, rules, clean, schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with staged:
+            yield from map(kept, staged.verdicts())
+
+    return schema, batches()
 
 
 class _Staged:

@@ -33,7 +33,7 @@ from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery
 from nyc_taxi.local import gcs as embedded_gcs
 from nyc_taxi.model.months import Month
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT
 
 ENVIRONMENT = PROJECT / ".venv-bigquery"
 NO_PYTHON = 3
@@ -199,6 +199,4 @@ def bigquery(shared_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("GCS_BUCKET", "")
     if target.endpoint:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", target.endpoint)
-    settings.cache_clear()
-    yield shared_dataset
-    settings.cache_clear()
+    return shared_dataset

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import gzip
 import json
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from nyc_taxi.load.contract import Run
-from nyc_taxi.local import gcs, mysql
+from nyc_taxi.local import gcs
 from nyc_taxi.pipelines.bikeshare import bucket, sample
-from nyc_taxi.pipelines.bikeshare.config import Mysql, Place, place
+from nyc_taxi.pipelines.bikeshare.config import NAME, BikeshareConfig
+from nyc_taxi.pipelines.bikeshare.database import Database
+from nyc_taxi.pipelines.bikeshare.flow import DayResult, run_day
 from nyc_taxi.pipelines.bikeshare.seed import fill
-from nyc_taxi.pipelines.bikeshare.tables import raw_table
+from nyc_taxi.pipelines.bikeshare.tables import RawTable, read_tables
+from nyc_taxi.settings import PROJECT, load_settings
+from tests.support.mariadb import MariaDb
 
 DAY, NEXT = dt.date(2018, 1, 1), dt.date(2018, 1, 2)
 RUN = Run("test-1", "cli")
@@ -32,6 +37,17 @@ TABLES = (
     "fact_trips_daily",
     "top_stations_daily",
 )
+
+
+def configured() -> BikeshareConfig:
+    """What the environment configures."""
+    return BikeshareConfig.from_settings(load_settings())
+
+
+def raw_table(name: str) -> RawTable:
+    """A table of the package's own tables.yaml."""
+    tables = read_tables(PROJECT / "nyc_taxi/pipelines/bikeshare/tables.yaml")
+    return next(table for table in tables if table.name == name)
 
 
 def trip(number: int, day: dt.date = DAY, **fields: Any) -> dict[str, Any]:
@@ -54,49 +70,85 @@ def lines(*trips: dict[str, Any]) -> bytes:
 
 
 @dataclass
-class World:
+class Stack:
     """What the environment leads to."""
 
-    mysql_server: mysql.Server
     gcs_server: gcs.Server
     folder: Path
+    mariadb: MariaDb | None = None
+    """The server of the stations' database; without one it is the demo's file."""
     name: str = field(default_factory=lambda: f"test_{uuid.uuid4().hex[:12]}")
 
     @property
     def environment(self) -> dict[str, str]:
         """What leads a process here."""
+        mysql: dict[str, str] = {}
+        if self.mariadb:
+            url = self.mariadb.database(self.name).url
+            mysql = {
+                "MYSQL_HOST": str(url.host),
+                "MYSQL_PORT": str(url.port),
+                "MYSQL_USER": str(url.username),
+                "MYSQL_PASSWORD": str(url.password),
+                "MYSQL_DATABASE": self.name,
+            }
         return {
             "TAXI_WORKSPACE": str(self.folder),
-            "MYSQL_HOST": self.mysql_server.host,
-            "MYSQL_PORT": str(self.mysql_server.port),
-            "MYSQL_USER": self.mysql_server.user,
-            "MYSQL_PASSWORD": self.mysql_server.password,
-            "MYSQL_DATABASE": self.name,
             "GCS_BUCKET": self.gcs_server.bucket,
             "GCS_PREFIX": self.name,
             "STORAGE_EMULATOR_HOST": self.gcs_server.url,
             "BIGQUERY_DATASET": "",
             "BIKESHARE_DATASET": "",
             "DUCKDB_DATABASE": "",
+            "MYSQL_HOST": "",
+            **mysql,
         }
 
-    @functools.cached_property
-    def place(self) -> Place:
-        """As a step finds it."""
-        return place()
+    def lead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Lead this process here."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
+    def enter(self, monkeypatch: pytest.MonkeyPatch) -> Stack:
+        """Lead this process here, to an empty database."""
+        self.lead(monkeypatch)
+        if file := self.database.file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+        return self
 
     @property
-    def mysql(self) -> Mysql:
-        """The database."""
-        return self.place.mysql
+    def config(self) -> BikeshareConfig:
+        """The pipeline's configuration, from the settings as they are now."""
+        return BikeshareConfig(NAME, load_settings())
+
+    def run(self, day: dt.date = DAY, **options: Any) -> DayResult:
+        """Run all steps of a day."""
+        return run_day(configured(), day, RUN, **options)
+
+    @property
+    def database(self) -> Database:
+        """The stations' database."""
+        return self.config.database
+
+    def sql(self, *statements: str) -> None:
+        """Meddle with the stations' database."""
+        with self.database.connect() as connection, connection.begin():
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def table(self, table: RawTable, rows: Sequence[Sequence[object]]) -> None:
+        """Replace a table of the stations' database."""
+        self.sql(f"DROP TABLE IF EXISTS {table.name}")
+        assert fill(self.database, table, rows, table.name)
 
     def stations(self, rows: list[tuple[Any, ...]] = sample.STATIONS) -> None:
         """Replace the stations in the database."""
-        fill(self.mysql, raw_table("stations"), rows, "stations")
+        self.table(raw_table("stations"), rows)
 
     def put(self, key: str, data: bytes) -> None:
         """Replace an object."""
-        bucket.put(self.place, key, data)
+        bucket.put(self.config, key, data)
 
     def regions(self, data: bytes | None = None) -> None:
         """Replace the regions in the bucket."""

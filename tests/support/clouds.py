@@ -16,10 +16,14 @@ import botocore.session
 import pytest
 from moto.s3.models import s3_backends
 
-from nyc_taxi.load.object_store.gcs import load as gcs
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.load.object_store.gcs.load import Gcs
 from nyc_taxi.load.object_store.months import ObjectMonths
-from nyc_taxi.load.object_store.s3 import load as s3
+from nyc_taxi.load.object_store.s3.config import S3Config
+from nyc_taxi.load.object_store.s3.load import S3
 from nyc_taxi.local import gcs as embedded
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.settings import load_settings
 from tests.support.moto_s3 import moto_s3
 from tests.support.stub_gcs import StubGcs
 from tests.support.wsgi import Faulty, serve
@@ -38,7 +42,7 @@ class Cloud(Protocol):
     write: str
     """Method of the request that writes a small object."""
 
-    def target(self, prefix: str = "", url: str = "") -> gcs.Target | s3.Target:
+    def target(self, prefix: str = "", url: str = "") -> GcsConfig | S3Config:
         """The bucket, or the bucket of that name at another URL."""
         ...
 
@@ -68,11 +72,11 @@ class GcsCloud:
     stub: StubGcs
     write = "POST"
 
-    def target(self, prefix: str = "", url: str = "") -> gcs.Target:
-        return gcs.Target("taxi", prefix, endpoint=url or self.url)
+    def target(self, prefix: str = "", url: str = "") -> GcsConfig:
+        return GcsConfig("taxi", prefix, endpoint=url or self.url, retry=RetryPolicy.of(load_settings()))
 
     def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
-        return gcs.Gcs(self.target(prefix, url))
+        return Gcs(self.target(prefix, url))
 
     def objects(self) -> Objects:
         return {
@@ -97,12 +101,20 @@ class S3Cloud:
     bucket: str = field(default_factory=lambda: f"bucket-{uuid.uuid4().hex[:12]}")
     write = "PUT"
 
-    def target(self, prefix: str = "", url: str = "") -> s3.Target:
-        return s3.Target(self.bucket, prefix, url or self.url, "us-east-1", "key", "secret")
+    def target(self, prefix: str = "", url: str = "") -> S3Config:
+        return S3Config(
+            self.bucket,
+            prefix,
+            url or self.url,
+            "us-east-1",
+            "key",
+            "secret",
+            retry=RetryPolicy.of(load_settings()),
+        )
 
     @functools.cache  # noqa: B019 (boto3 is slow to open one)
     def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
-        return s3.S3(self.target(prefix, url))
+        return S3(self.target(prefix, url))
 
     def objects(self) -> Objects:
         found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])

@@ -15,7 +15,7 @@ import psycopg2
 import pyarrow.parquet as pq
 
 from nyc_taxi.local import gcs
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
 from tests.support.bigquery import Dataset
 
 Rows = list[tuple[int, str, float, str]]
@@ -63,7 +63,9 @@ def in_duckdb(month: str) -> Rows:
 def in_gcs(month: str) -> Rows:
     """By plain HTTP from the emulator."""
     name = quote(f"trips/service=green/month={month}/trips.parquet", safe="")
-    host = gcs.ensure(settings().workspace / "gcs").url  # a victim may have died while it started the server
+    host = gcs.ensure(
+        load_settings().workspace / "gcs"
+    ).url  # a victim may have died while it started the server
     answer = httpx.get(f"{host}/storage/v1/b/taxi/o/{name}", params={"alt": "media"}, trust_env=False)
     return [] if answer.status_code == 404 else rows_of(io.BytesIO(answer.raise_for_status().content))
 

@@ -1,14 +1,15 @@
 """Loads one month as `taxi run` does, and may kill itself at a chosen place of the code on the way.
 
-A place is a call made by, or a return from, a function of the package that downloads, cleans, writes
-or loads: `destinations/postgres/swap.py:40:execute`. So every step's beginning and end is one, and so
-is every statement sent to a database and every request sent to a store.
+A place is a call made by, or a return from, a function of the modules in WATCHED, which download, clean,
+write or load: `nyc_taxi.load.postgres.swap:40:execute`. So every step's beginning and end is one,
+and so is every statement sent to a database and every request sent to a store.
 
 Victims are processes forked from one that has imported everything, which makes them quick.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -19,23 +20,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import nyc_taxi
-from nyc_taxi.load.contract import Run
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines import trips
-from nyc_taxi.settings import settings
+from nyc_taxi.model.run import Run
+from tests.support.kill_points import checked_modules
+from tests.support.runs import run_month
 
-PACKAGE = str(Path(nyc_taxi.__file__).parent) + os.sep
-WATCHED = (
-    "flow.py",
-    "clean.py",
-    "stage.py",
-    "parquet.py",
-    "judged.py",
-    "match.py",
-    "download/",
-    "destinations/",
+WATCHED = checked_modules(
+    "nyc_taxi.pipelines.trips",
+    "nyc_taxi.transform.clean",
+    "nyc_taxi.transform.stage",
+    "nyc_taxi.transform.parquet",
+    "nyc_taxi.transform.judged",
+    "nyc_taxi.transform.match",
+    "nyc_taxi.extract",
+    "nyc_taxi.transform.refined",
+    "nyc_taxi.load",
 )
+"""Modules, and packages with all that is in them."""
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
@@ -49,6 +50,12 @@ _FORKS.set_forkserver_preload(
         *("psycopg2", "boto3", "google.cloud.storage", "google.cloud.bigquery"),
     ]
 )
+
+
+@functools.cache  # asked for every call that Python makes
+def watched(module: str) -> str | None:
+    """The module or package of WATCHED that this module belongs to; None when it belongs to none."""
+    return next((name for name in WATCHED if f"{module}.".startswith(f"{name}.")), None)
 
 
 def start(
@@ -77,14 +84,11 @@ class _Watch:
         self.places: dict[str, None] = {}
 
     def __call__(self, frame: FrameType, event: str, callee: Any) -> None:
-        file = frame.f_code.co_filename
-        if event not in ("c_call", "call", "return") or not file.startswith(PACKAGE):
-            return
-        name = file.removeprefix(PACKAGE)
-        if not name.startswith(WATCHED):
+        module = frame.f_globals.get("__name__", "")
+        if event not in ("c_call", "call", "return") or not watched(module):
             return
         what = getattr(callee, "__name__", "?") if event == "c_call" else event
-        place = f"{name}:{frame.f_lineno}:{what}"
+        place = f"{module}:{frame.f_lineno}:{what}"
         if place == self._kill:
             os.kill(os.getpid(), signal.SIGKILL)
         with self._lock:
@@ -101,13 +105,12 @@ def _load(
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    settings.cache_clear()
     watch = _Watch(kill)
     if kill or places:
         threading.setprofile(watch)
         sys.setprofile(watch)
     run = Run(f"crash-{os.getpid()}", "cli")
-    trips.run_month(Service.GREEN, Month.parse(month), str(source), [destination], run)
+    run_month(Service.GREEN, Month.parse(month), str(source), [destination], run)
     sys.setprofile(None)
     if places:
         places.write_text("\n".join(watch.places))

@@ -6,16 +6,19 @@ import multiprocessing
 import os
 import signal
 
-from nyc_taxi.load.contract import Run
-from nyc_taxi.load.object_store.gcs import load as gcs
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.load.object_store.gcs.load import Gcs
 from nyc_taxi.load.object_store.months import ObjectMonths
-from nyc_taxi.load.object_store.s3 import load as s3
+from nyc_taxi.load.object_store.s3.config import S3Config
+from nyc_taxi.load.object_store.s3.load import S3
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
+from nyc_taxi.transform.refined import RefinedMonth
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["pytest", "google.cloud.storage", "boto3", __name__])
 
-Target = gcs.Target | s3.Target
+Target = GcsConfig | S3Config
 
 
 def load_and_kill(target: Target, files: MonthFiles, puts: int) -> None:
@@ -27,7 +30,7 @@ def load_and_kill(target: Target, files: MonthFiles, puts: int) -> None:
 
 
 def _load(target: Target, files: MonthFiles, puts: int) -> None:
-    there: ObjectMonths = gcs.Gcs(target) if isinstance(target, gcs.Target) else s3.S3(target)
+    there: ObjectMonths = Gcs(target) if isinstance(target, GcsConfig) else S3(target)
     put, left = there._store.put, puts
 
     def put_and_die(*arguments):
@@ -39,4 +42,4 @@ def _load(target: Target, files: MonthFiles, puts: int) -> None:
         return stored
 
     there._store.put = put_and_die
-    there.replace_month(files, Run("killed", "cli"))
+    there.replace_month(RefinedMonth.of(files), Run("killed", "cli"))

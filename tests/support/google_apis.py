@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -45,6 +46,8 @@ class GoogleApis:
     """Of Composer."""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     """Method, path and body of each request."""
+    masks: list[list[str]] = field(default_factory=list)
+    """Of each PATCH the fields that it changes."""
 
     def answer(self, method: str, path: str, body: Any) -> dict[str, Any]:
         self.requests.append((method, path, body))
@@ -77,6 +80,9 @@ def serve(storage: str = "", export: bytes = b"") -> Iterator[GoogleApis]:
             if re.match(r"/(storage|upload|resumable|download)/", self.path):
                 self.pass_on(data)
                 return
+            if self.command == "PATCH":
+                query = parse_qs(urlsplit(self.path).query)
+                apis.masks.append(query.get("updateMask", [""])[0].split(","))
             answer = apis.answer(
                 self.command, self.path.partition("?")[0], json.loads(data) if data else None
             )

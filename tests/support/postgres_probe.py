@@ -9,8 +9,8 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.model.run import Run
 
 RUN = Run("run-1", "cli")
 

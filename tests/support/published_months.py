@@ -13,6 +13,7 @@ from nyc_taxi.extract.sources import resolve
 from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import SourceFile
+from nyc_taxi.settings import load_settings
 
 GREEN = Service.GREEN
 APRIL = Month(2020, 4)
@@ -29,7 +30,7 @@ def parquet() -> bytes:
 
 def bring(text: str, workspace: Path, progress: Progress | None = None) -> SourceFile:
     """Fetch green 2020-04 from a source."""
-    return fetch(GREEN, APRIL, resolve(text), workspace, progress)
+    return fetch(GREEN, APRIL, resolve(text, load_settings()), workspace, progress)
 
 
 def folder(workspace: Path) -> Path:

@@ -24,8 +24,6 @@ import pytest
 import stamina
 from aiohttp import web
 
-from nyc_taxi.settings import settings
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -221,8 +219,6 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TAXI_RETRIES", "3")
     monkeypatch.setenv("TAXI_TIMEOUT", "10")
-    settings.cache_clear()
     stamina.set_testing(True, attempts=100, cap=True)
     yield
     stamina.set_testing(False)
-    settings.cache_clear()

@@ -1,7 +1,8 @@
 """Commands of Airflow, each in a fork of a process that has imported Airflow: imports take most of the time.
 
-As a program (`python -m tests.support.warm_airflow`) it reads requests from its standard input, a line of JSON each:
-the command's arguments and environment, and the file that takes what it says. It answers with the exit code.
+As a program (`python -m tests.support.warm_airflow`) it reads requests from its standard input, a line of
+JSON each: the command's arguments and environment, and the file that takes its output. It answers with the
+exit code.
 """
 
 from __future__ import annotations

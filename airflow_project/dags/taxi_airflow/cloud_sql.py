@@ -1,4 +1,4 @@
-"""What Cloud SQL is asked to export for a day of the bike-share."""
+"""The exports that Cloud SQL runs for a day of the bike-share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ def exports_of(day: str) -> list[dict[str, Any]]:
     """
     from nyc_taxi.errors import SettingsError
     from nyc_taxi.pipelines.bikeshare.bucket import day_folder
-    from nyc_taxi.pipelines.bikeshare.config import place
-    from nyc_taxi.pipelines.bikeshare.extract import quoted
+    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
+    from nyc_taxi.pipelines.bikeshare.extract import select
     from nyc_taxi.pipelines.bikeshare.flow import parse_day
-    from nyc_taxi.pipelines.bikeshare.tables import raw_tables
-    from nyc_taxi.settings import profile, settings
+    from nyc_taxi.settings import load_settings
 
-    config = settings()
-    if config.bikeshare_extract != "export":
+    settings = load_settings()
+    if settings.bikeshare_extract != "export":
         return []
     instance = os.environ.get("CLOUD_SQL_INSTANCE")
     if not instance:
@@ -29,17 +28,18 @@ def exports_of(day: str) -> list[dict[str, Any]]:
             " TAXI_BIKESHARE_EXTRACT=mysql."
         )
     project = os.environ.get("CLOUD_SQL_PROJECT")
-    here = place()
+    config = BikeshareConfig.from_settings(settings)
     exports = []
-    for table in raw_tables("mysql"):
-        names = ", ".join(quoted(column.name) for column in table.columns)
+    for table in config.tables:
+        if table.origin != "mysql":
+            continue
         context = {
             "fileType": "CSV",
-            "uri": here.uri(f"{day_folder(table, parse_day(day))}{table.name}.csv"),
-            "databases": [str(profile().get("MYSQL_DATABASE", "bikeshare"))],
+            "uri": config.uri(f"{day_folder(table, parse_day(day))}{table.name}.csv"),
+            "databases": [str(settings.connections.get("MYSQL_DATABASE", "bikeshare"))],
             "csvExportOptions": {
-                "selectQuery": f"SELECT {names} FROM {quoted(table.name)} ORDER BY {quoted(table.key)}",
-                "escapeCharacter": config.bikeshare_escape,
+                "selectQuery": select(table),
+                "escapeCharacter": settings.bikeshare_escape,
             },
         }
         named = {"project_id": project} if project else {}

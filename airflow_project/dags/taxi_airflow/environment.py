@@ -24,20 +24,17 @@ VARIABLE = "taxi"
 
 def configure_environment() -> None:
     """Put the Variable and the connections into this task's environment, where settings are read."""
-    from nyc_taxi.settings import settings
-
-    said = Variable.get(VARIABLE, None, deserialize_json=True) or {}
-    found = {name: str(value) for name, value in said.items()}
+    values = Variable.get(VARIABLE, None, deserialize_json=True) or {}
+    settings = {name: str(value) for name, value in values.items()}
     for connection_id, names in (("taxi_postgres", _postgres), ("taxi_s3", _s3)):
         try:
             connection = BaseHook.get_connection(connection_id)
         except AirflowNotFoundException:
             continue
-        found |= {name: str(value) for name, value in names(connection).items() if value}
+        settings |= {name: str(value) for name, value in names(connection).items() if value}
     if "COMPOSER_ENVIRONMENT" in os.environ:
         os.environ.pop("GCS_BUCKET", None)
-    os.environ.update(found)
-    settings.cache_clear()
+    os.environ.update(settings)
 
 
 def _postgres(connection: Connection) -> dict[str, object]:

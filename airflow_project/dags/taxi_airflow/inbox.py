@@ -17,7 +17,7 @@ def local_source(source: str) -> str:
     from airflow.providers.google.cloud.hooks.gcs import GCSHook
 
     from nyc_taxi.errors import NotPublished, SettingsError
-    from nyc_taxi.settings import settings
+    from nyc_taxi.settings import load_settings
 
     bucket_name, _, name = source.removeprefix("gs://").partition("/")
     if not bucket_name or not name:
@@ -25,7 +25,7 @@ def local_source(source: str) -> str:
     blob = GCSHook().get_conn().bucket(bucket_name).get_blob(name, timeout=60)
     if blob is None:
         raise NotPublished(f"{source}: is not there.")
-    folder = settings().workspace / "inbox" / bucket_name / f"{name.replace('/', '_')}-{blob.generation}"
+    folder = load_settings().workspace / "inbox" / bucket_name / f"{name.replace('/', '_')}-{blob.generation}"
     path = folder / Path(name).name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

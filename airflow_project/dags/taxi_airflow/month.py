@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import (
 
 from taxi_airflow import events
 from taxi_airflow.defaults import PARALLEL_MONTHS
-from taxi_airflow.requests import Asked, run
+from taxi_airflow.load_requests import run_context
 from taxi_airflow.step import step
 
 # A step of a month fills a core and some memory.
@@ -24,16 +24,18 @@ _LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
 
 
 @step(**_LIMIT)
-def download(asked: Asked) -> dict[str, Any]:
+def download(request: dict[str, Any]) -> dict[str, Any]:
     """The month's file as published, verified, in the workspace; an unchanged file is not fetched again."""
-    from nyc_taxi.model.months import Month, Service
+    from nyc_taxi.model.request import LoadRequest
     from nyc_taxi.pipelines import trips
+    from nyc_taxi.settings import load_settings
     from taxi_airflow.inbox import local_source
 
-    with events.call("source", source=asked["source"]) as said:
-        source = local_source(asked["source"])
-        file = trips.download(Service.parse(asked["service"]), Month.parse(asked["month"]), source)
-        said |= {"url": file.url, "bytes": file.size}
+    wanted = LoadRequest.from_dict(request)
+    with events.call("source", source=wanted.source) as facts:
+        source = local_source(wanted.source)
+        file = trips.download(wanted.service, wanted.month, source, load_settings())
+        facts |= {"url": file.url, "bytes": file.size}
     return file.to_dict()
 
 
@@ -42,76 +44,73 @@ def clean(source: dict[str, Any]) -> dict[str, Any]:
     """Every row by column name, in the canonical types, with its verdict: trip or quarantine."""
     from nyc_taxi.model.references import SourceFile
     from nyc_taxi.pipelines import trips
+    from nyc_taxi.settings import load_settings
 
-    return trips.clean(SourceFile.from_dict(source)).to_dict()
+    return trips.clean(SourceFile.from_dict(source), load_settings()).to_dict()
 
 
 @step(**_LIMIT)
 def to_parquet(cleaned: dict[str, Any]) -> dict[str, Any]:
     """The month as Parquet: trips, quarantine and quality, with a manifest written last."""
-    import shutil
-
     from nyc_taxi.model.references import CleanMonth
     from nyc_taxi.pipelines import trips
+    from nyc_taxi.settings import load_settings
 
     month = CleanMonth.from_dict(cleaned)
-    files = trips.to_parquet(month)
-    shutil.rmtree(month.folder, ignore_errors=True)  # scratch: all of it is in the Parquet files now
+    files = trips.to_parquet(month, load_settings())
+    trips.discard_scratch(month)
     return files.to_dict()
 
 
-def _load(name: str, asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
-    from nyc_taxi.model.references import MonthFiles
-    from nyc_taxi.pipelines import trips
-
-    if name not in asked["destinations"].split(","):
-        raise AirflowSkipException(
-            f"{name} is not among the destinations asked for: {asked['destinations']}."
-        )
-    with events.call(name, service=asked["service"], month=asked["month"]) as said:
-        loaded = trips.load(MonthFiles.from_dict(files), name, run())
-        row = loaded.entry
-        facts = {
-            "version": row.version,
-            "rows_in": row.rows_in,
-            "rows_loaded": row.rows_loaded,
-            "rows_quarantined": row.rows_quarantined,
-            "already_there": loaded.skipped,
-        }
-        said |= facts
-    return {"destination": name, "where": loaded.describe, **facts}
-
-
 def load_into(name: str) -> Any:
-    """The task that has the month in a destination, complete and in its ledger; skipped if not asked for."""
+    """The task that loads the month into a destination; skipped if the request does not name it."""
 
     @step(task_id=f"to_{name}", trigger_rule=TriggerRule.NONE_FAILED, **_LIMIT)
-    def load(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
-        return _load(name, asked, files)
+    def load(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+        from nyc_taxi.model.references import MonthFiles
+        from nyc_taxi.pipelines import trips
+        from nyc_taxi.transform.refined import RefinedMonth
+
+        if name not in request["destinations"]:
+            raise AirflowSkipException(
+                f"{name} is not among the request's destinations: {', '.join(request['destinations'])}."
+            )
+        with events.call(name, service=request["service"], month=request["month"]) as facts:
+            loaded = trips.load(RefinedMonth.of(MonthFiles.from_dict(files)), name, run_context())
+            counts = {
+                "version": loaded.entry.version,
+                "rows_in": loaded.entry.rows_in,
+                "rows_loaded": loaded.entry.rows_loaded,
+                "rows_quarantined": loaded.entry.rows_quarantined,
+                "already_there": loaded.skipped,
+            }
+            facts |= counts
+        return {"destination": name, "where": loaded.describe, **counts}
 
     return load
 
 
 @step(trigger_rule=TriggerRule.NONE_FAILED)
-def check(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
-    """What the ledgers now say is what the Parquet holds, in every destination; the run's summary."""
+def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
+    """Compare every destination's ledger with the Parquet; the run's summary."""
     from nyc_taxi.errors import DestinationError
     from nyc_taxi.load.registry import open_destination
     from nyc_taxi.model.references import MonthFiles
+    from nyc_taxi.settings import load_settings
 
-    month = MonthFiles.from_dict(files)
+    month, settings = MonthFiles.from_dict(files), load_settings()
     expected = (month.version, month.rows_in, month.trips, month.rows_quarantined)
-    for name in asked["destinations"].split(","):
-        row = open_destination(name).ledger_entry(month.service, month.month)
-        found = row and (row.version, row.rows_in, row.rows_loaded, row.rows_quarantined)
-        if found != expected:
+    for name in request["destinations"]:
+        entry = open_destination(name, settings).ledger_entry(month.service, month.month)
+        recorded = entry and (entry.version, entry.rows_in, entry.rows_loaded, entry.rows_quarantined)
+        if recorded != expected:
             raise DestinationError(
-                f"{name} has recorded {found} (version, rows in, trips, quarantined) of {month.service}"
+                f"{name} has recorded {recorded} (version, rows in, trips, quarantined) of {month.service}"
                 f" {month.month}, but the Parquet holds {expected}: another run may have loaded another"
                 " version meanwhile; run the month again."
             )
     summary = {
-        **asked,
+        **request,
         "version": month.version,
         "rows_in": month.rows_in,
         "trips": month.trips,
@@ -122,10 +121,13 @@ def check(asked: Asked, files: dict[str, Any]) -> dict[str, Any]:
 
 
 @task_group
-def month(asked: Asked) -> None:
-    """Download, clean, Parquet, then all destinations side by side; BigQuery after the bucket."""
-    files = to_parquet(clean(download(asked)))
-    names = ("gcs", "bigquery", "postgres", "s3", "duckdb")
-    loads = {name: load_into(name)(asked, files) for name in names}
-    loads["gcs"] >> loads["bigquery"]
-    list(loads.values()) >> check(asked, files)
+def month(request: dict[str, Any]) -> None:
+    """Download, clean, Parquet, then all destinations side by side, in the order of the registry."""
+    from nyc_taxi.load.registry import REGISTRY
+
+    files = to_parquet(clean(download(request)))
+    loads = {name: load_into(name)(request, files) for name in REGISTRY}
+    for name, registration in REGISTRY.items():
+        for earlier in registration.loads_after:
+            loads[earlier] >> loads[name]
+    list(loads.values()) >> check(request, files)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from nyc_taxi.load.contract import LedgerEntry
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 
 KINDS = ("quality", "quarantine", "trips")

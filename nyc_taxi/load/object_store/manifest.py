@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
-from dataclasses import dataclass
-from typing import Any
 
-from nyc_taxi.errors import TaxiError
-from nyc_taxi.load.contract import LedgerEntry, Run
+from pydantic.dataclasses import dataclass
+
+from nyc_taxi.load.contract import new_entry
 from nyc_taxi.load.object_store.layout import data_key
 from nyc_taxi.load.object_store.store import Content, Stored
-from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CONFIG)
 class Named:
     """An object as a manifest names it."""
 
@@ -27,8 +27,8 @@ class Named:
     """Bytes."""
 
 
-@dataclass(frozen=True)
-class Manifest:
+@dataclass(frozen=True, config=CONFIG)
+class Manifest(Record):
     """What a load left: JSON with the fields of `LedgerEntry`, and `objects` by kind."""
 
     entry: LedgerEntry
@@ -39,40 +39,26 @@ class Manifest:
         cls, files: MonthFiles, run: Run, started: dt.datetime, contents: dict[str, Content]
     ) -> Manifest:
         """The manifest of a load that has just put everything else in place."""
-        entry = LedgerEntry.of(files, run, started)
         objects = {
             kind: Named(data_key(kind, files.service, files.month), content.sha256, content.size)
             for kind, content in contents.items()
         }
-        return cls(entry, objects)
+        return cls(new_entry(files, run, started), objects)
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest | None:
-        """Read a manifest back; None when it is none that this version of the package understands."""
+        """Read a manifest back; None when this version of the package does not understand it."""
         try:
             plain = json.loads(data)
-            values = {field.name: plain[field.name] for field in dataclasses.fields(LedgerEntry)}
-            values["service"] = Service.parse(values["service"])
-            values["month"] = Month.parse(values["month"])
-            for name in ("started_at", "finished_at"):
-                values[name] = dt.datetime.fromisoformat(values[name])
-            objects = {
-                kind: Named(named["key"], named["sha256"], named["size"])
-                for kind, named in plain["objects"].items()
-            }
-            return cls(LedgerEntry(**values), objects)
-        except (ValueError, KeyError, TypeError, AttributeError, TaxiError):
+            return cls.from_dict({"objects": plain.pop("objects"), "entry": plain})
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def content(self) -> Content:
         """The manifest as the bytes of an object."""
-        plain: dict[str, Any] = {
-            name: value.isoformat() if isinstance(value, dt.datetime) else value
-            for name, value in vars(self.entry).items()
-        }
-        objects = {kind: vars(named) for kind, named in self.objects.items()}
-        plain |= {"month": str(self.entry.month), "objects": objects}
-        return Content.of(json.dumps(plain, indent=2).encode() + b"\n", "application/json")
+        plain = self.to_dict()
+        flat = {**plain["entry"], "objects": plain["objects"]}
+        return Content.of(json.dumps(flat, indent=2).encode() + b"\n", "application/json")
 
     def describes(self, kind: str, stored: Stored | None) -> bool:
         """Whether an object is the one that the manifest speaks of."""

@@ -22,16 +22,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import stamina
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import LedgerEntry, Lookup, Progress, Run, refuse_sample
+from nyc_taxi.load.contract import Lookup, Progress, refuse_sample
 from nyc_taxi.load.object_store.layout import KINDS, MANIFESTS, data_key, history_key, manifest_key, month_of
 from nyc_taxi.load.object_store.manifest import Manifest, marks
-from nyc_taxi.load.object_store.store import Content, PreconditionFailed, Sent, Store, Stored
+from nyc_taxi.load.object_store.store import Content, Sent, Store, Stored
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.settings import settings
+from nyc_taxi.model.run import Run
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.transform.refined import RefinedMonth
 
 log = logging.getLogger(__name__)
 
@@ -61,18 +63,24 @@ class _Held:
 class ObjectMonths:
     """The Destination protocol over any store."""
 
-    def __init__(self, where: str, open_store: Callable[[], Store]) -> None:
+    def __init__(self, where: str, open_store: Callable[[], Store], retry: RetryPolicy) -> None:
         """`where` is for people; `open_store` is called when the store is first needed."""
         self._where = where
         self._open = open_store
+        self._retry = retry
 
     @functools.cached_property
     def _store(self) -> Store:
         return self._open()
 
     def describe(self) -> str:
-        """Where it is; says so when it is a stand-in."""
+        """Where it is; names the embedded server or emulator if it is one."""
         return self._where
+
+    def read_object(self, key: str) -> bytes | None:
+        """The content of an object (see `layout`); None if it does not exist."""
+        stored = self._store.read(key)
+        return stored[0] if stored else None
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """The manifest's row; None when the month was never loaded, or its last load did not finish."""
@@ -86,27 +94,27 @@ class ObjectMonths:
             rows = pool.map(lambda month: self.ledger_entry(*month), months)
             return [row for row in rows if row]
 
-    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> LedgerEntry:
-        """Make the month equal to `files`; objects that are there already are not sent again.
+    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+        """Make the month equal to `month`; objects that are in place already are not sent again.
 
         When it raises, objects of the month that were replaced before stay replaced: the month counts
         as not recorded, and loading it again repairs it.
         """
         started = dt.datetime.now(dt.UTC)
+        files = month.files()
         contents = _contents(files)
         count = _Count(sum(content.size for content in contents.values()), files.rows_in, progress)
-        for attempt in stamina.retry_context(
-            on=PreconditionFailed, attempts=settings().retries, timeout=None
-        ):
-            with attempt:
-                held = self._read(files.service, files.month)
-                manifest = held.manifest
-                refuse_sample(files, manifest.entry if manifest else None, self._where)
-                if manifest is None or held.row is None or held.row.version != files.version:
-                    manifest = self._replace(held, files, run, started, contents, count)
-                self._keep(manifest)
-                return manifest.entry
-        raise AssertionError("the last attempt returns or raises")
+
+        def replace() -> LedgerEntry:
+            held = self._read(files.service, files.month)
+            manifest = held.manifest
+            refuse_sample(files, manifest.entry if manifest else None, self._where)
+            if manifest is None or held.row is None or held.row.version != files.version:
+                manifest = self._replace(held, files, run, started, contents, count)
+            self._keep(manifest)
+            return manifest.entry
+
+        return self._retry.restart(replace)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make `<name>/<name>.parquet` equal to `lookup`, by one upload."""
@@ -114,11 +122,9 @@ class ObjectMonths:
         pq.write_table(lookup.rows, sink, compression="zstd")
         content = Content.of(sink.getvalue().to_pybytes(), PARQUET)
         key = f"{lookup.name}/{lookup.name}.parquet"
-        for attempt in stamina.retry_context(
-            on=PreconditionFailed, attempts=settings().retries, timeout=None
-        ):
-            with attempt:
-                self._bring(key, content, content.sha256[:12], self._store.head(key), lambda _: None)
+        self._retry.restart(
+            lambda: self._bring(key, content, content.sha256[:12], self._store.head(key), lambda _: None)
+        )
 
     def _read(self, service: Service, month: Month) -> _Held:
         # The manifest first: whoever replaces an object that is looked at later has yet to replace the

@@ -1,32 +1,25 @@
-"""What the months ask of an object store, and how every store is asked: patiently, in bounded time."""
+"""What every object store offers: objects that are described, read and replaced under preconditions."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol
 
-import stamina
+from nyc_taxi.errors import DestinationError, PreconditionFailed, SettingsError
+from nyc_taxi.retry import RetryPolicy
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.settings import settings
-
-T = TypeVar("T")
 Sent = Callable[[int], None]
 """Called with the bytes of an object that have arrived so far."""
 
 PART_BYTES = 8 << 20
 """Larger objects are sent in parts of this size: GCS wants a multiple of 256 KiB, S3 at least 5 MiB."""
 
-PATIENCE_TO_CONNECT = 10.0
-"""Seconds: a server that is there accepts a connection at once."""
-
-
-class PreconditionFailed(DestinationUnreachable):
-    """What was written is not what was read or sent: read the month's objects and start it again."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds: a running server accepts a connection at once."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +84,8 @@ class Store(Protocol):
     ) -> Stored:
         """Replace an object at once: readers see the old bytes or the new.
 
-        `tag` is that of the object to be replaced, None where there must be none. Raises Again when the
-        store has another, or when the bytes were damaged on their way.
+        `tag` is that of the object to be replaced, None where there must be none. Raises PreconditionFailed
+        when the store has another, or when the bytes arrived damaged.
         """
         ...
 
@@ -105,33 +98,16 @@ class Store(Protocol):
         ...
 
 
-def patiently(action: Callable[[], T]) -> T:
-    """The action's result: up to TAXI_RETRIES attempts while it raises DestinationUnreachable."""
-    for attempt in attempts():
-        with attempt:
-            return action()
-    raise AssertionError("the last attempt returns or raises")
-
-
-def attempts() -> Iterable[stamina.Attempt]:
-    """The attempts themselves, with backoff and jitter between them."""
-    return stamina.retry_context(on=_may_succeed, attempts=settings().retries, timeout=None, wait_initial=0.2)
-
-
-def _may_succeed(error: Exception) -> bool:
-    return isinstance(error, DestinationUnreachable) and not isinstance(error, PreconditionFailed)
-
-
 def intact(stored: Stored, digest: str, what: str) -> Stored:
-    """The object itself; raises Again when the store has computed another checksum of its bytes."""
+    """The object itself; raises PreconditionFailed when the store computed another checksum."""
     if stored.digest not in (None, digest):
         raise PreconditionFailed(f"{what} arrived damaged, its checksum is wrong; run the month again.")
     return stored
 
 
-def timeouts() -> tuple[float, float]:
+def timeouts(retry: RetryPolicy) -> tuple[float, float]:
     """Seconds to wait for a connection, and for an answer."""
-    return min(PATIENCE_TO_CONNECT, settings().timeout), settings().timeout
+    return min(CONNECT_TIMEOUT, retry.timeout), retry.timeout
 
 
 def bucket_name(variable: str, value: str) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy.pool import NullPool
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.errors import translate_errors
 from nyc_taxi.schema.sql import quoted
-from nyc_taxi.settings import settings
 
 SESSION = """
 SET LOCAL search_path TO {schema};
@@ -28,31 +27,31 @@ SET LOCAL tcp_keepalives_count TO 4;
 
 
 @contextlib.contextmanager
-def transaction(target: PostgresConfig) -> Iterator[Connection]:
-    """A connection inside a transaction whose unqualified names mean the target's schema.
+def transaction(config: PostgresConfig) -> Iterator[Connection]:
+    """A connection inside a transaction whose unqualified names are looked up in the config's schema.
 
     Nothing outlives the transaction (no session state, no session locks), so that a pooler in
     transaction mode may stand between. Raises DestinationError or DestinationUnreachable.
     """
     options: dict[str, object] = {
-        "connect_timeout": max(2, round(settings().timeout)),  # libpq takes 1 for 2
+        "connect_timeout": max(2, round(config.retry.timeout)),  # libpq takes 1 for 2
         "application_name": "nyc_taxi",
-        "sslmode": target.sslmode,
+        "sslmode": config.sslmode,
         "keepalives_idle": 60,
     }
-    if target.sslrootcert:
-        options["sslrootcert"] = target.sslrootcert
+    if config.sslrootcert:
+        options["sslrootcert"] = config.sslrootcert
     url = URL.create(
         "postgresql+psycopg2",
-        username=target.user,
-        password=target.password or None,
-        host=target.host,
-        port=target.port,
-        database=target.dbname,
+        username=config.user,
+        password=config.password or None,
+        host=config.host,
+        port=config.port,
+        database=config.dbname,
     )
     engine = create_engine(url, poolclass=NullPool, connect_args=options)
-    with translate_errors(target), engine.begin() as connection:
-        execute(connection, SESSION.format(schema=quoted(target.schema)))
+    with translate_errors(config), engine.begin() as connection:
+        execute(connection, SESSION.format(schema=quoted(config.schema)))
         yield connection
 
 

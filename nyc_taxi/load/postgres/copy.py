@@ -10,50 +10,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 from sqlalchemy.engine import Connection
 
-from nyc_taxi.errors import DestinationError
 from nyc_taxi.schema.sql import quoted
+from nyc_taxi.transform.refined import BATCH_ROWS
 
 try:
     import pgpq
 except ImportError:
     pgpq = None
 
-BATCH_ROWS = 8192
-"""So small that the server works on one batch while the next is encoded (64k rows take 20 % longer)."""
-
 Chunks = Iterator[bytes]
-
-Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
-"""Rows and their schema, without metadata."""
-
-
-def read_parquet(path: Path) -> Batches:
-    """The file's schema and its batches; raises DestinationError when it is no whole Parquet file."""
-    try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, error) from error
-    return file.schema_arrow.remove_metadata(), _batches(file, path)
-
-
-def _batches(file: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
-    with file:
-        try:
-            yield from file.iter_batches(BATCH_ROWS)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> DestinationError:
-    return DestinationError(f"{path}: cannot be read ({error}); make the month's Parquet again.")
 
 
 def copy_batches(

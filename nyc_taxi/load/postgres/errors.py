@@ -38,10 +38,6 @@ _REFUSED_AT_THE_DOOR = {
 """A connection that is refused has no SQLSTATE, only a text: what the first part found in it means."""
 
 
-class LockTimeout(DestinationUnreachable):
-    """Others keep a lock for longer than we wait; a later run may find it free."""
-
-
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of an error of psycopg2 or of SQLAlchemy's wrapper around one."""
     original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
@@ -50,7 +46,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 
 @contextlib.contextmanager
-def translate_errors(target: PostgresConfig) -> Iterator[None]:
+def translate_errors(config: PostgresConfig) -> Iterator[None]:
     """Turn errors of the database into DestinationError or DestinationUnreachable."""
     import psycopg2
 
@@ -58,36 +54,36 @@ def translate_errors(target: PostgresConfig) -> Iterator[None]:
         yield
     except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
         original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
-        raise _explain(original or error, target) from error
+        raise _explain(original or error, config) from error
 
 
-def _explain(error: BaseException, target: PostgresConfig) -> DestinationError:
+def _explain(error: BaseException, config: PostgresConfig) -> DestinationError:
     message = _one_line(error)
     code = sqlstate(error)
     if code is None:
         code = next((known for part, known in _REFUSED_AT_THE_DOOR.items() if part in message), "08000")
-    where = f"Postgres at {target.where}"
+    where = f"Postgres at {config.where}"
     if code.startswith(_TRANSIENT):
         return DestinationUnreachable(
             f"{where} does not answer or broke off ({message}); see that it runs there"
             " (POSTGRES_HOST, POSTGRES_PORT), then run the month again."
         )
     return DestinationError(
-        _ADVICE.get(code, "{where} refused: {message}.").format(where=where, message=message, target=target)
+        _ADVICE.get(code, "{where} refused: {message}.").format(where=where, message=message, config=config)
     )
 
 
 _PASSWORD = (
-    "{where} does not let the user {target.user} in ({message}): check POSTGRES_USER and POSTGRES_PASSWORD."
+    "{where} does not let the user {config.user} in ({message}): check POSTGRES_USER and POSTGRES_PASSWORD."
 )
 _PERMISSION = (
-    "{where} does not permit the user {target.user} what the load needs ({message}): "
-    "let it own the schema {target.schema} and the tables in it."
+    "{where} does not permit the user {config.user} what the load needs ({message}): "
+    "let it own the schema {config.schema} and the tables in it."
 )
 _ADVICE = {
     "28P01": _PASSWORD,
     "28000": _PASSWORD,
-    "3D000": "{where} has no database {target.dbname}: create it or set POSTGRES_DBNAME.",
+    "3D000": "{where} has no database {config.dbname}: create it or set POSTGRES_DBNAME.",
     "42501": _PERMISSION,
     "3F000": _PERMISSION,  # the schema exists but may not be used
     "sslmode": "{where}: no encryption ({message}): check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",

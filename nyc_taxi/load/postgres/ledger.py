@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from sqlalchemy import text
 from sqlalchemy.engine import Connection, Row
 
-from nyc_taxi.load.contract import LedgerEntry
+from nyc_taxi.model.ledger import LEDGER_FIELDS, LedgerEntry
 from nyc_taxi.model.months import Month, Service
-
-COLUMNS = tuple(column.name for column in dataclasses.fields(LedgerEntry))
 
 
 def current(connection: Connection, service: Service, month: Month) -> LedgerEntry | None:
     """The load in force of a month; None when it was never loaded."""
-    found = _select(connection, "WHERE service = :service AND month = :month", service=service, month=month)
-    return found[0] if found else None
+    clause = "WHERE service = :service AND month = :month"
+    entries = _select(connection, clause, service=service, month=month)
+    return entries[0] if entries else None
 
 
 def current_all(connection: Connection) -> list[LedgerEntry]:
@@ -25,9 +22,9 @@ def current_all(connection: Connection) -> list[LedgerEntry]:
 
 
 def add(connection: Connection, entry: LedgerEntry) -> None:
-    """Write a load down."""
-    values = dataclasses.asdict(entry) | _key(entry.service, entry.month)
-    names, marks = ", ".join(COLUMNS), ", ".join(f":{name}" for name in COLUMNS)
+    """Record a load."""
+    values = entry.to_row()
+    names, marks = ", ".join(LEDGER_FIELDS), ", ".join(f":{name}" for name in LEDGER_FIELDS)
     connection.execute(text(f"INSERT INTO ledger ({names}) VALUES ({marks})"), values)
 
 
@@ -37,14 +34,13 @@ def _select(
     if connection.scalar(text("SELECT to_regclass('ledger_current')")) is None:
         return []  # nothing was ever loaded here
     values = _key(service, month) if service and month else {}
-    rows = connection.execute(text(f"SELECT {', '.join(COLUMNS)} FROM ledger_current {clause}"), values)
-    return [_recorded(row) for row in rows]
+    rows = connection.execute(text(f"SELECT {', '.join(LEDGER_FIELDS)} FROM ledger_current {clause}"), values)
+    return [_entry(row) for row in rows]
 
 
 def _key(service: Service, month: Month) -> dict[str, object]:
     return {"service": str(service), "month": month.first_day}
 
 
-def _recorded(row: Row[tuple[object, ...]]) -> LedgerEntry:
-    values = dict(row._mapping)
-    return LedgerEntry(**{**values, "service": Service(row.service), "month": Month.of(row.month)})
+def _entry(row: Row[tuple[object, ...]]) -> LedgerEntry:
+    return LedgerEntry.from_dict(dict(row._mapping))

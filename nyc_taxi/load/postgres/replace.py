@@ -11,27 +11,28 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pyarrow as pa
-import stamina
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import LedgerEntry, Progress, Run, refuse_sample
+from nyc_taxi.errors import DestinationError, LockTimeout
+from nyc_taxi.load.contract import Progress, new_entry, refuse_sample
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import execute
-from nyc_taxi.load.postgres.copy import Batches, copy_batches, read_parquet
-from nyc_taxi.load.postgres.errors import DEADLOCK, LOCK_NOT_AVAILABLE, LockTimeout, sqlstate
+from nyc_taxi.load.postgres.copy import copy_batches
+from nyc_taxi.load.postgres.errors import DEADLOCK, LOCK_NOT_AVAILABLE, sqlstate
 from nyc_taxi.load.postgres.staging import Staged, stage
 from nyc_taxi.load.postgres.swap import swap
 from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.model.run import Run
+from nyc_taxi.retry import wait_for_others
 from nyc_taxi.schema import QUARANTINE, trip_columns
-from nyc_taxi.transform.judged import ComingMonth
+from nyc_taxi.transform.refined import RefinedMonth, read_batches
 
 log = logging.getLogger(__name__)
 
@@ -42,63 +43,34 @@ LOCK_TIMEOUT = "2s"
 """The longest that an attempt to swap holds readers up; autovacuum gives way after one second."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """What is loaded: a month's figures, and its rows as they are asked for."""
-
-    month: CleanMonth
-    trips: Callable[[], Batches]
-    files: Callable[[], MonthFiles]
-    """The Parquet, from which all but the trips are read; may wait until it is there."""
-    constants: Mapping[str, str] = field(default_factory=dict)
-    """Columns that are not among those of the trips, as all have the same text."""
-
-    @classmethod
-    def of(cls, files: MonthFiles) -> Rows:
-        """A month whose Parquet is there."""
-        return cls(files, lambda: read_parquet(files.trips_path), lambda: files)
-
-    @classmethod
-    def coming(cls, month: ComingMonth) -> Rows:
-        """A month whose Parquet is being written; or there, when another run was quicker."""
-
-        def trips() -> Batches:
-            try:
-                return month.trips()
-            except FileNotFoundError:
-                return read_parquet(month.files().trips_path)
-
-        return cls(month.clean, trips, month.files, month.constants)
-
-
 def replace_month(
     connection: Connection,
     schema: str,
-    rows: Rows,
+    month: RefinedMonth,
     run: Run,
     progress: Progress | None = None,
     patience: float = 120.0,
 ) -> LedgerEntry:
     """Load the month and record it, or find that another run has just done so.
 
-    `patience`: seconds to wait in all for readers to leave the tables. Raises Busy when they do not,
+    `patience`: seconds to wait in all for readers to leave the tables. Raises LockTimeout when they do not,
     DestinationError when the rows are not as many as the month says.
     """
     started = dt.datetime.now(dt.UTC)
-    month = rows.month
-    _wait_for_turn(connection, schema, month)
-    entry = ledger.current(connection, month.service, month.month)
-    if entry and entry.version == month.version:
+    summary = month.summary
+    _wait_for_turn(connection, schema, summary)
+    entry = ledger.current(connection, summary.service, summary.month)
+    if entry and entry.version == summary.version:
         return entry
-    refuse_sample(month, entry, "postgres")
-    staged = _stage(connection, rows, progress)
-    files = rows.files()
+    refuse_sample(summary, entry, "postgres")
+    staged = _stage(connection, month, progress)
+    files = month.files()
     _replace_quality(connection, files)
-    with _busy(
+    with _lock_timeout(
         f"others kept the {files.service} tables locked for {patience:.0f} s: run {files.month} again later."
     ):
         _swap(connection, staged, patience)
-    entry = LedgerEntry.of(files, run, started)
+    entry = new_entry(files, run, started)
     ledger.add(connection, entry)
     return entry
 
@@ -109,14 +81,14 @@ def _wait_for_turn(connection: Connection, schema: str, month: CleanMonth) -> No
     if connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key):
         return
     log.info("Another run loads %s %s: waiting for it.", month.service, month.month)
-    with _busy(
+    with _lock_timeout(
         f"another run has been loading {month.service} {month.month} for {MONTH_PATIENCE}: end it or wait."
     ):
         execute(connection, f"SET LOCAL lock_timeout TO '{MONTH_PATIENCE}'")
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
 
 
-def _stage(connection: Connection, rows: Rows, progress: Progress | None) -> list[Staged]:
+def _stage(connection: Connection, month: RefinedMonth, progress: Progress | None) -> list[Staged]:
     """Load trips and quarantine; every row of the source must be in one of them."""
     done = 0
 
@@ -124,15 +96,15 @@ def _stage(connection: Connection, rows: Rows, progress: Progress | None) -> lis
         nonlocal done
         done += loaded
         if progress:
-            progress(done, rows.month.rows_in)
+            progress(done, month.summary.rows_in)
 
-    service, month = rows.month.service, rows.month.month
+    service, number = month.summary.service, month.summary.month
     trips = stage(
-        connection, trips_of(service), trip_columns(service), month, rows.trips(), count, rows.constants
+        connection, trips_of(service), trip_columns(service), number, month.trips(), count, month.constants
     )
-    files = rows.files()
-    bad = read_parquet(files.quarantine_path)
-    quarantine = stage(connection, quarantine_of(service), QUARANTINE, month, bad, count)
+    files = month.files()
+    quarantined_rows = read_batches(files.quarantine_path)
+    quarantine = stage(connection, quarantine_of(service), QUARANTINE, number, quarantined_rows, count)
     loaded = (trips.rows, quarantine.rows)
     if loaded != (files.trips, files.rows_quarantined) or sum(loaded) != files.rows_in:
         raise DestinationError(
@@ -145,7 +117,7 @@ def _stage(connection: Connection, rows: Rows, progress: Progress | None) -> lis
 def _replace_quality(connection: Connection, files: MonthFiles) -> None:
     key = {"service": str(files.service), "month": files.month.first_day}
     connection.execute(text("DELETE FROM quality WHERE service = :service AND month = :month"), key)
-    schema, batches = read_parquet(files.quality_path)
+    schema, batches = read_batches(files.quality_path)
     keyed = pa.schema([pa.field("service", pa.string()), pa.field("month", pa.date32()), *schema])
 
     def with_key(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -159,24 +131,22 @@ def _replace_quality(connection: Connection, files: MonthFiles) -> None:
 
 def _swap(connection: Connection, staged: list[Staged], patience: float) -> None:
     """Swap all tables in, in short attempts: one that fails gives its locks back and lets readers pass."""
-    for attempt in stamina.retry_context(
-        on=_lock_was_taken, attempts=None, timeout=patience, wait_initial=1, wait_max=10
-    ):
+    for attempt in wait_for_others(_is_lock_conflict, patience):
         with attempt, connection.begin_nested():
             execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
             for table in staged:
                 swap(connection, table)
 
 
-def _lock_was_taken(error: Exception) -> bool:
+def _is_lock_conflict(error: Exception) -> bool:
     return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK)
 
 
 @contextlib.contextmanager
-def _busy(message: str) -> Iterator[None]:
+def _lock_timeout(message: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if _lock_was_taken(error):
+        if _is_lock_conflict(error):
             raise LockTimeout(message) from error
         raise

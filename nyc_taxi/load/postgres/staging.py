@@ -14,11 +14,12 @@ from sqlalchemy.engine import Connection
 
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.load.postgres.client import execute
-from nyc_taxi.load.postgres.copy import Batches, copy_batches
+from nyc_taxi.load.postgres.copy import copy_batches
 from nyc_taxi.load.postgres.tables import columns_of, partition_of
 from nyc_taxi.model.months import Month
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, postgres_type, quoted
+from nyc_taxi.transform.refined import Batches
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Bike-share: stations and trips from an application's database and a bucket into a small warehouse.
 
-Five steps, each a function of `nyc_taxi.pipelines.bikeshare.flow`: extract (MySQL's tables as Parquet), land (in
-the bucket, a folder a day), wait_for_day (the trips), load (raw tables, a partition a day), transform
-(dim_stations, fact_trips_daily, top_stations_daily).
+Five steps, each a function of `nyc_taxi.pipelines.bikeshare.flow`: extract (MySQL's tables as Parquet),
+land (in the bucket, one folder per day), wait_for_day (the trips), load (raw tables, one partition per
+day), transform (dim_stations, fact_trips_daily, top_stations_daily).
 """

@@ -1,8 +1,8 @@
-"""The flow's folder in the bucket, where every day's data lies before it is loaded.
+"""The pipeline's folder in the bucket, which holds every day's data before it is loaded.
 
 raw/stations/date=2018-01-01/stations.parquet   landed by the flow (or stations.csv, by Cloud SQL's export)
 raw/regions/date=2018-01-01/regions.parquet     landed by the flow, a snapshot of regions.csv
-raw/trips/date=2018-01-01/trips.json.gz         put there by whoever has the trips, under any name
+raw/trips/date=2018-01-01/trips.json.gz         stored by whoever has the trips, under any name
 regions.csv                                     the regions as they are now
 """
 
@@ -15,13 +15,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import stamina
-
 from nyc_taxi.errors import NotPublished
-from nyc_taxi.load.object_store.store import Content, PreconditionFailed
-from nyc_taxi.pipelines.bikeshare.config import Place
+from nyc_taxi.load.object_store.store import Content
+from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.tables import RawTable
-from nyc_taxi.settings import settings
+from nyc_taxi.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +49,20 @@ def day_folder(table: RawTable, day: dt.date) -> str:
     return f"raw/{table.name}/date={day}/"
 
 
-def put(place: Place, key: str, data: Path | bytes) -> bool:
-    """Have the bytes under the key; False when they are there already."""
+def put(config: BikeshareConfig, key: str, data: Path | bytes) -> bool:
+    """Store the bytes under the key; returns False if the object holds these bytes already."""
     content = Content.of(data, MEDIA_TYPES.get(Path(key).suffix, "application/octet-stream"))
-    for attempt in stamina.retry_context(on=PreconditionFailed, attempts=settings().retries, timeout=None):
-        with attempt:
-            there = place.bucket.head(key)
-            if there and there.metadata.get("sha256") == content.sha256:
-                return False
-            place.bucket.put(
-                key, content, {"sha256": content.sha256}, there.tag if there else None, lambda _: None
-            )
-    return True
+
+    def replace() -> bool:
+        stored = config.bucket.head(key)
+        if stored and stored.metadata.get("sha256") == content.sha256:
+            return False
+        config.bucket.put(
+            key, content, {"sha256": content.sha256}, stored.tag if stored else None, lambda _: None
+        )
+        return True
+
+    return RetryPolicy.of(config.settings).restart(replace)
 
 
 def snapshot_key(table: RawTable, day: dt.date) -> str:
@@ -70,48 +70,51 @@ def snapshot_key(table: RawTable, day: dt.date) -> str:
     return f"{day_folder(table, day)}{table.name}.parquet"
 
 
-def keys_of(place: Place, table: RawTable, day: dt.date) -> list[str]:
+def keys_of(config: BikeshareConfig, table: RawTable, day: dt.date) -> list[str]:
     """The objects that are a table's rows of a day, by name; none where they have not come."""
-    keys = sorted(place.bucket.keys(day_folder(table, day)))
+    keys = sorted(config.bucket.keys(day_folder(table, day)))
     if table.origin == "daily":
-        return [key for key in keys if not key.endswith("/")]  # a folder made by hand is an object
-    if table.origin == "mysql" and settings().bikeshare_extract == "export":
+        return [key for key in keys if not key.endswith("/")]  # a folder created in the console is an object
+    if table.origin == "mysql" and config.settings.bikeshare_extract == "export":
         exported = day_folder(table, day) + f"{table.name}.csv"
         return [key for key in keys if key in (exported, f"{exported}.gz")]
     return [key for key in keys if key == snapshot_key(table, day)]
 
 
-def fetch(place: Place, table: RawTable, day: dt.date) -> list[Landed]:
-    """A table's objects of a day; raises NotPublished where there are none."""
-    keys = keys_of(place, table, day)
+def fetch(config: BikeshareConfig, table: RawTable, day: dt.date) -> list[Landed]:
+    """A table's objects of a day; raises NotPublished if it has none."""
+    keys = keys_of(config, table, day)
     if not keys:
-        where = place.uri(day_folder(table, day))
-        raise NotPublished(f"{where}: the {table.name} are not there yet; run the day again when they are.")
-    return [read(place, key) for key in keys]
+        where = config.uri(day_folder(table, day))
+        raise NotPublished(
+            f"{where}: the {table.name} have not arrived yet; run the day again when they have."
+        )
+    return [read(config, key) for key in keys]
 
 
-def wait(place: Place, table: RawTable, day: dt.date, timeout: float, poll: float) -> list[str]:
-    """The keys of a table's objects of a day, as soon as there are any; looks every `poll` seconds.
+def wait(config: BikeshareConfig, table: RawTable, day: dt.date, timeout: float, poll: float) -> list[str]:
+    """The keys of a table's objects of a day, as soon as it has any; checks every `poll` seconds.
 
-    Raises NotPublished when there are none after `timeout` seconds; with a timeout of 0 it looks once.
+    Raises NotPublished when none have arrived after `timeout` seconds; a timeout of 0 checks once.
     """
     deadline = time.monotonic() + timeout
-    while not (keys := keys_of(place, table, day)):
+    while not (keys := keys_of(config, table, day)):
         left = deadline - time.monotonic()
         if left <= 0:
             waited = f" within {timeout:.0f} s" if timeout else " yet"
-            raise NotPublished(
-                f"{place.uri(day_folder(table, day))}: the {table.name} of {day} have not come{waited};"
-                " ask for them, and run the day again when they are there."
-            )
-        log.info("The %s of %s are not there yet: looking again for %.0f s.", table.name, day, left)
+            remedy = "request them, and run the day again when they have arrived"
+            if config.generated:
+                remedy = f"generate them with `taxi bikeshare seed {day}`"
+            where = config.uri(day_folder(table, day))
+            raise NotPublished(f"{where}: the {table.name} of {day} have not arrived{waited}; {remedy}.")
+        log.info("The %s of %s have not arrived yet: waiting for %.0f s more.", table.name, day, left)
         time.sleep(min(poll, left))
     return keys
 
 
-def read(place: Place, key: str) -> Landed:
-    """One object; raises NotPublished that names it when it is not there."""
-    found = place.bucket.read(key)
-    if found is None:
-        raise NotPublished(f"{place.uri(key)}: is not in the bucket; put it there and run the day again.")
-    return Landed(key, found[0])
+def read(config: BikeshareConfig, key: str) -> Landed:
+    """One object; raises NotPublished that names it when it does not exist."""
+    stored = config.bucket.read(key)
+    if stored is None:
+        raise NotPublished(f"{config.uri(key)}: is not in the bucket; upload it and run the day again.")
+    return Landed(key, stored[0])

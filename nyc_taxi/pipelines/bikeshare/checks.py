@@ -1,4 +1,4 @@
-"""Look at a day's rows before any of them is loaded: refuse what is wrong, count what is odd."""
+"""Check a day's rows before any of them is loaded: refuse invalid rows, count suspicious ones."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ def check_day(day: dt.date, files: Mapping[RawTable, Path]) -> dict[str, dict[st
             _check_key(connection, table, day)
         for check in checks():
             values: dict[str, object] = {"day": day} if "$day" in check.sql else {}
-            found = _count(connection, check.sql, values)
-            if found and check.refuse:
+            count = _count(connection, check.sql, values)
+            if count and check.refuse:
                 raise SourceError(
-                    f"{check.table} of {day}: {found:,} {check.name.replace('_', ' ')}. {check.why}"
-                    " Nothing was loaded: put the right rows there and run the day again."
+                    f"{check.table} of {day}: {count:,} {check.name.replace('_', ' ')}. {check.why}"
+                    " Nothing was loaded: correct the rows in the source and run the day again."
                 )
-            counts[check.table][check.name] = found
+            counts[check.table][check.name] = count
     return counts
 
 
 def _check_key(connection: duckdb.DuckDBPyConnection, table: RawTable, day: dt.date) -> None:
     rows = _count(connection, f"SELECT COUNT(*) FROM {table.name}", {})
     if not rows:
-        raise SourceError(f"{table.name} of {day}: there are no rows at all, so nothing was loaded.")
+        raise SourceError(f"{table.name} of {day}: the table has no rows, so nothing was loaded.")
     repeated = connection.execute(
         f"SELECT {table.key} FROM {table.name} GROUP BY {table.key} HAVING COUNT(*) > 1"
         f" ORDER BY {table.key} LIMIT 1"
@@ -70,11 +70,11 @@ def _check_key(connection: duckdb.DuckDBPyConnection, table: RawTable, day: dt.d
         extra = rows - _count(connection, f"SELECT COUNT(DISTINCT {table.key}) FROM {table.name}", {})
         raise SourceError(
             f"{table.name} of {day}: {extra:,} rows repeat the {table.key} of another, such as"
-            f" {repeated[0]!r}. Nothing was loaded: put the right rows there and run the day again."
+            f" {repeated[0]!r}. Nothing was loaded: correct the rows in the source and run the day again."
         )
 
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str, values: dict[str, object]) -> int:
-    found = connection.execute(sql, values).fetchone()
-    assert found is not None, "a count has a row"
-    return int(found[0])
+    row = connection.execute(sql, values).fetchone()
+    assert row is not None, "a count has a row"
+    return int(row[0])

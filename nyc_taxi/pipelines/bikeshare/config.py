@@ -1,7 +1,7 @@
-"""Where the flow works: what io_config.yaml names, and stand-ins on this machine where it names nothing.
+"""Where the pipeline works: what io_config.yaml names, and local replacements for what it does not name.
 
-Generated data never mixes with other data: it has a database, a folder in the bucket and a schema of
-its own, which are used when nothing is configured and nothing was seeded.
+Generated data never mixes with other data: it has a database file, a folder in the bucket and a dataset
+of its own, which are used while no application's database is configured and no files were seeded.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import functools
 import re
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.lake.workspace import KEEP_SECONDS
-from nyc_taxi.load.object_store.gcs.config import GcsConfig, configured, embedded
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.object_store.gcs.store import GcsStore
 from nyc_taxi.load.object_store.store import Store, root
-from nyc_taxi.settings import profile, settings
+from nyc_taxi.pipelines.bikeshare.database import Database
+from nyc_taxi.pipelines.bikeshare.tables import RawTable, read_tables
+from nyc_taxi.settings import Settings
 
 NAME = "bikeshare"
 SAMPLE = "bikeshare_sample"
@@ -28,62 +30,68 @@ SAMPLE = "bikeshare_sample"
 
 
 @dataclass(frozen=True)
-class Mysql:
-    """The application's database, and how to get in."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str = field(repr=False)
-    ssl_ca: str = ""
-    """File with the certificate that has signed the server's, which is then verified; empty: encrypted where
-    the server offers it, whoever it is."""
-
-    @property
-    def where(self) -> str:
-        """Host, port and database, for people."""
-        return f"{self.host}:{self.port}/{self.database}"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the flow works."""
+class BikeshareConfig:
+    """Where the pipeline reads from and writes to."""
 
     name: str
-    """Of the folder in the bucket, and of the schema and the database where none is configured."""
+    """Of the folder in the bucket, and of the dataset and the database where none is configured."""
+    settings: Settings
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> BikeshareConfig:
+        """The config of generated data unless a database is configured or was seeded from files."""
+        configured = "MYSQL_HOST" in settings.connections or settings.bikeshare_extract == "export"
+        if configured or not Database.demo(settings, NAME).missing:
+            return cls(NAME, settings)
+        return cls(SAMPLE, settings)
 
     @property
     def generated(self) -> bool:
-        """Whether the data there is generated."""
+        """Whether the data is generated."""
         return self.name == SAMPLE
 
-    @functools.cached_property
-    def mysql(self) -> Mysql:
-        """The database; starts the stand-in when it is the one. Raises SettingsError or SourceError."""
-        return _configured_mysql() or _standin_mysql(self.name)
+    @property
+    def tables(self) -> tuple[RawTable, ...]:
+        """The tables of TAXI_BIKESHARE_TABLES; raises SettingsError that names a mistake in the file."""
+        return read_tables(self.settings.bikeshare_tables)
+
+    def table(self, name: str) -> RawTable:
+        """One table; raises SettingsError that lists the names."""
+        tables = {table.name: table for table in self.tables}
+        if name not in tables:
+            raise SettingsError(
+                f"{self.settings.bikeshare_tables}: has no table {name!r}; it has {', '.join(tables)}."
+            )
+        return tables[name]
+
+    @property
+    def database(self) -> Database:
+        """The application's database, or the demo file; opens neither. Raises SettingsError."""
+        if "MYSQL_HOST" in self.settings.connections:
+            return Database.from_settings(self.settings)
+        return Database.demo(self.settings, self.name)
 
     @functools.cached_property
     def bucket(self) -> Store:
-        """The flow's folder in the bucket; starts the stand-in when it is the one."""
-        return GcsStore(self._folder)
+        """The pipeline's folder in the bucket; starts the embedded server if no bucket is configured."""
+        return GcsStore(self._gcs)
 
     def uri(self, key: str) -> str:
-        """An object of the folder, as Google's tools name it."""
-        return f"gs://{self._folder.bucket}/{self._folder.prefix}/{key}"
+        """The gs:// URI of an object in the folder."""
+        return f"gs://{self._gcs.bucket}/{self._gcs.prefix}/{key}"
 
     @functools.cached_property
-    def _folder(self) -> GcsConfig:
-        target = configured() or embedded()
-        return dataclasses.replace(target, prefix=root(target.prefix) + self.name)
+    def _gcs(self) -> GcsConfig:
+        gcs = GcsConfig.from_settings(self.settings).reachable()
+        return dataclasses.replace(gcs, prefix=root(gcs.prefix) + self.name)
 
     @functools.cached_property
     def dataset(self) -> str:
         """The dataset in BigQuery or schema in DuckDB: BIKESHARE_DATASET, else one beside the trips'."""
-        values = profile()
-        named = str(values.get("BIKESHARE_DATASET", ""))
-        beside = f"{values['BIGQUERY_DATASET']}_{NAME}" if "BIGQUERY_DATASET" in values else self.name
-        dataset = named if named and not self.generated else beside
+        values = self.settings.connections
+        configured = str(values.get("BIKESHARE_DATASET", ""))
+        default = f"{values['BIGQUERY_DATASET']}_{self.name}" if "BIGQUERY_DATASET" in values else self.name
+        dataset = configured if configured and not self.generated else default
         if not re.fullmatch(r"[A-Za-z0-9_]{1,200}", dataset):
             raise SettingsError(
                 f"BIKESHARE_DATASET={dataset!r} is not a dataset's name: use letters, digits and _ only."
@@ -92,53 +100,13 @@ class Place:
 
     @property
     def folder(self) -> Path:
-        """The flow's part of the workspace."""
-        return settings().workspace / self.name
+        """The pipeline's part of the workspace."""
+        return self.settings.workspace / self.name
 
-    def sweep(self) -> None:
-        """Remove from the workspace what runs, killed ones too, left there a day ago or more."""
+    def remove_leftovers(self) -> None:
+        """Remove files that interrupted runs left in the workspace a day ago or earlier."""
         limit = time.time() - KEEP_SECONDS
-        for left in [*self.folder.glob("extract/*"), *self.folder.glob("load/*")]:
-            with contextlib.suppress(FileNotFoundError):  # another run sweeps too
-                if left.stat().st_mtime < limit:
-                    shutil.rmtree(left)
-
-
-def place() -> Place:
-    """The place of runs: that of generated data when nothing is configured and nothing was seeded."""
-    named = profile().keys() & {"MYSQL_HOST", "GCS_BUCKET", "BIGQUERY_DATASET"}
-    return Place(NAME if named or seeded_marker().exists() else SAMPLE)
-
-
-def seeded_marker() -> Path:
-    """The file that `taxi bikeshare seed` leaves: it says from where the stand-ins were filled."""
-    return settings().workspace / NAME / "seeded"
-
-
-def embedded_folder() -> Path:
-    """Where the embedded MySQL server keeps its data."""
-    return settings().workspace / "mysql"
-
-
-def _configured_mysql() -> Mysql | None:
-    values = profile()
-    if "MYSQL_HOST" not in values:
-        return None
-    port = str(values.get("MYSQL_PORT", 3306))
-    if not port.isdecimal():
-        raise SettingsError(f"MYSQL_PORT={port!r} is not a port: set a number such as 3306.")
-    return Mysql(
-        host=str(values["MYSQL_HOST"]),
-        port=int(port),
-        database=str(values.get("MYSQL_DATABASE", NAME)),
-        user=str(values.get("MYSQL_USER", "")),
-        password=str(values.get("MYSQL_PASSWORD", "")),
-        ssl_ca=str(values.get("MYSQL_SSL_CA", "")),
-    )
-
-
-def _standin_mysql(database: str) -> Mysql:
-    from nyc_taxi.local import mysql
-
-    server = mysql.ensure(embedded_folder())
-    return Mysql(server.host, server.port, database, server.user, server.password)
+        for path in [*self.folder.glob("extract/*"), *self.folder.glob("load/*")]:
+            with contextlib.suppress(FileNotFoundError):  # another run may remove it first
+                if path.stat().st_mtime < limit:
+                    shutil.rmtree(path)

@@ -40,10 +40,10 @@ class Derived:
     table: Table
     inputs: tuple[str, ...]
     """The raw tables whose day it is made of."""
-    test: str
-    """Condition that holds of the new rows, in SQL; the load is undone where it does not."""
-    says: str
-    """What is wrong where it does not."""
+    condition: str
+    """Holds for the new rows, in SQL; otherwise the transaction is rolled back."""
+    message: str
+    """The error where it does not hold."""
 
     @property
     def daily(self) -> bool:
@@ -68,8 +68,8 @@ def _read(name: str) -> tuple[str, str]:
     return heading[0].replace("-- ", "").replace("\n", " ").strip(), text[heading.end() :].strip()
 
 
-def _table(name: str, keys: tuple[Column, ...], *columns: Column) -> Table:
-    return Table(name, _read(name)[0], keys, columns)
+def _table(name: str, keys: tuple[Column, ...], *columns: Column, clustering: tuple[str, ...] = ()) -> Table:
+    return Table(name, _read(name)[0], keys, columns, clustering)
 
 
 DERIVED = (
@@ -85,9 +85,9 @@ DERIVED = (
             Column("as_of", "date", "The day whose stations these are."),
         ),
         inputs=("stations", "regions"),
-        test="(SELECT COUNT(*) FROM {dim_stations})"
+        condition="(SELECT COUNT(*) FROM {dim_stations})"
         " = (SELECT COUNT(*) FROM {raw_stations} WHERE date = @day)",
-        says="dim_stations has not as many stations as raw_stations: is a region there twice?",
+        message="dim_stations has more or fewer stations than raw_stations: does a region occur twice?",
     ),
     Derived(
         _table(
@@ -99,11 +99,12 @@ DERIVED = (
             Column("unknown_station_trips", "int64", "Those of them from a station not known.", unit="trips"),
             Column("average_duration_sec", "float64", "Average length of the trips.", unit="seconds"),
             Column("total_duration_sec", "int64", "Length of all trips together.", unit="seconds"),
+            clustering=("station_id",),
         ),
         inputs=("trips", "stations"),
-        test="(SELECT SUM(trips) FROM {fact_trips_daily} WHERE date = @day)"
+        condition="(SELECT SUM(trips) FROM {fact_trips_daily} WHERE date = @day)"
         " = (SELECT COUNT(*) FROM {raw_trips} WHERE date = @day)",
-        says="fact_trips_daily has not as many trips as raw_trips: is a station there twice?",
+        message="fact_trips_daily has more or fewer trips than raw_trips: does a station occur twice?",
     ),
     Derived(
         _table(
@@ -116,8 +117,8 @@ DERIVED = (
             _TRIPS,
         ),
         inputs=("trips", "stations", "regions"),
-        test="(SELECT COUNT(*) FROM {top_stations_daily} WHERE date = @day) BETWEEN 1 AND 10",
-        says="top_stations_daily has not one to ten stations.",
+        condition="(SELECT COUNT(*) FROM {top_stations_daily} WHERE date = @day) BETWEEN 1 AND 10",
+        message="top_stations_daily does not have one to ten stations.",
     ),
 )
 """Each after those it reads."""

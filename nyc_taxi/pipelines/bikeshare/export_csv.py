@@ -58,16 +58,16 @@ def export_rows(file: BinaryIO, table: RawTable, escape: str, what: str) -> Iter
         block = file.read(BLOCK)
         at_end = not block
         buffer += block
-        place = 0
-        while found := usual.match(buffer, place):
+        offset = 0
+        while row := usual.match(buffer, offset):
             number += 1
-            if escape == QUOTE and other.match(buffer, place).groups() != found.groups():  # type: ignore[union-attr]
+            if escape == QUOTE and other.match(buffer, offset).groups() != row.groups():  # type: ignore[union-attr]
                 raise SchemaError(
-                    f"{what}: row {number} may be read in two ways: {_shown(found[0])}; {_INSTEAD}."
+                    f"{what}: row {number} may be read in two ways: {_shown(row[0])}; {_INSTEAD}."
                 )
-            yield [_value(field, unescape, what, number) for field in found.groups()]
-            place = found.end()
-        buffer = buffer[place:]
+            yield [_value(field, unescape, what, number) for field in row.groups()]
+            offset = row.end()
+        buffer = buffer[offset:]
         if len(buffer) > LONGEST_ROW:
             break
     if buffer:

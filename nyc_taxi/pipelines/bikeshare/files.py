@@ -1,4 +1,4 @@
-"""The files of the flow: CSV and JSON lines in, Parquet of a table's columns out."""
+"""The files of the pipeline: CSV and JSON lines in, Parquet of a table's columns out."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def write_parquet(table: RawTable, rows: Iterable[Sequence[object]], path: Path,
     source) when a value does not fit.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same
     count = 0
     try:
-        with pq.ParquetWriter(half, table.schema, compression="zstd") as writer:
+        with pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
             pending = iter(rows)
             while batch := list(itertools.islice(pending, BATCH)):
                 writer.write_table(_arrow(table, batch, count, what))
                 count += len(batch)
-        half.replace(path)
+        partial.replace(path)
     finally:
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return count
 
 
@@ -90,10 +90,10 @@ def _with_others(row: list[object], names: list[str], fields: dict[str, Any], wh
         raise SchemaError(
             f"{where} has a field that is no column: {next(iter(fields))}; add it to the table."
         )
-    place = names.index(OTHER)
-    if row[place] is not None:
-        fields[OTHER] = row[place]
-    row[place] = json.dumps(fields, ensure_ascii=False, sort_keys=True)
+    position = names.index(OTHER)
+    if row[position] is not None:
+        fields[OTHER] = row[position]
+    row[position] = json.dumps(fields, ensure_ascii=False, sort_keys=True)
     return row
 
 
@@ -103,7 +103,7 @@ def unpacked(data: bytes, what: str) -> bytes:
         return data
     with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
         return gzip.decompress(data)
-    raise NotTripData(f"{what}: the gzip file is cut off or damaged; put it into the bucket again.")
+    raise NotTripData(f"{what}: the gzip file is cut off or damaged; upload it again.")
 
 
 def _text(data: bytes, what: str) -> str:

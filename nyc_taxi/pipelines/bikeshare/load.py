@@ -19,18 +19,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData, SchemaError
-from nyc_taxi.load.contract import Run
+from nyc_taxi.load.warehouse.engine import Assertion, Engine, Statement, retry_load
+from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines.bikeshare import bucket, ledger
 from nyc_taxi.pipelines.bikeshare.bucket import Landed
 from nyc_taxi.pipelines.bikeshare.checks import check_day
-from nyc_taxi.pipelines.bikeshare.config import Place
+from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.derived import DATE, LEDGER
 from nyc_taxi.pipelines.bikeshare.export_csv import export_rows
 from nyc_taxi.pipelines.bikeshare.files import json_rows, unpacked, write_parquet
-from nyc_taxi.pipelines.bikeshare.tables import RawTable, raw_tables
-from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry, Test, Warehouse
+from nyc_taxi.pipelines.bikeshare.ledger import Entry
+from nyc_taxi.pipelines.bikeshare.tables import RawTable
+from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.schema.tables import Table
-from nyc_taxi.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -47,50 +48,59 @@ class _Part:
 
 
 def warehouse_table(table: RawTable) -> Table:
-    """A raw table as the warehouse has it: the columns, and before them the day."""
-    return Table(table.raw_name, table.description, (DATE,), table.columns)
+    """A raw table as the warehouse has it: the columns, preceded by the day."""
+    clustering = ("start_station_id",) if table.name == "trips" else ()  # analysts filter days by it
+    return Table(table.raw_name, table.description, (DATE,), table.columns, clustering)
 
 
-def load_day(place: Place, warehouse: Warehouse, day: dt.date, run: Run) -> list[Entry]:
-    """Make the day's partition of every raw table equal to what the bucket holds; its ledger rows.
+def load_day(config: BikeshareConfig, warehouse: Engine, day: dt.date, run: Run) -> list[Entry]:
+    """Make the day's partition of every raw table equal to what the bucket holds; its ledger entries.
 
-    Nothing is loaded when the tables hold these very objects already. Raises NotPublished when a
-    table's objects of the day are not there, SchemaError or NotTripData when they cannot be read,
-    SourceError when a check refuses them; nothing was changed then.
+    Nothing is loaded when the tables hold these very objects already. Raises NotPublished when a table's
+    objects of the day are missing, SchemaError or NotTripData when they cannot be read, SourceError when a
+    check refuses them; nothing was changed then.
     """
     started = dt.datetime.now(dt.UTC)
-    found = {table: bucket.fetch(place, table, day) for table in raw_tables()}
-    versions = {table.raw_name: _version(table, objects) for table, objects in found.items()}
-    there = ledger.by_table(ledger.entries(warehouse), day)
-    if all(name in there and there[name].version == version for name, version in versions.items()):
-        log.info("The warehouse holds the raw tables of %s already.", day)
-        return [there[name] for name in versions]
-    scratch = place.folder / "load"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{day}-", dir=scratch) as folder:
-        parts = [
-            _part(place, table, objects, Path(folder), versions[table.raw_name])
-            for table, objects in found.items()
-        ]
-        counts = check_day(day, {part.table: part.path for part in parts})
-        entries = [_entry(part, day, counts[part.table.name], started, run) for part in parts]
-        _replace(warehouse, day, parts, entries, run)
-    return entries
+    objects = {table: bucket.fetch(config, table, day) for table in config.tables}
+    versions = {table.raw_name: _version(config, table, landed) for table, landed in objects.items()}
+
+    def load() -> list[Entry]:
+        recorded = ledger.by_table(ledger.entries(warehouse), day)
+        if all(name in recorded and recorded[name].version == version for name, version in versions.items()):
+            log.info("The warehouse holds the raw tables of %s already.", day)
+            return [recorded[name] for name in versions]
+        scratch = config.folder / "load"
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{day}-", dir=scratch) as folder:
+            parts = [
+                _part(config, table, landed, Path(folder), versions[table.raw_name])
+                for table, landed in objects.items()
+            ]
+            counts = check_day(day, {part.table: part.path for part in parts})
+            entries = [_entry(part, day, counts[part.table.name], started, run) for part in parts]
+            _replace(warehouse, day, parts, entries, run)
+        return entries
+
+    return retry_load(RetryPolicy.of(config.settings), load)
 
 
-def _version(table: RawTable, objects: list[Landed]) -> str:
+def _version(config: BikeshareConfig, table: RawTable, objects: list[Landed]) -> str:
     """Names the content: the objects and how they are read."""
-    parts = [str(table.schema), settings().bikeshare_escape, *(landed.sha256 for landed in objects)]
+    parts = [str(table.schema), config.settings.bikeshare_escape, *(landed.sha256 for landed in objects)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def _part(place: Place, table: RawTable, objects: list[Landed], folder: Path, version: str) -> _Part:
+def _part(
+    config: BikeshareConfig, table: RawTable, objects: list[Landed], folder: Path, version: str
+) -> _Part:
     path = folder / f"{table.name}.parquet"
-    sources = [place.uri(landed.key) for landed in objects]
+    sources = [config.uri(landed.key) for landed in objects]
     if table.origin != "daily" and objects[0].key.endswith(".parquet"):
         count = _copy(table, objects[0].data, path, sources[0])
     else:
-        rows = itertools.chain.from_iterable(map(_rows, itertools.repeat(table), objects, sources))
+        rows = itertools.chain.from_iterable(
+            _rows(config, table, landed, uri) for landed, uri in zip(objects, sources, strict=True)
+        )
         count = write_parquet(table, rows, path, " and ".join(sources))
     return _Part(table, path, count, ", ".join(sources), version)
 
@@ -102,19 +112,19 @@ def _copy(table: RawTable, data: bytes, path: Path, what: str) -> int:
             schema, count = file.schema_arrow, file.metadata.num_rows
     except pa.ArrowException as error:
         raise NotTripData(
-            f"{what}: is not Parquet ({error}); run the day again, which lands it anew."
+            f"{what}: is not Parquet ({error}); run the day again, which lands it again."
         ) from None
     if not schema.equals(table.schema):
-        raise SchemaError(f"{what}: was landed with other columns; run the day again, which lands it anew.")
+        raise SchemaError(f"{what}: was landed with other columns; run the day again, which lands it again.")
     path.write_bytes(data)
     return int(count)
 
 
-def _rows(table: RawTable, landed: Landed, what: str) -> Iterator[list[Any]]:
+def _rows(config: BikeshareConfig, table: RawTable, landed: Landed, what: str) -> Iterator[list[Any]]:
     data = unpacked(landed.data, what)
     if table.origin == "daily":
         return json_rows(data, table, what)
-    return export_rows(io.BytesIO(data), table, settings().bikeshare_escape, what)
+    return export_rows(io.BytesIO(data), table, config.settings.bikeshare_escape, what)
 
 
 def _entry(part: _Part, day: dt.date, counts: dict[str, int], started: dt.datetime, run: Run) -> Entry:
@@ -132,21 +142,23 @@ def _entry(part: _Part, day: dt.date, counts: dict[str, int], started: dt.dateti
     )
 
 
-def _replace(warehouse: Warehouse, day: dt.date, parts: list[_Part], entries: list[Entry], run: Run) -> None:
+def _replace(warehouse: Engine, day: dt.date, parts: list[_Part], entries: list[Entry], run: Run) -> None:
     warehouse.create([*(warehouse_table(part.table) for part in parts), LEDGER])
-    statements: list[str | Test] = []
+    statements: list[Statement] = []
     with contextlib.ExitStack() as stack:
         for part in parts:
             table = warehouse_table(part.table)
-            name, names = warehouse.qualified(table.name), ", ".join(column.name for column in table.columns)
-            staged = stack.enter_context(warehouse.staged(table, part.path))
+            name, columns = warehouse.qualified(table.name), ", ".join(c.name for c in table.columns)
+            # with the day: other days may have the same rows, and drop what they have staged
+            staged = stack.enter_context(warehouse.staged(table, part.path, f"{day}_{part.version}"))
             statements += [
                 f"DELETE FROM {name} WHERE date = @day",
-                f"INSERT INTO {name} (date, {names}) SELECT @day, {names} FROM {staged}",
-                Test(
+                f"INSERT INTO {name} (date, {columns}) SELECT @day, {columns} FROM {staged}",
+                Assertion(
                     f"(SELECT COUNT(*) FROM {name} WHERE date = @day) = {part.rows}",
-                    f"{table.name} has not the {part.rows} rows of {day} that were to be loaded",
+                    f"{table.name} does not have the {part.rows} rows of {day} that were to be loaded",
                 ),
             ]
-        recorded, values = ledger.replace(warehouse, entries)
-        warehouse.transact([*statements, *recorded], {"day": day, **values}, run)
+        ledger_statements, values = ledger.replace(warehouse, entries)
+        name = f"{day}-load-{ledger.digest(entries)}"
+        warehouse.transact([*statements, *ledger_statements], {"day": day, **values}, run, name)

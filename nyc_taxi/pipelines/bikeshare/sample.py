@@ -1,4 +1,4 @@
-"""Generated stations, regions and trips: for a machine where nothing is configured, and for tests.
+"""Generated stations, regions and trips: for `taxi bikeshare seed`, and for tests.
 
 The same day always gives the same bytes. The stations have everything that makes trouble on the way:
 a name with a comma, a quote, a line feed and letters beyond ASCII, one without a name, one without a

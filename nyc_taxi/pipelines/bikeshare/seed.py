@@ -1,27 +1,25 @@
-"""Fill the database and the bucket: from a folder of files, or with generated data."""
+"""`taxi bikeshare seed`: fill the database and the bucket, with generated data or from a folder of files."""
 
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import sqlalchemy as sa
 
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.pipelines.bikeshare import bucket, sample
-from nyc_taxi.pipelines.bikeshare.config import NAME, Mysql, Place, seeded_marker
-from nyc_taxi.pipelines.bikeshare.extract import quoted, transact
+from nyc_taxi.pipelines.bikeshare.config import NAME, BikeshareConfig
+from nyc_taxi.pipelines.bikeshare.database import Database, quoted
 from nyc_taxi.pipelines.bikeshare.files import csv_rows
-from nyc_taxi.pipelines.bikeshare.tables import RawTable, raw_table, raw_tables
+from nyc_taxi.pipelines.bikeshare.tables import RawTable
 from nyc_taxi.pipelines.bikeshare.values import parse_row
-from nyc_taxi.settings import profile
+from nyc_taxi.settings import Settings
 
-log = logging.getLogger(__name__)
-
-MYSQL_TYPES = {
+SQL_TYPES = {
     "int16": "SMALLINT",
     "int32": "INT",
     "int64": "BIGINT",
@@ -31,91 +29,129 @@ MYSQL_TYPES = {
     "timestamp": "DATETIME(6)",
     "instant": "DATETIME(6)",
 }
-"""MySQL's type of a column by its type in tables.yaml."""
+"""Type of a column in MySQL by its type in tables.yaml; SQLite takes the same names."""
 
 
 @dataclass
 class Seeded:
-    """What was put where."""
+    """What `taxi bikeshare seed` has written, for people."""
 
-    tables: dict[str, int] = field(default_factory=dict)
-    """Rows by table of the database."""
-    objects: list[str] = field(default_factory=list)
+    config: BikeshareConfig
+    written: list[str] = field(default_factory=list)
+    """Tables with their rows, and the URIs of objects."""
+    kept: list[str] = field(default_factory=list)
+    """Tables and objects that existed already and stay as they are."""
+
+    def fill(self, table: RawTable, rows: Sequence[Sequence[object]], what: str) -> None:
+        """Fill a table of the database, see `fill`."""
+        database = self.config.database
+        filled = fill(database, table, rows, what)
+        where = f"{database.where}, table {table.name}"
+        if filled:
+            self.written.append(f"{where}: {len(rows):,} rows")
+        else:
+            self.kept.append(where)
+
+    def put(self, key: str, data: Path | bytes, replace: bool) -> None:
+        """Have an object in the flow's folder of the bucket."""
+        if replace or self.config.bucket.head(key) is None:
+            bucket.put(self.config, key, data)
+            self.written.append(self.config.uri(key))
+        else:
+            self.kept.append(self.config.uri(key))
 
 
-def seed(folder: Path) -> Seeded:
-    """Put a folder's files into the embedded database and into the bucket.
+def seed_sample(settings: Settings, day: dt.date) -> Seeded:
+    """Generate stations, regions and the trips of a day; replaces nothing but generated data.
 
-    `<table>.csv` becomes a table of the database; that of a table from the bucket also becomes its
-    object. `trips_20180101.json.gz` becomes an object of that day. A table or object is replaced as a
-    whole or not at all. Raises SettingsError when the folder has none of them, or when MYSQL_HOST
-    names a database, which is not ours to fill.
+    Raises SettingsError where files were seeded, or Cloud SQL exports the stations: generated trips would
+    mix with real ones.
     """
-    if "MYSQL_HOST" in profile():
+    config = BikeshareConfig.from_settings(settings)
+    seeded = Seeded(config)
+    own = config.generated
+    if not own and "MYSQL_HOST" not in settings.connections:
         raise SettingsError(
-            "MYSQL_HOST names a database; only the embedded one is filled: leave MYSQL_HOST empty."
+            "the bike-share has data of its own, which generated data must not mix with:"
+            " give files with --from, or set another TAXI_WORKSPACE."
         )
-    found = {table: folder / f"{table.name}.csv" for table in raw_tables() if table.origin != "daily"}
-    found = {table: path for table, path in found.items() if path.exists()}
+    seeded.fill(config.table("stations"), sample.STATIONS, "generated stations")
+    seeded.put(config.table("regions").object, sample.regions_csv(), replace=own)
+    seeded.put(
+        bucket.day_folder(config.table("trips"), day) + "trips.json.gz", sample.trips(day), replace=own
+    )
+    return seeded
+
+
+def seed_files(settings: Settings, folder: Path) -> Seeded:
+    """Put a folder's files into the database and into the bucket.
+
+    `<table>.csv` becomes a table of the database, or the object of a table from the bucket;
+    `trips_20180101.json.gz` becomes an object of that day. Each is replaced as a whole or not at all.
+    Raises SettingsError when the folder has none of them.
+    """
+    config = BikeshareConfig(NAME, settings)
+    tables = {table: folder / f"{table.name}.csv" for table in config.tables if table.origin != "daily"}
+    tables = {table: path for table, path in tables.items() if path.exists()}
     days = _days(folder)
-    if not found or not days:
+    if not tables or not days:
         raise SettingsError(
-            f"{folder}: has no {'table such as stations.csv' if not found else 'trips_YYYYMMDD.json.gz'};"
+            f"{folder}: has no {'trips_YYYYMMDD.json.gz' if tables else 'table such as stations.csv'};"
             " give the folder that has the files with --from."
         )
-    place, done = Place(NAME), Seeded()
-    mysql = place.mysql
-    for table, path in found.items():
-        rows = list(csv_rows(path.read_bytes(), str(path)))
-        fill(mysql, table, rows, str(path))
-        done.tables[table.name] = len(rows)
+    seeded = Seeded(config)
+    for table, path in tables.items():
         if table.object:
-            bucket.put(place, table.object, path)
-            done.objects.append(place.uri(table.object))
+            seeded.put(table.object, path, replace=True)
+        else:
+            seeded.fill(table, list(csv_rows(path.read_bytes(), str(path))), str(path))
     for day, path in days.items():
-        key = bucket.day_folder(raw_table("trips"), day) + f"trips{''.join(path.suffixes)}"
-        bucket.put(place, key, path)
-        done.objects.append(place.uri(key))
-    marker = seeded_marker()
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(f"{folder.resolve()}\n", encoding="utf-8")
-    return done
+        key = bucket.day_folder(config.table("trips"), day) + f"trips{''.join(path.suffixes)}"
+        seeded.put(key, path, replace=True)
+    return seeded
 
 
 def _days(folder: Path) -> dict[dt.date, Path]:
     days = {}
     for path in sorted(folder.glob("trips_*.json*")):
-        named = re.fullmatch(r"trips_(\d{4})(\d\d)(\d\d)\.json(\.gz)?", path.name)
-        if named:
-            days[dt.date(int(named[1]), int(named[2]), int(named[3]))] = path
+        match = re.fullmatch(r"trips_(\d{4})(\d\d)(\d\d)\.json(\.gz)?", path.name)
+        if match:
+            days[dt.date(int(match[1]), int(match[2]), int(match[3]))] = path
     return days
 
 
-def provide_sample(place: Place, day: dt.date) -> None:
-    """Have generated data where the run looks for it, up to the day's trips."""
-    log.warning(
-        "Nothing is configured and nothing was seeded: the run uses generated data, kept apart as %s."
-        " Give it data with `taxi bikeshare seed --from FOLDER`, or set MYSQL_HOST and GCS_BUCKET.",
-        place.name,
-    )
-    fill(place.mysql, raw_table("stations"), sample.STATIONS, "generated stations")
-    regions, trips = raw_table("regions"), raw_table("trips")
-    bucket.put(place, regions.object, sample.regions_csv())
-    bucket.put(place, bucket.day_folder(trips, day) + "trips.json.gz", sample.trips(day))
+def fill(database: Database, table: RawTable, rows: Sequence[Sequence[object]], what: str) -> bool:
+    """Make a table of the demo database equal to the rows: readers see the old rows or the new.
 
-
-def fill(mysql: Mysql, table: RawTable, rows: Sequence[Sequence[object]], what: str) -> None:
-    """Make a table of the database equal to the rows: readers see the old ones or the new."""
-    parsed = [parse_row(table.columns, row, f"{what}: row {number}") for number, row in enumerate(rows, 1)]
+    A MySQL database belongs to somebody: its missing or empty tables are filled, and those with rows stay
+    as they are. Returns whether the table was filled. Raises SchemaError when a row does not fit the columns.
+    """
+    names = [column.name for column in table.columns]
+    values = [
+        dict(zip(names, parse_row(table.columns, row, f"{what}: row {number}"), strict=True))
+        for number, row in enumerate(rows, 1)
+    ]
     columns = ", ".join(
-        f"{quoted(column.name)} {MYSQL_TYPES[column.type]}{' NOT NULL' if column.required else ''}"
+        f"{quoted(column.name)} {SQL_TYPES[column.type]}{' NOT NULL' if column.required else ''}"
         for column in table.columns
     )
-
-    def work(cursor: Any) -> None:
-        name = quoted(table.name)
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns})")
-        cursor.execute(f"DELETE FROM {name}")
-        cursor.executemany(f"INSERT INTO {name} VALUES ({', '.join(['%s'] * len(table.columns))})", parsed)
-
-    transact(mysql, work)
+    name = quoted(table.name)
+    if database.file:
+        database.file.parent.mkdir(parents=True, exist_ok=True)
+        database.file.touch()
+        values = [  # SQLite has no type for dates
+            {key: str(value) if isinstance(value, dt.date) else value for key, value in row.items()}
+            for row in values
+        ]
+    with database.connect() as connection, connection.begin():
+        if database.file:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's sqlite3 would begin at the INSERT
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+        charset = "" if database.file else " DEFAULT CHARACTER SET utf8mb4"
+        connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}){charset}")
+        if connection.exec_driver_sql(f"SELECT 1 FROM {name} LIMIT 1").first():
+            return False
+        if values:
+            places = ", ".join(f":{name}" for name in names)
+            connection.execute(sa.text(f"INSERT INTO {name} VALUES ({places})"), values)
+        return True

@@ -13,7 +13,6 @@ import yaml
 
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.schema import ARROW_TYPES, Column
-from nyc_taxi.settings import settings
 
 TYPES: dict[str, pa.DataType] = {
     **{name: ARROW_TYPES[name] for name in ("int16", "int32", "int64", "float64", "string")},
@@ -52,24 +51,9 @@ class RawTable:
         )
 
 
-def raw_tables(origin: str | None = None) -> list[RawTable]:
-    """The tables of TAXI_BIKESHARE_TABLES, or those of one origin; raises SettingsError naming a fault."""
-    tables = _read(settings().bikeshare_tables)
-    return [table for table in tables if origin in (None, table.origin)]
-
-
-def raw_table(name: str) -> RawTable:
-    """One table; raises SettingsError that lists the names."""
-    found = {table.name: table for table in raw_tables()}
-    if name not in found:
-        raise SettingsError(
-            f"table {name!r} is not in {settings().bikeshare_tables}: it has {', '.join(found)}."
-        )
-    return found[name]
-
-
 @functools.cache
-def _read(file: Path) -> tuple[RawTable, ...]:
+def read_tables(file: Path) -> tuple[RawTable, ...]:
+    """The tables that a file such as `tables.yaml` describes; raises SettingsError naming a mistake in it."""
     try:
         described = yaml.safe_load(file.read_text(encoding="utf-8"))["tables"]
         tables = tuple(_table(file, name, entry) for name, entry in described.items())
@@ -85,7 +69,7 @@ def _read(file: Path) -> tuple[RawTable, ...]:
             f" ({type(error).__name__}: {error})."
         ) from None
     missing = {"stations", "regions", "trips"} - {table.name for table in tables}
-    if missing:  # the derived tables and the checks are made of these
+    if missing:  # the derived tables and the checks read these
         raise SettingsError(f"{file}: lacks the table {', '.join(sorted(missing))}.")
     return tables
 
@@ -108,7 +92,7 @@ def _table(file: Path, name: str, entry: dict[str, Any]) -> RawTable:
     if table.origin not in ORIGINS:
         raise SettingsError(f"{where}: from {table.origin!r} is none of {', '.join(ORIGINS)}.")
     if table.origin == "bucket" and not table.object:
-        raise SettingsError(f"{where}: a table from the bucket needs `object`, the name of its object there.")
+        raise SettingsError(f"{where}: a table from the bucket needs `object`, the name of its object.")
     if table.key not in {column.name for column in columns if column.required}:
         raise SettingsError(f"{where}: its key {table.key!r} is none of its required columns.")
     return table

@@ -1,4 +1,4 @@
-"""The derived tables of a day: only the day's partitions are made anew, in one transaction."""
+"""The derived tables of a day: only the day's partitions are computed again, in one transaction."""
 
 from __future__ import annotations
 
@@ -8,44 +8,52 @@ import logging
 from collections.abc import Mapping
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import Run
+from nyc_taxi.load.warehouse.engine import Assertion, Engine, Statement, retry_load
+from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines.bikeshare import ledger
+from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.derived import DERIVED, LEDGER, Derived
-from nyc_taxi.pipelines.bikeshare.warehouse.base import Entry, Test, Warehouse
+from nyc_taxi.pipelines.bikeshare.ledger import Entry
+from nyc_taxi.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
 
 
-def transform_day(warehouse: Warehouse, day: dt.date, run: Run) -> list[Entry]:
-    """Make the derived tables of the day from its raw tables; their ledger rows.
+def transform_day(config: BikeshareConfig, warehouse: Engine, day: dt.date, run: Run) -> list[Entry]:
+    """Compute the derived tables of the day from its raw tables; their ledger entries.
 
-    A table that is not daily is made of the newest day, whichever day this is, so the order of days
-    makes no difference. What was made of the same rows by the same SQL is left alone. Raises
-    DestinationError when the day is not loaded or a test fails; nothing was changed then.
+    A table that is not daily is computed from the newest day, whichever day this is, so the order of days
+    makes no difference. What was computed from the same rows by the same SQL stays as it is. Raises
+    DestinationError when the day is not loaded or an assertion does not hold; nothing was changed then.
     """
     started = dt.datetime.now(dt.UTC)
-    before = ledger.entries(warehouse)
-    loaded = [entry.date for entry in before if entry.table_name == "raw_stations"]
+    return retry_load(RetryPolicy.of(config.settings), lambda: _transform_day(warehouse, day, run, started))
+
+
+def _transform_day(warehouse: Engine, day: dt.date, run: Run, started: dt.datetime) -> list[Entry]:
+    entries = ledger.entries(warehouse)
+    loaded = [entry.date for entry in entries if entry.table_name == "raw_stations"]
     if day not in loaded:
         raise DestinationError(f"{warehouse.describe()}: {day} is not loaded; load it first.")
     days = {derived.table.name: day if derived.daily else max(loaded) for derived in DERIVED}
     stale = []
     for derived in DERIVED:
-        of_day = ledger.by_table(before, days[derived.table.name])
-        version, made = _version(derived, of_day), of_day.get(derived.table.name)
-        if made is None or made.version != version:
-            stale.append(_entry(derived, days[derived.table.name], version, started, run))
+        name = derived.table.name
+        recorded = ledger.by_table(entries, days[name])
+        version = _version(derived, recorded)
+        if name not in recorded or recorded[name].version != version:
+            stale.append(_entry(derived, days[name], version, started, run))
     if stale:
         warehouse.create([derived.table for derived in DERIVED])
-        _replace(warehouse, stale, run)
+        _replace(warehouse, day, stale, run)
+        entries = ledger.entries(warehouse)
     else:
         log.info("The warehouse holds the derived tables of %s already.", day)
-    after = ledger.entries(warehouse) if stale else before
-    return [ledger.by_table(after, made_of)[name] for name, made_of in days.items()]
+    return [ledger.by_table(entries, date)[name] for name, date in days.items()]
 
 
 def _version(derived: Derived, entries: Mapping[str, Entry]) -> str:
-    """Names the content: the rows it is made of, and the SQL."""
+    """Identifies the content: the rows it is computed from, and the SQL."""
     parts = [derived.query, *(entries[f"raw_{name}"].version for name in derived.inputs)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -56,7 +64,7 @@ def _entry(derived: Derived, day: dt.date, version: str, started: dt.datetime, r
         date=day,
         version=version,
         source=", ".join(f"raw_{name}" for name in derived.inputs),
-        row_count=0,  # counted when it is made
+        row_count=0,  # counted within the transaction
         counts="{}",
         started_at=started,
         finished_at=dt.datetime.now(dt.UTC),
@@ -65,12 +73,12 @@ def _entry(derived: Derived, day: dt.date, version: str, started: dt.datetime, r
     )
 
 
-def _replace(warehouse: Warehouse, entries: list[Entry], run: Run) -> None:
-    """Make the tables of these entries, each after those it reads."""
+def _replace(warehouse: Engine, day_of_run: dt.date, entries: list[Entry], run: Run) -> None:
+    """Compute the tables of these entries, each after those it reads."""
     names = {derived.table.name: warehouse.qualified(derived.table.name) for derived in DERIVED}
     names |= {f"raw_{name}": warehouse.qualified(f"raw_{name}") for name in ("stations", "regions", "trips")}
     of_name = {derived.table.name: derived for derived in DERIVED}
-    statements: list[str | Test] = []
+    statements: list[Statement] = []
     values: dict[str, object] = {}
     counted = {}
     for entry in entries:
@@ -83,12 +91,13 @@ def _replace(warehouse: Warehouse, entries: list[Entry], run: Run) -> None:
             f"DELETE FROM {rows}",
             f"INSERT INTO {names[entry.table_name]} ({columns})\n"
             f"SELECT {columns} FROM (\n{derived.query.format(**names).replace('@day', day)}\n)",
-            Test(derived.test.format(**names).replace("@day", day), derived.says),
+            Assertion(derived.condition.format(**names).replace("@day", day), derived.message),
         ]
         counted[entry.table_name] = f"(SELECT COUNT(*) FROM {rows})"
-        if not derived.daily:  # what the ledger says of an earlier day is true no more
+        if not derived.daily:  # entries of an earlier day no longer hold
             statements.append(
                 f"DELETE FROM {warehouse.qualified(LEDGER.name)} WHERE table_name = '{entry.table_name}'"
             )
-    recorded, more = ledger.replace(warehouse, entries, counted)
-    warehouse.transact([*statements, *recorded], {**values, **more}, run)
+    ledger_statements, ledger_values = ledger.replace(warehouse, entries, counted)
+    name = f"{day_of_run}-transform-{ledger.digest(entries)}"
+    warehouse.transact([*statements, *ledger_statements], {**values, **ledger_values}, run, name)

@@ -112,9 +112,9 @@ def _moment(value: object) -> dt.datetime:
     raise _unfit(value, "a time")
 
 
-def _unfit(value: object, wanted: str) -> ValueError:
+def _unfit(value: object, expected: str) -> ValueError:
     shown = repr(value)
-    return ValueError(f"{shown if len(shown) <= 60 else shown[:57] + '...'} is not {wanted}")
+    return ValueError(f"{shown if len(shown) <= 60 else shown[:57] + '...'} is not {expected}")
 
 
 _PARSERS: dict[str, Callable[[object], Any]] = {

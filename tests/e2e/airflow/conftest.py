@@ -21,11 +21,11 @@ import httpx
 import pytest
 
 from nyc_taxi.load.registry import open_destination
-from nyc_taxi.local import gcs, mysql, postgres
+from nyc_taxi.local import gcs, postgres
 from nyc_taxi.local.process import free_port
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT, load_settings
 from tests.support import google_apis
 from tests.support.waiting import until
 from tests.support.warm_airflow import Warm
@@ -108,31 +108,39 @@ def plain_environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+def inside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Let the package in this process look at a workspace: `inside(folder)`."""
 
     def look(workspace: Path) -> None:
         for name in os.environ.keys() - plain_environment().keys():
             monkeypatch.delenv(name)
         monkeypatch.setenv("TAXI_WORKSPACE", str(workspace))
-        settings.cache_clear()
 
-    yield look
-    settings.cache_clear()
+    return look
 
 
 def ledgers(airflow: Local, inside: Callable[[Path], None]) -> dict[str, dict[str, int]]:
     """Rows in of each month by destination."""
     inside(airflow.workspace)
     return {
-        name: {str(row.month): row.rows_in for row in open_destination(name).ledger_entries()}
+        name: {
+            str(row.month): row.rows_in for row in open_destination(name, load_settings()).ledger_entries()
+        }
         for name in ("gcs", "postgres", "duckdb")
     }
 
 
+def taxi(workspace: Path, *arguments: str) -> None:
+    """Run the command line."""
+    environment = {**plain_environment(), "TAXI_WORKSPACE": str(workspace)}
+    command = [str(Path(sys.executable).with_name("taxi")), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def stop_servers(workspace: Path) -> None:
     """End the stand-ins of a workspace."""
-    for standin in (gcs, mysql, postgres):
+    for standin in (gcs, postgres):
         standin.stop(workspace / standin.__name__.rpartition(".")[2])
 
 

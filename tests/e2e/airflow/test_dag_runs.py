@@ -17,7 +17,8 @@ from nyc_taxi.local import gcs
 from nyc_taxi.local.process import free_port
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
-from tests.e2e.airflow.conftest import stop_servers
+from nyc_taxi.settings import load_settings
+from tests.e2e.airflow.conftest import stop_servers, taxi
 from tests.support import google_apis
 from tests.support.bikeshare import NEXT, lines, trip
 
@@ -36,7 +37,7 @@ def ledger(place, inside):
 
     def look(name):
         inside(place / "workspace")
-        return {str(row.month): row for row in open_destination(name).ledger_entries()}
+        return {str(row.month): row for row in open_destination(name, load_settings()).ledger_entries()}
 
     return look
 
@@ -93,7 +94,7 @@ def test_a_month_is_in_every_destination_asked_for(run_dag, ledger):
     calls = {call["to"]: call for call in events(log, "call")}
     assert calls.keys() == {"source", "gcs", "postgres", "duckdb"}
     assert all(call["status"] == "ok" and call["seconds"] >= 0 for call in calls.values())
-    assert "s3 is not among the destinations" in log
+    assert "s3 is not among the request's destinations" in log
 
     again = run_dag("taxi_ingest", json.dumps({**SAMPLE, "destinations": "gcs,postgres,duckdb"}))
     loads = [call for call in events(again, "call") if call["to"] != "source"]
@@ -145,7 +146,13 @@ def test_zones_are_in_every_destination(run_dag, place, tmp_path):
     assert found == [(1, "Newark Airport"), (264, "N/A")]
 
 
-def test_a_day_of_the_bikeshare_read_from_mysql(run_dag):
+def test_a_day_of_the_bikeshare_without_a_database_says_how_to_seed(run_dag, tmp_path):
+    log = run_dag("bikeshare", '{"day": "2018-01-01"}', good=False, TAXI_WORKSPACE=str(tmp_path))
+    assert "generate demo data with `taxi bikeshare seed`" in log
+
+
+def test_a_day_of_the_bikeshare_read_from_a_database(run_dag, place):
+    taxi(place / "workspace", "bikeshare", "seed", "2018-01-01")
     log = run_dag("bikeshare", '{"day": "2018-01-01"}')
     assert sorted(call["to"] for call in events(log, "call")) == ["gcs", "mysql", "warehouse", "warehouse"]
     assert "dim_stations" in log

@@ -8,8 +8,8 @@ import sys
 
 CODE = """
 import json, os
-from taxi_airflow.environment import set_up
-set_up()
+from taxi_airflow.environment import configure_environment
+configure_environment()
 print(json.dumps({**os.environ}))
 """
 

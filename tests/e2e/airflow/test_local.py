@@ -14,6 +14,7 @@ import psycopg2
 
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import postgres
+from nyc_taxi.settings import load_settings
 from tests.e2e.airflow.conftest import ledgers, put
 from tests.support.waiting import until
 
@@ -78,14 +79,16 @@ def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
     assert started("poll-3") == ["taxi__green__2021-06", "taxi__green__2021-07"]
     assert started("poll-4") == []
     inside(airflow.workspace)
-    held = {str(row.month): row.rows_in for row in open_destination("duckdb").ledger_entries()}
+    held = {
+        str(row.month): row.rows_in for row in open_destination("duckdb", load_settings()).ledger_entries()
+    }
     assert (held["2021-06"], held["2021-07"]) == (150, 100)
 
 
 def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside):
     """The load stands in its transaction when the worker dies; the retry loads the month, once."""
     inside(airflow.workspace)
-    open_destination("postgres").ledger_entries()  # makes the ledger
+    open_destination("postgres", load_settings()).ledger_entries()  # makes the ledger
     put(airflow.inbox, "2021-09", 400)
     url = postgres.ensure(airflow.workspace / "postgres").url
     with contextlib.closing(psycopg2.connect(url)) as other, other.cursor() as cursor:

@@ -9,7 +9,6 @@ import contextlib
 import io
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pytest
 
 from nyc_taxi.local import gcs, postgres
 from nyc_taxi.settings import PROJECT
-from tests.e2e.airflow.conftest import plain_environment, stop_servers
+from tests.e2e.airflow.conftest import plain_environment, stop_servers, taxi
 
 MAGE = PROJECT / ".venv" / "bin" / "mage"
 WHO_AND_WHEN = {"id", "started_at", "finished_at", "run_id", "orchestrator"}
@@ -68,8 +67,7 @@ def test_a_bikeshare_is_the_same_by_command_mage_and_airflow(run_dag, place, req
     sides = {name: place / f"{name}-bikeshare-{len(days)}" for name in ("command", "mage", "airflow")}
     try:
         for side in sides.values():
-            if real:
-                taxi(side, "bikeshare", "seed", "--from", str(real))
+            taxi(side, "bikeshare", "seed", *(["--from", str(real)] if real else days))
         for day in days:
             taxi(sides["command"], "bikeshare", "run", day)
             through_mage("bikeshare_stations", json.dumps({"day": day}), sides["mage"])
@@ -90,14 +88,6 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
     assert one.keys() == other.keys()
     for name in one:
         assert one[name] == other[name], f"{name} differs"
-
-
-def taxi(workspace: Path, *arguments: str) -> None:
-    """Run the command line."""
-    environment = {**plain_environment(), "TAXI_WORKSPACE": str(workspace)}
-    command = [str(Path(sys.executable).with_name("taxi")), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def through_mage(pipeline: str, asked: str, workspace: Path) -> None:

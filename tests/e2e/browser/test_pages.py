@@ -11,10 +11,10 @@ from pathlib import Path
 import playwright.sync_api
 import pytest
 
-from mage_project.utils.destination_queries import ask
+from mage_project.utils.destination_queries import query_destination
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import PROJECT
+from nyc_taxi.settings import PROJECT, load_settings
 from tests.e2e.browser.conftest import ARTEFACTS
 from tests.support.mage import Mage
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.mage, pytest.mark.slow]
 
 BLOCKS = (
     *("download_trips", "clean_trips", "trips_to_parquet", "quality_of_month"),
-    *("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse", "trips_to_s3"),
+    *("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse", "trips_to_other_destinations"),
 )
 ILLUSTRATIONS = {"quality": "mage-quality.png", "pipeline": "mage-pipeline.png", "log": "mage-log.png"}
 """Screenshots that docs/mage.md shows."""
@@ -166,11 +166,17 @@ def test_six_real_months_from_the_page(page, mage: Mage, real_data: Path, here: 
     page.get_by_role("button", name="Run now").click()
     mage.wait(lambda: by_month(mage) == dict.fromkeys(map(str, MONTHS), "completed"), 300)
     found = {
-        destination: [ask(destination, TOTALS, Service.GREEN, month).iloc[0] for month in MONTHS]
+        destination: [
+            query_destination(destination, TOTALS, Service.GREEN, month).iloc[0] for month in MONTHS
+        ]
         for destination in ("postgres", "duckdb", "gcs")
     }
     for destination in found:
-        held = [row for row in open_destination(destination).ledger_entries() if row.month in MONTHS]
+        held = [
+            row
+            for row in open_destination(destination, load_settings()).ledger_entries()
+            if row.month in MONTHS
+        ]
         assert sum(row.rows_in for row in held) == 532_807, destination
         trips = sum(int(row["trips"]) for row in found[destination])
         assert trips == sum(row.rows_loaded for row in held), destination
@@ -182,6 +188,6 @@ def test_six_real_months_from_the_page(page, mage: Mage, real_data: Path, here: 
 
 
 def by_month(mage: Mage) -> dict[str, str]:
-    """How the runs stand that taxi_backfill has asked for."""
-    runs = [run for run in mage.runs() if run["pipeline_schedule_name"] == "asked by pipelines"]
+    """Status by month of the runs that taxi_backfill has started."""
+    runs = [run for run in mage.runs() if run["pipeline_schedule_name"] == "started by pipelines"]
     return {run["variables"]["month"]: run["status"] for run in runs}

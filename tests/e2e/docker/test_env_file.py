@@ -68,11 +68,11 @@ def test_the_example_can_be_completed(path: Path):
 
 
 def test_destinations_of_ones_own_are_left_alone(path: Path):
-    path.write_text("POSTGRES_HOST=db.example.org\nPOSTGRES_USER=me\nGCS_BUCKET=mine\n")
+    path.write_text("POSTGRES_HOST=db.example.org\nPOSTGRES_USER=me\nGCS_BUCKET=mine\nMYSQL_HOST=10.1.1.1\n")
     values = fill(path)
     assert values["POSTGRES_HOST"] == "db.example.org"
     assert values["GCS_BUCKET"] == "mine"
-    assert "STORAGE_EMULATOR_HOST" not in values
+    assert not {"STORAGE_EMULATOR_HOST", "MYSQL_PORT", "MYSQL_PASSWORD"} & values.keys()
 
 
 def test_a_port_in_use_is_passed_over():
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_was(path: Path, monkeypatch:
 
 
 def test_it_needs_nothing_but_python():
-    script = PROJECT / "mage_project" / "env_file.py"
+    script = PROJECT / "launchers" / "env_file.py"
     code = f"import runpy; runpy.run_path({str(script)!r}, run_name='env_file')"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True)
 
@@ -105,12 +105,14 @@ def test_secrets_of_others_are_kept_from_mage_and_airflow():
     of_others = {
         "mage": {
             "POSTGRES_ADMIN_PASSWORD",
+            "MYSQL_ROOT_PASSWORD",
             "AIRFLOW_PASSWORD",
             "AIRFLOW_FERNET_KEY",
             "AIRFLOW_DATABASE_PASSWORD",
         },
         "airflow-scheduler": {
             "POSTGRES_ADMIN_PASSWORD",
+            "MYSQL_ROOT_PASSWORD",
             "MAGE_DATABASE_PASSWORD",
             "JWT_SECRET",
             "TAXI_TRIGGER_TOKEN",

@@ -76,7 +76,7 @@ def test_images_hold_what_they_need_and_no_secret(stack: Stack, image: str):
     for name in files.splitlines():
         if not name.startswith("/root/."):  # of the base
             part = Path(name).relative_to("/srv/taxi")
-            assert part.parts[0] in ("nyc_taxi", "mage_project", "airflow_project"), name
+            assert part.parts[0] in ("nyc_taxi", "mage_project", "launchers", "airflow_project"), name
             assert (stack.folder / part).is_file(), name
     assert docker(*shell, "command -v gcc cc make uv git || true") == ""
 
@@ -166,7 +166,7 @@ def _ledger(stack: Stack) -> dict[str, tuple[int, int]]:
 def test_pipeline_of_mage_loads_a_month(stack: Stack, tmp_path: Path):
     rows = _deliver(stack, _month("2020-04", tmp_path))
     wait_for(
-        "the trigger's token", lambda: "takes TAXI_TRIGGER_TOKEN" in stack.compose("logs", "mage").stdout
+        "the trigger's token", lambda: "accepts TAXI_TRIGGER_TOKEN" in stack.compose("logs", "mage").stdout
     )
     with stack.timed("green 2020-04 through Mage's scheduler"):
         _completes_in_mage(stack, _start_in_mage(stack, service="green", month="2020-04", source=INBOX))

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from nyc_taxi.local import gcs, postgres
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT
 
 # Mage reads these when it is imported, which tests do inside: its start takes seconds.
 MAGE_PROJECT = PROJECT / "mage_project"
@@ -55,13 +55,10 @@ def environment(
 
 
 @pytest.fixture
-def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for code that runs in this process."""
     for name in [name for name in os.environ if name.startswith(("TAXI_", "POSTGRES_"))]:
         if name != "TAXI_REAL_DATA":
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    yield
-    settings.cache_clear()

@@ -11,9 +11,9 @@ import pytest
 
 from nyc_taxi.errors import NotPublished, SettingsError
 from nyc_taxi.pipelines.bikeshare import bucket, flow, sample
-from nyc_taxi.settings import PROJECT, settings
-from tests.integration.bikeshare.conftest import gcs_server, mysql_server  # noqa: F401
-from tests.support.bikeshare import DAY, RUN, World, lines, trip
+from nyc_taxi.settings import PROJECT
+from tests.integration.bikeshare.conftest import gcs_server  # noqa: F401
+from tests.support.bikeshare import DAY, RUN, Stack, lines, trip
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
 
@@ -26,12 +26,9 @@ BLOCKS = {
 
 
 @pytest.fixture
-def world(here, mysql_server, gcs_server, tmp_path, monkeypatch):  # noqa: F811
+def stack(here, gcs_server, tmp_path, monkeypatch):  # noqa: F811
     """A database, a folder in the bucket and a warehouse of the test's own, with one day's data."""
-    made = World(mysql_server, gcs_server, tmp_path)
-    for name, value in made.environment.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
+    made = Stack(gcs_server, tmp_path).enter(monkeypatch)
     made.fill()
     return made
 
@@ -59,7 +56,7 @@ def run_all():
     return outputs
 
 
-def test_pipeline_runs_with_its_tests_and_gives_what_the_command_gives(world, tmp_path, monkeypatch):
+def test_pipeline_runs_with_its_tests_and_gives_what_the_command_gives(stack, tmp_path, monkeypatch):
     from mage_ai.data_preparation.models.pipeline import Pipeline
 
     files = {path: path.read_bytes() for path in (PROJECT / "mage_project").rglob("*.yaml")}
@@ -72,11 +69,11 @@ def test_pipeline_runs_with_its_tests_and_gives_what_the_command_gives(world, tm
         assert reference["day"] == str(DAY)
         json.dumps(pipeline.get_block(name).get_outputs())  # as Mage's pages get them
     assert files == {path: path.read_bytes() for path in (PROJECT / "mage_project").rglob("*.yaml")}
-    through_mage = world.content()
-    assert world.ask("SELECT DISTINCT orchestrator FROM ledger") == [("mage",)]
+    through_mage = stack.content()
+    assert stack.ask("SELECT DISTINCT orchestrator FROM ledger") == [("mage",)]
     (tmp_path / "warehouse.duckdb").unlink()
-    flow.run_day(DAY, RUN)
-    assert world.content() == through_mage
+    flow.run_day(stack.config, DAY, RUN)
+    assert stack.content() == through_mage
 
 
 def test_blocks_are_ordered_and_described(here):
@@ -94,7 +91,7 @@ def test_blocks_are_ordered_and_described(here):
     assert set(pipeline.variables) == {"day", "wait", "poll"}
 
 
-def test_previews_show_what_a_block_gives(world):
+def test_previews_show_what_a_block_gives(stack):
     outputs = run_all()
     assert outputs["extract_bikeshare"][0]["name"].iloc[0] == sample.NASTY
     assert len(outputs["load_bikeshare"][0]) == 200
@@ -103,7 +100,7 @@ def test_previews_show_what_a_block_gives(world):
     assert list(top["trips"]) == sorted(top["trips"], reverse=True)
 
 
-def test_wrong_outputs_are_found_out(world, tmp_path):
+def test_wrong_outputs_are_found_out(stack, tmp_path):
     outputs = run_all()
     rows, reference = outputs["extract_bikeshare"]
     changed = tmp_path / "changed.parquet"
@@ -112,7 +109,7 @@ def test_wrong_outputs_are_found_out(world, tmp_path):
     with pytest.raises(AssertionError, match="has SHA-256"):
         check("extract_bikeshare", "test_files_hold_what_was_read", rows, wrong)
 
-    bucket.put(world.place, reference["snapshots"][0]["key"], b"changed")
+    bucket.put(stack.config, reference["snapshots"][0]["key"], b"changed")
     with pytest.raises(AssertionError, match=r"stations.parquet has SHA-256"):
         check("land_bikeshare", "test_bucket_holds_the_snapshots", *outputs["land_bikeshare"])
 
@@ -123,19 +120,19 @@ def test_wrong_outputs_are_found_out(world, tmp_path):
             "load_bikeshare", "test_tables_hold_what_the_ledger_says", rows, {**reference, "ledger": ledger}
         )
 
-    world.change("INSERT INTO raw_trips FROM raw_trips LIMIT 1")
+    stack.change("INSERT INTO raw_trips FROM raw_trips LIMIT 1")
     with pytest.raises(AssertionError, match="1 trips of the day repeat the trip_id of another"):
-        check("load_bikeshare", "test_no_trip_is_there_twice", rows, reference)
+        check("load_bikeshare", "test_trips_are_distinct", rows, reference)
     with pytest.raises(
         AssertionError, match="fact_trips_daily counts 200 trips of the day, raw_trips has 201"
     ):
         check("transform_bikeshare", "test_no_trip_is_lost", *outputs["transform_bikeshare"])
-    world.change("INSERT INTO dim_stations FROM dim_stations LIMIT 1")
+    stack.change("INSERT INTO dim_stations FROM dim_stations LIMIT 1")
     with pytest.raises(AssertionError, match="dim_stations has 25 rows for 24 stations"):
-        check("transform_bikeshare", "test_every_station_is_there_once", *outputs["transform_bikeshare"])
+        check("transform_bikeshare", "test_stations_are_distinct", *outputs["transform_bikeshare"])
 
 
-def test_variables(world):
+def test_variables(stack):
     from mage_project.utils.bikeshare import day_of, waiting_of
 
     assert day_of({"day": "2018-01-02"}).day == 2
@@ -146,7 +143,7 @@ def test_variables(world):
         waiting_of({"wait": "long"})
     extracted = call("extract_bikeshare", day="2018-01-02")
     landed = call("land_bikeshare", extracted)
-    with pytest.raises(NotPublished, match="the trips of 2018-01-02 have not come yet"):
+    with pytest.raises(NotPublished, match="the trips of 2018-01-02 have not arrived yet"):
         call("load_bikeshare", landed)
-    world.trips(lines(trip(1, DAY.replace(day=2))), DAY.replace(day=2))
+    stack.trips(lines(trip(1, DAY.replace(day=2))), DAY.replace(day=2))
     assert len(call("load_bikeshare", landed)[0]) == 1

@@ -63,7 +63,7 @@ def test_download_gives_the_file_and_its_first_rows(downloaded):
     rows, reference = downloaded
     assert SourceFile.from_dict(reference).path.exists()
     assert len(rows) == 300
-    for test in ("test_file_is_the_one_downloaded", "test_preview_can_be_shown"):
+    for test in ("test_file_is_the_one_downloaded", "test_preview_is_safe"):
         check("download_trips", test, rows, reference)
 
 
@@ -84,7 +84,7 @@ def test_a_file_without_a_readable_row_is_refused_by_the_block_that_says_why(her
     samples.write(Service.GREEN, Month(2020, 4), path, rows=20)
     path.write_text(re.sub(r"2020-(\d\d)-(\d\d) (\d\d:\d\d):\d\d", r"\1/\2/2020 \3", path.read_text()))
     rows, reference = call("download_trips", source=str(tmp_path))
-    for test in ("test_file_is_the_one_downloaded", "test_preview_can_be_shown"):
+    for test in ("test_file_is_the_one_downloaded", "test_preview_is_safe"):
         check("download_trips", test, rows, reference)
     with pytest.raises(NotTripData, match="rows cannot be read"):
         call("clean_trips", [rows, reference])
@@ -184,10 +184,11 @@ def test_loaded_twice_it_is_there_once_beside_other_months(loaded, written):
     other = {"month": "2020-05"}
     call("trips_to_postgres", call("trips_to_parquet", call("clean_trips", call("download_trips", **other))))
     again = call("trips_to_postgres", written)
-    assert again[1]["skipped"]
-    assert again[1]["ledger"] == loaded[1]["ledger"]
-    assert again[1]["ledger"]["orchestrator"] == "mage"
-    for test in ("test_table_holds_what_the_parquet_holds", "test_ledger_names_the_version_loaded"):
+    first, second = loaded[1]["loaded"]["postgres"], again[1]["loaded"]["postgres"]
+    assert second["skipped"]
+    assert second["ledger"] == first["ledger"]
+    assert second["ledger"]["orchestrator"] == "mage"
+    for test in ("test_table_has_as_many_trips_as_the_parquet", "test_ledger_names_the_version_loaded"):
         check("trips_to_postgres", test, *again)
 
 
@@ -197,7 +198,7 @@ def test_a_table_that_differs_from_the_parquet_is_found_out(loaded, meddled):
     with pytest.raises(AssertionError, match=r"the table has \d+ trips of 2020-04, the Parquet \d+"):
         check(
             "trips_to_postgres",
-            "test_table_holds_what_the_parquet_holds",
+            "test_table_has_as_many_trips_as_the_parquet",
             rows,
             {**reference, "files": files},
         )
@@ -206,8 +207,19 @@ def test_a_table_that_differs_from_the_parquet_is_found_out(loaded, meddled):
 def test_another_version_in_the_ledger_is_found_out(loaded):
     rows, reference = loaded
     other = {**reference, "files": {**reference["files"], "version": "other"}}
-    with pytest.raises(AssertionError, match="the Parquet is version other"):
+    with pytest.raises(AssertionError, match="the Parquet files are version other"):
         check("trips_to_postgres", "test_ledger_names_the_version_loaded", rows, other)
+
+
+def test_another_quarantine_in_the_ledger_is_found_out(loaded):
+    rows, reference = loaded
+    files = reference["files"]
+    reason, count = next(iter(files["quarantined"].items()))
+    other = {**files, "quarantined": {**files["quarantined"], reason: count + 1}}
+    with pytest.raises(AssertionError, match=r"counts \d+ trips and \d+ quarantined rows, the Parquet"):
+        check(
+            "trips_to_postgres", "test_ledger_names_the_version_loaded", rows, {**reference, "files": other}
+        )
 
 
 def test_blocks_run_again_find_what_is_there(downloaded, cleaned, written, loaded):

@@ -9,6 +9,6 @@ def test_a_line_names_month_run_and_reason():
         "taxi_trips: a block failed: green 2020-04 is not there. [service=green run=7]"
     )
     outputs = ([None, {"service": "green", "month": "2020-04"}],)  # as Mage hands a block's outputs on
-    assert log_line("is done", outputs, variables) == (
-        "taxi_trips: a block is done [service=green month=2020-04 run=7]"
+    assert log_line("finished", outputs, variables) == (
+        "taxi_trips: a block finished [service=green month=2020-04 run=7]"
     )

@@ -1,4 +1,4 @@
-"""taxi_catch_up and taxi_backfill: which runs of taxi_trips they ask for, in Mage's own database."""
+"""taxi_catch_up and taxi_backfill: which runs of taxi_trips they start, in Mage's own database."""
 
 from __future__ import annotations
 
@@ -64,35 +64,35 @@ def work_off(runs):
     return done
 
 
-def asked(table):
-    """Months for which a new run was asked for."""
+def new_runs(table):
+    """Months for which a new run was started."""
     return list(table.loc[table["is_new"].astype(bool), "month"]) if len(table) else []
 
 
-def test_exactly_what_is_new_or_changed_is_asked_for(mage, months_server, tmp_path):  # noqa: F811
+def test_runs_are_started_for_new_and_changed_months_only(mage, months_server, tmp_path):  # noqa: F811
     months_server.missing = 403
     variables = {**NOW, "since": "2021-01", "source": months_server.url}
     publish(months_server, tmp_path, "2021-03")
     publish(months_server, tmp_path, "2021-05")
     files = {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")}
-    assert asked(execute("taxi_catch_up", **variables)) == ["2021-03", "2021-05"]
+    assert new_runs(execute("taxi_catch_up", **variables)) == ["2021-03", "2021-05"]
     again = execute("taxi_catch_up", **variables)
-    assert asked(again) == [], "their runs are waiting: the same month never twice"
+    assert new_runs(again) == [], "their runs are waiting: the same month never twice"
     assert list(again["month"]) == ["2021-03", "2021-05"]
 
     assert work_off(mage) == ["2021-03", "2021-05"]
-    assert asked(execute("taxi_catch_up", **variables)) == []
+    assert new_runs(execute("taxi_catch_up", **variables)) == []
 
     months_server.missing = 404
     publish(months_server, tmp_path, "2021-04")
     publish(months_server, tmp_path, "2021-05", rows=120)
-    assert asked(execute("taxi_catch_up", **variables)) == ["2021-04", "2021-05"]
+    assert new_runs(execute("taxi_catch_up", **variables)) == ["2021-04", "2021-05"]
     assert work_off(mage) == ["2021-04", "2021-05"]
     assert len(execute("taxi_catch_up", **variables)) == 0
     assert files == {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")}
 
 
-def test_runs_asked_for_have_the_timeout_of_their_trigger(mage):
+def test_started_runs_have_the_timeout_of_their_trigger(mage):
     """Without it a run that is killed for its memory is started again for ever."""
     from mage_ai.orchestration.pipeline_scheduler import sync_schedules
 
@@ -101,14 +101,26 @@ def test_runs_asked_for_have_the_timeout_of_their_trigger(mage):
     sync_schedules(["taxi_trips"])
     number, _ = start_once({"service": "green", "month": "2019-01", "source": "", "destinations": ""})
     schedule = mage.query.get(number).pipeline_schedule
-    assert schedule.name == "asked by pipelines"
+    assert schedule.name == "started by pipelines"
     assert schedule.get_settings().timeout == 7200
+
+
+def test_a_month_is_started_once_for_each_service(mage):
+    from mage_project.utils.runs import start_once
+
+    green = {"service": "green", "month": "2019-01", "source": "", "destinations": ""}
+    number, is_new = start_once(green)
+    assert is_new
+    assert start_once(green) == (number, False)
+    other, is_new = start_once({**green, "service": "yellow"})
+    assert is_new
+    assert other != number
 
 
 def test_backfill_asks_for_every_month_of_the_range(mage):
     variables = {"service": "green", "first": "2020-03", "last": "2020-08", "source": "sample:50"}
     table = execute("taxi_backfill", **variables)
-    assert asked(table) == [f"2020-0{number}" for number in range(3, 9)]
+    assert new_runs(table) == [f"2020-0{number}" for number in range(3, 9)]
     run = mage.query.get(int(table["run"].iloc[0]))
     expected = {"service": "green", "month": "2020-03", "source": "sample:50", "destinations": ""}
     assert {name: run.variables[name] for name in expected} == expected

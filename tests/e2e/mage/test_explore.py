@@ -6,31 +6,30 @@ import runpy
 
 import pytest
 
-from mage_project.utils.destination_queries import ask
+from mage_project.utils.destination_queries import query_destination
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.contract import Run
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines import trips
-from nyc_taxi.settings import PROJECT
+from nyc_taxi.settings import PROJECT, load_settings
 
 MONTH = Month(2020, 4)
 
 
 def test_scratchpad_shows_the_same_month_from_everywhere(here, capsys):
-    everywhere = ["postgres", "gcs", "duckdb"]
-    outcome = trips.run_month(Service.GREEN, MONTH, "sample:300:1", everywhere, Run("test", "cli"))
+    everywhere = ("postgres", "gcs", "duckdb")
+    request = LoadRequest(Service.GREEN, MONTH, "sample:300:1", everywhere)
+    outcome = trips.run_month(request, RunContext(load_settings(), Run("test", "cli")))
     runpy.run_path(str(PROJECT / "mage_project" / "scratchpads" / "explore_trips.py"))
     shown = capsys.readouterr().out
     assert "trips of more than 20 miles" in shown
-    answers = {
-        tuple(ask(name, "SELECT count(*) AS n, round(sum(trip_distance)) AS miles FROM {trips}", *of).iloc[0])
-        for name in everywhere
-        for of in [(Service.GREEN, MONTH)]
-    }
+    totals = "SELECT count(*) AS n, round(sum(trip_distance)) AS miles FROM {trips}"
+    answers = {tuple(query_destination(name, totals, Service.GREEN, MONTH).iloc[0]) for name in everywhere}
     (answer,) = answers
     assert answer[0] == outcome.files.trips
     assert shown.count(str(outcome.files.trips)) >= 3
-    with pytest.raises(SettingsError, match="destination 'oracle' cannot be asked"):
-        ask("oracle", "SELECT 1", Service.GREEN, MONTH)
+    with pytest.raises(SettingsError, match="destination 'oracle' is not known"):
+        query_destination("oracle", "SELECT 1", Service.GREEN, MONTH)
     with pytest.raises(SettingsError, match="load green 2013-08 first"):
-        ask("gcs", "SELECT 1", Service.GREEN, Month(2013, 8))
+        query_destination("gcs", "SELECT 1", Service.GREEN, Month(2013, 8))

@@ -18,8 +18,8 @@ from tests.support.waiting import until
 HOLDER = """
 import sys, time
 from pathlib import Path
-from launchers.instance_lock import alone
-with alone(Path(sys.argv[1]), 6789):
+from launchers.instance_lock import instance_lock
+with instance_lock(Path(sys.argv[1]), 6789):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -35,7 +35,7 @@ time.sleep(600)
 """
 
 
-def test_the_second_is_refused_and_told_where_the_first_is(tmp_path):
+def test_a_second_mage_is_refused_with_the_address_of_the_first(tmp_path):
     with (
         instance_lock(tmp_path, 6789),
         pytest.raises(SettingsError) as refused,
@@ -43,7 +43,7 @@ def test_the_second_is_refused_and_told_where_the_first_is(tmp_path):
     ):
         pass
     assert str(refused.value) == (
-        f"a Mage on {tmp_path} is there already, at http://127.0.0.1:6789: "
+        f"Mage is already running on {tmp_path}, at http://127.0.0.1:6789: "
         "use it, stop it, or set MAGE_DATA_DIR to another folder."
     )
     with instance_lock(tmp_path, 6790):
@@ -54,7 +54,7 @@ def test_one_that_was_killed_leaves_nothing_locked(tmp_path):
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(SettingsError, match="is there already"), instance_lock(tmp_path, 6790):
+        with pytest.raises(SettingsError, match="is already running"), instance_lock(tmp_path, 6790):
             pass
         holder.kill()
     with instance_lock(tmp_path, 6790):

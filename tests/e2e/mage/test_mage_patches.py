@@ -1,4 +1,4 @@
-"""The corrections of Mage's own code."""
+"""The patches of Mage's own code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_job_handed_over_while_the_workers_leave_is_done(here, tmp_path, monke
     from mage_ai.orchestration.queue.config import QueueConfig
     from mage_ai.orchestration.queue.process_queue import ProcessQueue
 
-    from launchers.mage.mage_patches import correct_queue
+    from launchers.mage.mage_patches import patch_queue
 
     monkeypatch.setattr(ProcessQueue, "has_job", ProcessQueue.has_job)  # put back afterwards
     queue = ProcessQueue(QueueConfig(concurrency=1))
@@ -30,7 +30,7 @@ def test_a_job_handed_over_while_the_workers_leave_is_done(here, tmp_path, monke
     assert queue.has_job("a month"), "for Mage it is in good hands"
     assert queue.worker_pool_proc is None, "but nobody is there"
 
-    correct_queue()
+    patch_queue()
     assert queue.has_job("a month")
     until(done.exists)
     queue.worker_pool_proc.join(30)
@@ -51,7 +51,7 @@ def test_a_job_that_is_not_seen_yet_is_not_handed_over_again(here, monkeypatch):
     monkeypatch.setattr(queue, "is_worker_pool_alive", lambda: True)
     assert not queue.has_job("a month"), "for Mage it is lost"
     monkeypatch.setattr(mage_patches.time, "sleep", seen.append)  # by then it has come
-    mage_patches.correct_queue()
+    mage_patches.patch_queue()
     assert queue.has_job("a month")
     queue.mp_manager.shutdown()
 
@@ -69,7 +69,7 @@ def test_permissions_of_users_can_be_asked(here, monkeypatch):
     monkeypatch.setattr(CachingQuery, "from_self", None, raising=False)
     database_manager.run_migrations()
     db_connection.start_session()
-    mage_patches.correct()
+    mage_patches.apply_patches()
     assert User.fetch_permissions([1]) == []
     db_connection.close_session()
 
@@ -81,13 +81,13 @@ def test_a_page_gets_no_shell_where_terminals_are_off(here, monkeypatch):
     from tornado.testing import bind_unused_port
     from tornado.websocket import websocket_connect
 
-    from launchers.mage.mage_patches import correct_terminal
+    from launchers.mage.mage_patches import patch_terminal
 
     monkeypatch.setattr(terminal_server, "DISABLE_TERMINAL", True)
     handler = terminal_server.TerminalWebsocketServer
     monkeypatch.setattr(handler, "open", handler.open)  # put back afterwards
     terminals = terminal_server.MageTermManager(shell_command=["false"])
-    correct_terminal()
+    patch_terminal()
 
     async def type_into_it():
         listening, port = bind_unused_port()
@@ -95,16 +95,16 @@ def test_a_page_gets_no_shell_where_terminals_are_off(here, monkeypatch):
         server = tornado.httpserver.HTTPServer(pages)
         server.add_socket(listening)
         page = await websocket_connect(f"ws://127.0.0.1:{port}/websocket/terminal?term_name=tty")
-        told = [json.loads(await page.read_message())]
+        messages = [json.loads(await page.read_message())]
         await page.write_message(json.dumps({"command": ["stdin", "ls"]}))
-        told.append(json.loads(await page.read_message()))
+        messages.append(json.loads(await page.read_message()))
         page.close()
         server.stop()
         await server.close_all_connections()
-        return told
+        return messages
 
-    told = asyncio.run(type_into_it())
-    assert told == [["setup", {}], ["stdout", "ls\nUnauthorized access to the terminal."]]
+    messages = asyncio.run(type_into_it())
+    assert messages == [["setup", {}], ["stdout", "ls\nUnauthorized access to the terminal."]]
     assert terminals.terminals == {}
 
 

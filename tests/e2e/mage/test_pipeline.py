@@ -9,10 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nyc_taxi.load.contract import Run
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines import trips
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT, load_settings
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
 
@@ -28,6 +27,7 @@ def pipeline(here):
 
 
 EXPORTERS = ("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse")
+OTHERS = "trips_to_other_destinations"
 WITH_ROWS = ("download_trips", "clean_trips", "trips_to_parquet", "quality_of_month", *EXPORTERS)
 
 
@@ -42,9 +42,9 @@ def test_pipeline_runs_with_its_tests_and_keeps_two_outputs_a_block(pipeline):
         rows, reference = pipeline.get_block(name).get_raw_outputs(name)
         assert isinstance(rows, pd.DataFrame)
         assert 0 < len(rows) <= 300, name
-        assert reference["ledger" if name in EXPORTERS else "service"]
-    rows, reference = pipeline.get_block("trips_to_s3").get_raw_outputs("trips_to_s3")
-    assert (len(rows), reference["destination"]) == (0, None)  # it is not configured
+        assert reference["loaded" if name in EXPORTERS else "service"], name
+    rows, reference = pipeline.get_block(OTHERS).get_raw_outputs(OTHERS)
+    assert (len(rows), reference["loaded"]) == (0, {}), "S3 is not configured"
     assert {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")} == before
 
 
@@ -52,11 +52,12 @@ def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_pat
     run(pipeline)
     _, through_mage = pipeline.get_block("trips_to_parquet").get_raw_outputs("trips_to_parquet")
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path))
-    settings.cache_clear()
-    outcome = trips.run_month(Service.GREEN, Month(2020, 4), VARIABLES["source"], [], Run("test", "cli"))
-    assert outcome.files.folder.is_relative_to(tmp_path)
+    settings = load_settings()
+    source = trips.download(Service.GREEN, Month(2020, 4), VARIABLES["source"], settings)
+    files = trips.to_parquet(trips.clean(source, settings), settings)
+    assert files.folder.is_relative_to(tmp_path)
     for name in ("trips.parquet", "quarantine.parquet", "quality.parquet"):
-        through_command = (outcome.files.folder / name).read_bytes()
+        through_command = (files.folder / name).read_bytes()
         assert (Path(through_mage["folder"]) / name).read_bytes() == through_command, name
 
 
@@ -90,7 +91,7 @@ def test_blocks_are_named_and_ordered(pipeline):
         "trips_to_postgres": ["trips_to_parquet"],
         "trips_to_gcs": ["trips_to_parquet"],
         "trips_to_warehouse": ["trips_to_parquet", "trips_to_gcs"],  # BigQuery loads from the bucket
-        "trips_to_s3": ["trips_to_parquet"],
+        OTHERS: ["trips_to_parquet"],
         "explore_trips": [],  # a scratchpad: no part of a run
     }
     assert pipeline.description

@@ -52,10 +52,10 @@ def test_a_block_that_fails_is_called_three_times(here, pauses, monkeypatch, pip
 
 def test_every_block_of_a_triggered_pipeline_that_fetches_or_loads_is_tried_again():
     assert {each.id for each in BLOCKS} == {
-        "taxi_catch_up-find_due_months",
+        "taxi_catch_up-find_pending_months",
         "taxi_trips-download_trips",
         "taxi_trips-trips_to_gcs",
         "taxi_trips-trips_to_postgres",
-        "taxi_trips-trips_to_s3",
+        "taxi_trips-trips_to_other_destinations",
         "taxi_trips-trips_to_warehouse",
     }

@@ -18,13 +18,15 @@ from rich.console import Console
 
 from launchers.mage import run as command
 from launchers.mage.one_month import choose_source
-from mage_project.utils.variables import Asked, run_of
+from mage_project.utils.variables import run_context
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.pipelines import trips
 from nyc_taxi.reporting.status import newest_files
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 
 
 def start(environment, *arguments):
@@ -41,7 +43,7 @@ def start(environment, *arguments):
 def run(environment, *arguments):
     """Exit code and what was shown."""
     process = start(environment, *arguments)
-    shown, _ = process.communicate(timeout=300)
+    shown, _ = process.communicate(timeout=1800)  # a busy machine is slow
     return process.returncode, shown
 
 
@@ -50,7 +52,7 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
     arguments = ("--service", "yellow", "--month", "2021-01", "--source", "sample:400:2")
     code, shown = run(environment, *arguments)
     assert code == 0, shown
-    files = newest_files(Service.YELLOW, Month(2021, 1))
+    files = newest_files(Service.YELLOW, Month(2021, 1), load_settings())
     for text in (
         "yellow 2021-01 (a generated sample, not TLC's data) from sample:400:2",
         "400",
@@ -71,7 +73,7 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
     assert "yellow 2021-01 is Parquet already" in shown
     assert "held this version already; nothing was loaded" in shown
 
-    ledgers = [open_destination(name) for name in ("postgres", "gcs", "duckdb")]
+    ledgers = [open_destination(name, load_settings()) for name in ("postgres", "gcs", "duckdb")]
     ids = {ledger.ledger_entry(Service.YELLOW, Month(2021, 1)).run_id for ledger in ledgers}
     assert len(ids) == 1, "one run has one id, wherever it loads"
 
@@ -147,7 +149,7 @@ def test_ctrl_c_while_modules_are_imported_is_answered_too(monkeypatch, capsys):
 
     monkeypatch.setitem(sys.modules, "launchers.mage.one_month", Interrupted("launchers.mage.one_month"))
     assert command.main([]) == 130
-    assert capsys.readouterr().out == "Stopped. Nothing is half loaded; the next run carries on.\n"
+    assert capsys.readouterr().out == "Stopped. No month is half loaded; the next run continues.\n"
 
 
 @pytest.fixture
@@ -160,46 +162,47 @@ def offline(here, monkeypatch):
     """TLC and the mirror are on a port of this machine where nobody listens."""
     monkeypatch.setenv("TAXI_TLC_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
-    settings.cache_clear()
 
 
-def asked(month, source="auto"):
-    return Asked(Service.GREEN, Month.parse(month), source)
+def choose(console, month, source="auto"):
+    request = LoadRequest(Service.GREEN, Month.parse(month), source, ("postgres",))
+    return choose_source(request, load_settings(), console)
 
 
 def test_without_network_a_generated_month_stands_in_and_is_called_so(offline, console):
-    assert choose_source(asked("2019-02"), console) == "sample"
-    told = "No network: this is a generated sample of green 2019-02, not TLC's data.\n"
-    assert console.file.getvalue() == told
+    assert choose(console, "2019-02") == "sample"
+    message = "No network access: loading a generated sample of green 2019-02, not TLC's data.\n"
+    assert console.file.getvalue() == message
 
 
 def test_a_source_that_was_named_is_never_replaced(offline, console, tmp_path):
     for source in ("tlc", "csv", "http://127.0.0.1:9/trips", str(tmp_path)):
-        assert choose_source(asked("2019-02", source), console) == source
+        assert choose(console, "2019-02", source) == source
     assert console.file.getvalue() == ""
 
 
 def test_a_month_that_cannot_be_there_is_not_made_up(offline, console):
     for month in ("2013-07", "2199-01"):
-        assert choose_source(asked(month), console) == "auto"
+        assert choose(console, month) == "auto"
     assert console.file.getvalue() == ""
 
 
 def test_without_network_a_file_fetched_earlier_is_used(offline, console):
-    fetched = settings().workspace / "source" / "green" / "2019-03"
+    fetched = load_settings().workspace / "source" / "green" / "2019-03"
     fetched.mkdir(parents=True)
     (fetched / "green_tripdata_2019-03.csv.gz").touch()
-    assert choose_source(asked("2019-03"), console) == "auto"
+    assert choose(console, "2019-03") == "auto"
 
 
 def test_without_network_a_real_month_stays_as_it_is(offline, console, tmp_path):
     month = Month(2019, 4)
     samples.write(Service.GREEN, month, tmp_path / "green_tripdata_2019-04.csv", rows=100)
-    source = trips.download(Service.GREEN, month, str(tmp_path))
-    trips.load(trips.to_parquet(trips.clean(source)), "postgres", run_of({}))
-    assert choose_source(asked("2019-04"), console) is None
+    source = trips.download(Service.GREEN, month, str(tmp_path), load_settings())
+    files = trips.to_parquet(trips.clean(source, load_settings()), load_settings())
+    trips.load(RefinedMonth.of(files), "postgres", run_context({}))
+    assert choose(console, "2019-04") is None
     shown = console.file.getvalue()
-    assert shown.startswith("No network: green 2019-04 stays as it was loaded on 20")
+    assert shown.startswith("No network access: green 2019-04 remains as loaded on 20")
     assert str(tmp_path) in shown
 
 
@@ -207,5 +210,4 @@ def test_with_a_network_the_month_is_fetched(here, console, httpserver, monkeypa
     """Whatever the server says: a month that is not published is not replaced by a sample."""
     monkeypatch.setenv("TAXI_TLC_URL", httpserver.url_for("/"))
     monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
-    settings.cache_clear()
-    assert choose_source(asked("2019-05"), console) == "auto"
+    assert choose(console, "2019-05") == "auto"

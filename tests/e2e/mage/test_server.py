@@ -14,6 +14,7 @@ import yaml
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service, expected_last
+from nyc_taxi.settings import load_settings
 from tests.support.mage import copy_project, environment_of, running
 from tests.support.servers import Fault, serve
 
@@ -62,7 +63,7 @@ def place_of_mage(project, environment, server):
 
 def facts(service, month):
     """What the ledgers of both destinations say: rows in and the run that loaded them."""
-    rows = [open_destination(name).ledger_entry(service, month) for name in BOTH.split(",")]
+    rows = [open_destination(name, load_settings()).ledger_entry(service, month) for name in BOTH.split(",")]
     return [(row.rows_in, row.run_id, row.orchestrator) for row in rows if row]
 
 
@@ -85,7 +86,7 @@ def test_triggers_fire_once_and_a_killed_run_ends(project, place_of_mage, here, 
         about = f"[service=green month={expected_last(due)} run={done['id']}]"
         assert "300 rows in = " in log
         assert re.search(rf"clean_trips: \d+\.\d s {re.escape(about)}", log)
-        assert log.count(f"taxi_trips: a block is done {about}") == 8
+        assert log.count(f"taxi_trips: a block finished {about}") == 8
 
         minutely = mage.wait(
             lambda: [

@@ -12,25 +12,25 @@ from nyc_taxi.errors import NotPublished
 
 @pytest.fixture
 def events(monkeypatch):
-    """Call it for the events told so far."""
+    """Call it for the events sent so far."""
     reading, writing = os.pipe()
     monkeypatch.setenv(steps.EVENTS_FD, str(writing))
     monkeypatch.setattr(steps, "INTERVAL", 0)
     os.set_blocking(reading, False)
-    told = ""
+    received = ""
 
     def so_far():
-        nonlocal told
+        nonlocal received
         with contextlib.suppress(BlockingIOError):  # nothing new
-            told += os.read(reading, 65536).decode()
-        return [json.loads(line) for line in told.splitlines()]
+            received += os.read(reading, 65536).decode()
+        return [json.loads(line) for line in received.splitlines()]
 
     yield so_far
     os.close(reading)
     os.close(writing)
 
 
-def test_a_step_tells_what_it_does_and_gives_two_outputs(events):
+def test_a_step_sends_events_and_returns_two_outputs(events):
     rows = pd.DataFrame({"a": [1]})
     with steps.step("clean_trips") as current:
         current.progress(10, None)
@@ -38,9 +38,9 @@ def test_a_step_tells_what_it_does_and_gives_two_outputs(events):
         logging.getLogger("nyc_taxi.pipelines.trips").info("it is %s already", "clean")
         outputs = current.outputs(rows, {"rows": 20})
     assert outputs == [rows, {"rows": 20}]
-    told = events()
-    assert {event["step"] for event in told} == {"clean_trips"}
-    assert [event["event"] for event in told] == [
+    sent = events()
+    assert {event["step"] for event in sent} == {"clean_trips"}
+    assert [event["event"] for event in sent] == [
         "started",
         "progress",
         "progress",
@@ -48,14 +48,15 @@ def test_a_step_tells_what_it_does_and_gives_two_outputs(events):
         "outputs",
         "finished",
     ]
-    assert told[1]["done"] == 10
-    assert told[3]["text"] == "it is clean already"
-    assert told[4]["reference"] == {"rows": 20}
+    assert sent[0]["title"] == "Clean trips"
+    assert sent[1]["done"] == 10
+    assert sent[3]["text"] == "it is clean already"
+    assert sent[4]["reference"] == {"rows": 20}
     logging.getLogger("nyc_taxi.pipelines.trips").info("somebody else's")
-    assert events() == told
+    assert events() == sent
 
 
-def test_progress_is_told_now_and_then_and_at_the_end(events, monkeypatch):
+def test_progress_is_sent_at_intervals_and_at_the_end(events, monkeypatch):
     monkeypatch.setattr(steps, "INTERVAL", 3600)
     with steps.step("download_trips") as current:
         for done in range(1, 1001):
@@ -64,16 +65,16 @@ def test_progress_is_told_now_and_then_and_at_the_end(events, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (NotPublished("green 2030-01 is not there."), "green 2030-01 is not there."),
         (KeyError("x"), "KeyError: 'x'"),
     ],
 )
-def test_a_failure_is_told_and_passed_on(events, error, told):
+def test_a_failure_is_sent_and_raised(events, error, message):
     with pytest.raises(type(error)), steps.step("download_trips"):
         raise error
-    assert events()[-1] == {"step": "download_trips", "event": "failed", "error": told}
+    assert events()[-1] == {"step": "download_trips", "event": "failed", "error": message}
 
 
 def test_a_listener_that_has_gone_does_not_stop_the_work(monkeypatch):

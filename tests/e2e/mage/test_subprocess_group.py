@@ -1,34 +1,46 @@
+import contextlib
 import os
 import signal
 import sys
-import time
 
 import psutil
 import pytest
 
 from launchers.subprocess_group import Stopped, reason, subprocess_group
+from tests.support.waiting import until
 
 FAMILY = """
 import os, signal, sys, time
 if os.fork() == 0:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as deaf as a scheduler at work
-print(os.getpid(), flush=True)
+os.write(int(sys.argv[1]), b"%d\\n" % os.getpid())
 time.sleep(600)
 """
 
 
-def pids(log):
-    """The processes of FAMILY, once all of them are there."""
-    deadline = time.monotonic() + 30
-    while len(found := log.read_text().split()) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return [int(pid) for pid in found]
+@contextlib.contextmanager
+def family(log):
+    """A child and its own child, in a block of `child`; their pids, once both run."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as pids, os.fdopen(writing, "w") as end:
+        command = [sys.executable, "-c", FAMILY, str(writing)]
+        with subprocess_group(command, log, dict(os.environ), pass_fds=[writing]):
+            end.close()  # so that reading ends, however long it takes, when both write or one has died
+            yield [int(pids.readline()) for _ in range(2)]
 
 
 def is_alive(pid):
     """Whether it runs; one that only waits for its parent to take note of its end does not."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def all_end(pids):
+    """Whether they end: a process that was killed does as soon as the kernel comes to it."""
+    until(lambda: not any(is_alive(pid) for pid in pids))
+    return True
 
 
 @pytest.fixture(autouse=True)
@@ -37,29 +49,26 @@ def _impatient(monkeypatch):
 
 
 def test_no_process_outlives_the_block(tmp_path):
-    log = tmp_path / "logs" / "log"
-    with subprocess_group([sys.executable, "-c", FAMILY], log, dict(os.environ)):
-        family = pids(log)
-        assert all(is_alive(pid) for pid in family)
-    assert not any(is_alive(pid) for pid in family)
+    with family(tmp_path / "logs" / "log") as pids:
+        assert all(is_alive(pid) for pid in pids)
+    assert all_end(pids)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_child_and_names_the_exit_code(tmp_path, signum):
     before = signal.getsignal(signum)
-    log = tmp_path / "log"
-    family = []
+    started = []
 
     def run_and_interrupt():
-        with subprocess_group([sys.executable, "-c", FAMILY], log, dict(os.environ)):
-            family.extend(pids(log))
+        with family(tmp_path / "log") as pids:
+            started.extend(pids)
             os.kill(os.getpid(), signum)
             signal.pause()
 
     with pytest.raises(Stopped) as stopped:
         run_and_interrupt()
     assert stopped.value.code == 128 + signum
-    assert not any(is_alive(pid) for pid in family)
+    assert all_end(started)
     assert signal.getsignal(signum) is before
 
 

@@ -48,23 +48,23 @@ def test_every_trigger_is_bounded_and_safe_to_share(pipeline, trigger):
 
 def test_the_month_of_a_monthly_run(here, months_server):  # noqa: F811
     """Two months before the run's date where that is published, else the newest that is."""
-    from mage_project.utils.variables import settled
+    from mage_project.utils.variables import request_of
 
     source = months_server.url
     moment = {"execution_date": dt.datetime(2024, 3, 2, 7), "service": "green", "source": source}
     months_server.put("/green_tripdata_2023-12.parquet", b"")
-    assert str(settled(moment).month) == "2023-12"
+    assert str(request_of(moment).month) == "2023-12"
     months_server.put("/green_tripdata_2024-01.parquet", b"")
     months_server.put("/green_tripdata_2024-02.parquet", b"")
-    assert str(settled(moment).month) == "2024-01"
-    assert str(settled({**moment, "month": "2020-04"}).month) == "2020-04"
+    assert str(request_of(moment).month) == "2024-01"
+    assert str(request_of({**moment, "month": "2020-04"}).month) == "2020-04"
 
 
-@pytest.mark.parametrize(("webhook", "is_told"), [("", False), ("https://example.org/hook", True)])
-def test_somebody_is_told_only_where_the_environment_names_a_webhook(here, monkeypatch, webhook, is_told):
+@pytest.mark.parametrize(("webhook", "is_valid"), [("", False), ("https://example.org/hook", True)])
+def test_a_webhook_is_used_only_if_the_environment_names_one(here, monkeypatch, webhook, is_valid):
     from mage_ai.data_preparation.repo_manager import RepoConfig
     from mage_ai.orchestration.notification.config import NotificationConfig
 
     monkeypatch.setenv("MAGE_SLACK_WEBHOOK_URL", webhook)
-    told = RepoConfig(repo_path=str(PROJECT / "mage_project")).notification_config
-    assert NotificationConfig.load(config=told).slack_config.is_valid is is_told
+    config = RepoConfig(repo_path=str(PROJECT / "mage_project")).notification_config
+    assert NotificationConfig.load(config=config).slack_config.is_valid is is_valid

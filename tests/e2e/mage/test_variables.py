@@ -1,16 +1,26 @@
+"""Load request and run of a block's variables."""
+
 import datetime as dt
 
 import pytest
 
-from mage_project.utils.variables import RUN_ID, Asked, run_of
+from mage_project.utils.variables import RUN_ID, log_context, request_of, run_context
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import settings
+from nyc_taxi.model.request import LoadRequest
 
 
-def test_variables_are_taken_as_given():
-    asked = Asked.from_variables({"service": "Yellow", "month": "2021-01", "source": "tlc"})
-    assert asked == Asked(Service.YELLOW, Month(2021, 1), "tlc")
+@pytest.fixture
+def published(tmp_path):
+    """A source that publishes green up to 2024-01."""
+    (tmp_path / "green_tripdata_2023-12.csv").touch()
+    (tmp_path / "green_tripdata_2024-01.csv").touch()
+    return str(tmp_path)
+
+
+def test_variables_make_a_load_request():
+    variables = {"service": "Yellow", "month": "2021-01", "source": "tlc", "destinations": "duckdb, gcs"}
+    assert request_of(variables) == LoadRequest(Service.YELLOW, Month(2021, 1), "tlc", ("gcs", "duckdb"))
 
 
 @pytest.mark.parametrize(
@@ -22,39 +32,43 @@ def test_variables_are_taken_as_given():
         "2024-03-02 07:00:00+00:00",
     ],
 )
-def test_without_month_it_is_the_one_published_by_the_day_of_the_run(moment):
-    assert Asked.from_variables({"month": "", "execution_date": moment}).month == Month(2024, 1)
+def test_without_month_the_newest_published_on_the_execution_date_is_loaded(published, moment):
+    variables = {"month": "", "source": published, "execution_date": moment}
+    assert request_of(variables).month == Month(2024, 1)
 
 
-def test_without_anything_it_is_the_newest_green_month_of_the_default_source(monkeypatch):
-    monkeypatch.setenv("TAXI_SOURCE", "csv")
-    settings.cache_clear()
-    today = Month.of(dt.datetime.now(dt.UTC).date())
-    assert Asked.from_variables({}) in {  # the test may run over midnight
-        Asked(Service.GREEN, today - 2, "csv"),
-        Asked(Service.GREEN, today - 1, "csv"),
-    }
-    settings.cache_clear()
+def test_service_and_source_have_defaults(published, monkeypatch):
+    monkeypatch.setenv("TAXI_SOURCE", published)
+    request = request_of({"execution_date": dt.datetime(2024, 3, 2)})
+    assert (request.service, request.month, request.source) == (Service.GREEN, Month(2024, 1), published)
 
 
-def test_a_variable_that_makes_no_sense_is_named():
+def test_an_invalid_variable_is_named():
     with pytest.raises(SettingsError, match="month '2020-4' is not a month"):
-        Asked.from_variables({"month": "2020-4"})
+        request_of({"month": "2020-4"})
     with pytest.raises(SettingsError, match="service 'red' is not known"):
-        Asked.from_variables({"service": "red"})
+        request_of({"service": "red"})
     with pytest.raises(SettingsError, match="execution_date 'tomorrow' is not a date"):
-        Asked.from_variables({"execution_date": "tomorrow"})
+        request_of({"execution_date": "tomorrow"})
 
 
-def test_the_ledger_names_mages_run(monkeypatch):
+def test_the_run_id_is_mages_own(monkeypatch):
     monkeypatch.delenv(RUN_ID, raising=False)
-    assert run_of({"pipeline_run_id": 7}).run_id == "7"
-    by_hand = run_of({})
-    assert (by_hand.run_id[:9], by_hand.orchestrator) == ("manual-20", "mage")
-    assert len({run_of({}).run_id for _ in range(20)}) == 20, "runs of the same second share an id"
+    assert run_context({"pipeline_run_id": 7}).run.run_id == "7"
+    by_hand = run_context({}).run
+    assert (by_hand.run_id[:7], by_hand.orchestrator) == ("mage-20", "mage")
+    ids = {run_context({}).run.run_id for _ in range(20)}
+    assert len(ids) == 20, "runs of the same second share an id"
 
 
-def test_all_blocks_of_one_process_that_was_given_an_id_have_it(monkeypatch):
-    monkeypatch.setenv(RUN_ID, "manual-20240302T070000-a1b2c3")
-    assert {run_of({}).run_id for _ in range(2)} == {"manual-20240302T070000-a1b2c3"}
-    assert run_of({"pipeline_run_id": 7}).run_id == "7"
+def test_all_blocks_of_a_process_share_the_run_id_that_make_run_sets(monkeypatch):
+    monkeypatch.setenv(RUN_ID, "mage-20240302T070000-a1b2c3")
+    assert {run_context({}).run.run_id for _ in range(2)} == {"mage-20240302T070000-a1b2c3"}
+    assert run_context({"pipeline_run_id": 7}).run.run_id == "7"
+
+
+def test_log_lines_end_with_service_month_and_run():
+    reference = {"service": "green", "month": "2020-04"}
+    context = {"service": "green", "month": "2020-04", "run": "7"}
+    assert log_context({"pipeline_run_id": 7}, reference) == context
+    assert log_context({"service": "green", "month": ""}) == {"service": "green", "run": "by hand"}

@@ -1,4 +1,4 @@
-"""One MySQL and one GCS server for all tests of this folder; each test has its own database and folder."""
+"""One GCS server for all tests of this folder; each test has its own database and folder in the bucket."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from nyc_taxi.local import gcs, mysql
-from nyc_taxi.settings import settings
+from nyc_taxi.local import gcs
 from tests.support.bigquery import bigquery, emulator, shared_dataset  # noqa: F401
-from tests.support.bikeshare import World
-
-
-@pytest.fixture(scope="session")
-def mysql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[mysql.Server]:
-    folder = tmp_path_factory.mktemp("mysql")
-    yield mysql.ensure(folder)
-    mysql.stop(folder)
+from tests.support.bikeshare import Stack
+from tests.support.mariadb import MariaDb, mariadb  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -36,21 +29,28 @@ def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         if name.startswith(ours) and name != "TAXI_REAL_DATA":
             monkeypatch.delenv(name)
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
-    settings.cache_clear()
-    yield tmp_path / "workspace"
-    settings.cache_clear()
+    return tmp_path / "workspace"
 
 
 @pytest.fixture
-def world(
+def stack(nothing: Path, gcs_server: gcs.Server, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A database file, a folder in the bucket and a warehouse, all empty, which the environment leads to."""
+    return Stack(gcs_server, nothing).enter(monkeypatch)
+
+
+@pytest.fixture
+def on_mariadb(
     nothing: Path,
-    mysql_server: mysql.Server,
     gcs_server: gcs.Server,
+    mariadb: MariaDb,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
-) -> World:
-    """A database, a folder in the bucket and a warehouse, all empty, which the environment leads to."""
-    made = World(mysql_server, gcs_server, nothing)
-    for name, value in made.environment.items():
-        monkeypatch.setenv(name, value)
-    settings.cache_clear()
-    return made
+) -> Stack:
+    """A bikeshare whose stations are in a database of a real server."""
+    return Stack(gcs_server, nothing, mariadb).enter(monkeypatch)
+
+
+@pytest.fixture(params=["stack", "on_mariadb"], ids=["sqlite", "mariadb"])
+def either(request: pytest.FixtureRequest) -> Stack:
+    """A bikeshare of each kind of database."""
+    database: Stack = request.getfixturevalue(request.param)
+    return database

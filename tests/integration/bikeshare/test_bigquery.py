@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,25 +12,25 @@ from typing import Any
 import pytest
 
 from nyc_taxi.errors import DestinationError
+from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
 from nyc_taxi.pipelines.bikeshare import flow, ledger, sample
-from nyc_taxi.pipelines.bikeshare.derived import Derived
-from nyc_taxi.pipelines.bikeshare.flow import run_day
+from nyc_taxi.pipelines.bikeshare.derived import LEDGER, Derived
+from nyc_taxi.pipelines.bikeshare.load import warehouse_table
 from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
-from nyc_taxi.settings import settings
 from tests.support.bigquery import Dataset
-from tests.support.bikeshare import DAY, NEXT, RUN, TABLES, World, lines, trip
+from tests.support.bikeshare import DAY, NEXT, RUN, TABLES, Stack, configured, lines, trip
 
 slow = pytest.mark.slow
 
 
 @pytest.fixture
-def warehouse(world: World, bigquery: Dataset, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
-    """A dataset beside the one that the environment names; the first load makes it."""
-    monkeypatch.setenv("GCS_BUCKET", world.gcs_server.bucket)
-    monkeypatch.setenv("BIKESHARE_DATASET", world.name)
-    settings.cache_clear()
-    yield dataclasses.replace(bigquery, target=dataclasses.replace(bigquery.target, dataset=world.name))
-    bigquery.connection.client.delete_dataset(world.name, delete_contents=True, not_found_ok=True)
+def warehouse(stack: Stack, bigquery: Dataset, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
+    """A dataset beside the one that the environment names."""
+    monkeypatch.setenv("GCS_BUCKET", stack.gcs_server.bucket)
+    monkeypatch.setenv("BIKESHARE_DATASET", stack.name)
+    bigquery.connection.client.create_dataset(stack.name)
+    yield dataclasses.replace(bigquery, target=dataclasses.replace(bigquery.target, dataset=stack.name))
+    bigquery.connection.client.delete_dataset(stack.name, delete_contents=True, not_found_ok=True)
 
 
 def ask(warehouse: Dataset, sql: str) -> list[tuple[Any, ...]]:
@@ -48,15 +50,14 @@ def plain(rows: list[tuple[Any, ...]]) -> list[str]:
 
 
 @slow
-def test_it_holds_what_the_embedded_warehouse_holds(world: World, warehouse: Dataset, monkeypatch):
-    world.fill(DAY, NEXT)
-    assert ledger.entries(open_warehouse(world.place)) == []
-    assert world.name not in {made.dataset_id for made in warehouse.connection.client.list_datasets()}
+def test_it_holds_what_the_embedded_warehouse_holds(stack: Stack, warehouse: Dataset, monkeypatch):
+    stack.fill(DAY, NEXT)
+    assert ledger.entries(open_warehouse(stack.config)) == []
     for day in (NEXT, DAY):
-        outcome = run_day(day, RUN)
-    assert outcome.warehouse.startswith(f"BigQuery dataset local.{world.name} on the emulator")
+        outcome = stack.run(day)
+    assert outcome.warehouse.startswith(f"BigQuery dataset local.{stack.name} on the emulator")
     first = content(warehouse)
-    again = run_day(DAY, RUN)
+    again = stack.run(DAY)
     assert again.entries == outcome.entries
     assert content(warehouse) == first
     assert sample.NASTY in [name for (name,) in ask(warehouse, "SELECT name FROM {dim_stations}")]
@@ -64,15 +65,15 @@ def test_it_holds_what_the_embedded_warehouse_holds(world: World, warehouse: Dat
     monkeypatch.setenv("BIGQUERY_DATASET", "")
     monkeypatch.setenv("BIKESHARE_DATASET", "")
     for day in (DAY, NEXT):
-        embedded = run_day(day, RUN)
+        embedded = stack.run(day)
     assert "DuckDB" in embedded.warehouse
     for name in TABLES:
-        columns = [column for (column,) in world.ask(f"SELECT column_name FROM (DESCRIBE {name})")]
+        columns = [column for (column,) in stack.ask(f"SELECT column_name FROM (DESCRIBE {name})")]
         select = f"SELECT {', '.join(columns)} FROM "
-        assert plain(ask(warehouse, f"{select} {{{name}}}")) == plain(world.ask(select + name)), name
+        assert plain(ask(warehouse, f"{select} {{{name}}}")) == plain(stack.ask(select + name)), name
 
     client = warehouse.connection.client
-    tables = {table.table_id: client.get_table(table) for table in client.list_tables(world.name)}
+    tables = {table.table_id: client.get_table(table) for table in client.list_tables(stack.name)}
     assert set(tables) == {*TABLES, "ledger", "commit_lock"}  # and no staging table is left
     assert {name for name, table in tables.items() if table.time_partitioning} == {*TABLES, "ledger"} - {
         "dim_stations"
@@ -83,36 +84,86 @@ def test_it_holds_what_the_embedded_warehouse_holds(world: World, warehouse: Dat
 
 
 @slow
-def test_a_load_or_transform_that_fails_changes_nothing(world: World, warehouse: Dataset, monkeypatch):
-    world.fill()
-    run_day(DAY, RUN)
+def test_a_load_or_transform_that_fails_changes_nothing(stack: Stack, warehouse: Dataset, monkeypatch):
+    stack.fill()
+    stack.run(DAY)
     before = content(warehouse)
-    world.trips(lines(trip(1), trip(2)))
+    stack.trips(lines(trip(1), trip(2)))
     with monkeypatch.context() as patch:
         patch.setattr(flow, "transform_day", lambda *_: [])  # as when it is killed before
-        run_day(DAY, RUN)
+        stack.run(DAY)
     assert ask(warehouse, "SELECT COUNT(*) FROM {raw_trips}") == [(2,)]
     assert {**content(warehouse), "raw_trips": None} == {**before, "raw_trips": None}
     genuine = Derived.query.fget
     lossy = property(lambda self: genuine(self).replace("t.date = @day", "t.date = @day AND trip_id = '1'"))
     with monkeypatch.context() as patch:
         patch.setattr(Derived, "query", lossy)
-        with pytest.raises(DestinationError, match="fact_trips_daily has not as many trips as raw_trips"):
-            flow.transform(DAY, RUN)
+        with pytest.raises(DestinationError, match="fact_trips_daily has more or fewer trips than raw_trips"):
+            flow.transform(stack.config, DAY, RUN)
     assert {**content(warehouse), "raw_trips": None} == {**before, "raw_trips": None}
-    flow.transform(DAY, RUN)
+    flow.transform(stack.config, DAY, RUN)
     assert ask(warehouse, "SELECT SUM(trips) FROM {fact_trips_daily}") == [(2,)]
+
+
+@slow
+def test_two_days_with_equal_regions_are_loaded_at_once(stack: Stack, warehouse: Dataset, monkeypatch):
+    """Both have staged their rows when the first of them begins its transaction."""
+    stack.fill(DAY, NEXT)
+    for day in (DAY, NEXT):
+        flow.land(stack.config, flow.extract(stack.config, day))
+    open_warehouse(stack.config).create([*map(warehouse_table, stack.config.tables), LEDGER])
+    barrier, errors = threading.Barrier(2), []
+    transact = BigQueryEngine.transact
+
+    def transact_together(self: BigQueryEngine, *arguments: Any) -> None:
+        if threading.current_thread().name not in passed:
+            passed.add(threading.current_thread().name)
+            barrier.wait(120)
+        transact(self, *arguments)
+
+    def load(day: dt.date) -> None:
+        try:
+            flow.load(stack.config, day, RUN)
+        except Exception as error:
+            errors.append(error)
+
+    passed: set[str] = set()
+    monkeypatch.setattr(BigQueryEngine, "transact", transact_together)
+    threads = [threading.Thread(target=load, args=(day,), name=str(day)) for day in (DAY, NEXT)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    regions = "SELECT date, COUNT(*) FROM {raw_regions} GROUP BY date ORDER BY date"
+    assert ask(warehouse, regions) == [(DAY, 3), (NEXT, 3)]
+    tables = {table.table_id for table in warehouse.connection.client.list_tables(stack.name)}
+    assert not {name for name in tables if name.startswith("staging_")}
+
+
+@slow
+def test_a_missing_dataset_is_named_and_not_created(stack: Stack, warehouse: Dataset, monkeypatch):
+    stack.fill()
+    monkeypatch.setenv("BIKESHARE_DATASET", f"{stack.name}_missing")
+    with pytest.raises(
+        DestinationError,
+        match=r"no such dataset .* set BIKESHARE_DATASET .* must both exist before the first",
+    ):
+        stack.run(DAY)
+    datasets = {dataset.dataset_id for dataset in warehouse.connection.client.list_datasets()}
+    assert f"{stack.name}_missing" not in datasets
 
 
 def test_the_dataset_is_named_like_the_one_beside_it(nothing: Path, monkeypatch):
     from nyc_taxi.errors import SettingsError
-    from nyc_taxi.pipelines.bikeshare.config import place
 
-    assert place().dataset == "bikeshare_sample"
+    assert configured().dataset == "bikeshare_sample"
     monkeypatch.setenv("BIGQUERY_DATASET", "taxi_dev")
-    assert place().dataset == "taxi_dev_bikeshare"
+    assert configured().dataset == "taxi_dev_bikeshare_sample"
+    monkeypatch.setenv("MYSQL_HOST", "db.example")
+    assert configured().dataset == "taxi_dev_bikeshare"
     monkeypatch.setenv("BIKESHARE_DATASET", "bikes")
-    assert place().dataset == "bikes"
+    assert configured().dataset == "bikes"
     monkeypatch.setenv("BIKESHARE_DATASET", "a.b")
     with pytest.raises(SettingsError, match=r"BIKESHARE_DATASET='a\.b' is not a dataset's name"):
-        _ = place().dataset
+        _ = configured().dataset

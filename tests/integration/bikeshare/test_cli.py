@@ -12,11 +12,11 @@ from typer.testing import CliRunner, Result
 
 from nyc_taxi.cli.commands import app
 from nyc_taxi.errors import NotPublished, SettingsError
-from nyc_taxi.local import gcs, mysql
+from nyc_taxi.local import gcs
 from nyc_taxi.pipelines.bikeshare import sample
-from nyc_taxi.pipelines.bikeshare.config import place
-from nyc_taxi.pipelines.bikeshare.seed import seed
-from tests.support.bikeshare import DAY, lines, trip
+from nyc_taxi.pipelines.bikeshare.seed import seed_files
+from nyc_taxi.settings import load_settings
+from tests.support.bikeshare import DAY, NEXT, Stack, configured, lines, trip
 
 
 def taxi(*arguments: str, fails: type[Exception] | None = None) -> Result:
@@ -30,20 +30,24 @@ def taxi(*arguments: str, fails: type[Exception] | None = None) -> Result:
 
 @pytest.fixture
 def alone(nothing: Path):
-    """Nothing is configured; servers that were started are stopped."""
+    """Nothing is configured; the server that was started is stopped."""
     yield nothing
-    mysql.stop(nothing / "mysql")
     gcs.stop(nothing / "gcs")
 
 
-def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path):
     assert "No day is loaded yet" in taxi("status").output
     assert json.loads(taxi("status", "--json").output) == []
 
+    assert "`taxi bikeshare seed`" in str(taxi("run", str(DAY), fails=SettingsError).exception)
+    told = taxi("seed").output
+    assert "bikeshare_sample.sqlite, table stations: 24 rows" in told
+    assert f"gs://taxi/bikeshare_sample/raw/trips/date={DAY}/trips.json.gz" in told
     shown = taxi("run", str(DAY)).output
     assert "generated data" in shown
     assert "schema bikeshare_sample" in shown
-    assert "the run uses generated data, kept apart as bikeshare_sample" in caplog.text
+    unseeded = taxi("run", "2018-01-05", fails=NotPublished)
+    assert "generate them with `taxi bikeshare seed 2018-01-05`" in str(unseeded.exception)
     entries = {entry["table_name"]: entry for entry in json.loads(taxi("status", "--json").output)}
     assert entries["raw_stations"]["row_count"] == len(sample.STATIONS)
     assert entries["raw_trips"]["row_count"] == 200
@@ -56,8 +60,8 @@ def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path, caplog: p
     (folder / "regions.csv").write_text("1,North\n")
     (folder / f"trips_{DAY:%Y%m%d}.json.gz").write_bytes(lines(trip(1), trip(2)))
     told = taxi("seed", "--from", str(folder)).output
-    assert "MySQL table stations: 2 rows" in told
-    assert "MySQL table regions: 1 rows" in told
+    assert "bikeshare.sqlite, table stations: 2 rows" in told
+    assert "gs://taxi/bikeshare/regions.csv" in told
     assert f"gs://taxi/bikeshare/raw/trips/date={DAY}/trips.json.gz" in told
 
     shown = taxi("run", str(DAY)).output
@@ -73,7 +77,9 @@ def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path, caplog: p
     assert "generated" not in taxi("status").output
 
     late = taxi("run", "2018-01-05", fails=NotPublished)
-    assert "have not come yet" in str(late.exception)
+    assert "have not arrived yet; request them" in str(late.exception)
+    mixed = taxi("seed", "2018-01-05", fails=SettingsError)
+    assert "has data of its own, which generated data must not mix with" in str(mixed.exception)
 
 
 def test_what_is_asked_for_wrongly_is_named(nothing: Path, tmp_path: Path, monkeypatch):
@@ -85,18 +91,32 @@ def test_what_is_asked_for_wrongly_is_named(nothing: Path, tmp_path: Path, monke
     assert "has no trips_YYYYMMDD.json" in str(
         taxi("seed", "--from", str(tmp_path), fails=SettingsError).exception
     )
-    monkeypatch.setenv("MYSQL_HOST", "db.example")
-    assert "only the embedded one is filled" in str(
-        taxi("seed", "--from", str(tmp_path), fails=SettingsError).exception
+    assert "give a day or --from, not both" in str(
+        taxi("seed", str(DAY), "--from", str(tmp_path), fails=SettingsError).exception
     )
-    assert not place().generated  # somebody's database is never taken for generated data
-    assert not (nothing / "mysql").exists()
+    assert configured().generated
+    monkeypatch.setenv("MYSQL_HOST", "db.example")
+    assert not configured().generated  # somebody's database is never taken for generated data
+    assert not list(nothing.glob("**/*.sqlite"))
+
+
+def test_a_mysql_is_filled_where_it_is_empty_and_otherwise_left_alone(on_mariadb: Stack):
+    told = taxi("seed", str(NEXT)).output
+    assert f"/{on_mariadb.name}, table stations: 24 rows" in told
+    assert "generated" not in taxi("run", str(NEXT)).output
+    on_mariadb.sql("UPDATE stations SET name = 'Theirs'")
+    on_mariadb.regions(b"1,Theirs\n")
+    told = taxi("seed", str(DAY)).output
+    assert told.count("exists already and stays as it is") == 2
+    taxi("run", str(DAY))
+    assert on_mariadb.ask("SELECT DISTINCT name FROM raw_stations WHERE date = '2018-01-01'") == [("Theirs",)]
+    assert on_mariadb.ask("SELECT name FROM raw_regions WHERE date = '2018-01-01'") == [("Theirs",)]
 
 
 @pytest.mark.real
 def test_the_real_days(alone: Path, real_data: Path):
     """Both days, the second first: figures counted by hand from the files themselves."""
-    seed(real_data.parent / "bikeshare")
+    seed_files(load_settings(), real_data.parent / "bikeshare")
     for day in ("2018-01-02", "2018-01-01", "2018-01-01"):
         taxi("run", day)
     held = {

@@ -8,30 +8,32 @@ import pytest
 
 from nyc_taxi.errors import SourceError
 from nyc_taxi.pipelines.bikeshare import sample
-from nyc_taxi.pipelines.bikeshare.extract import transact
 from nyc_taxi.reporting.doctor import _bikeshare
-from nyc_taxi.settings import settings
-from tests.support.bikeshare import World
+from nyc_taxi.settings import load_settings
+from tests.support.bikeshare import Stack
 
 
 def test_nothing_configured_is_no_fault(nothing: Path) -> None:
-    assert _bikeshare() == "MYSQL_HOST is not set: its stations come from an embedded MySQL server"
-    assert not (nothing / "mysql").exists()
+    assert (
+        _bikeshare(load_settings())
+        == "MYSQL_HOST is not set, and no demo data is seeded (taxi bikeshare seed)"
+    )
+    assert not list(nothing.glob("bikeshare/*.sqlite"))
 
 
-def test_the_stations_are_counted(world: World) -> None:
-    world.stations(sample.STATIONS[:3])
-    assert _bikeshare().endswith(": 3 stations")
+def test_the_stations_are_counted(either: Stack) -> None:
+    either.stations(sample.STATIONS[:3])
+    assert _bikeshare(load_settings()).endswith(": 3 stations")
 
 
-def test_a_missing_table_and_a_wrong_password_are_named(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world.stations()
-    transact(world.mysql, lambda cursor: cursor.execute("DROP TABLE stations"))
+def test_a_missing_table_is_named(either: Stack) -> None:
+    either.stations()
+    either.sql("DROP TABLE stations")
     with pytest.raises(SourceError, match=r"correct tables.yaml, or fill the database"):
-        _bikeshare()
+        _bikeshare(load_settings())
+
+
+def test_a_wrong_password_is_named(on_mariadb: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MYSQL_PASSWORD", "wrong")
-    settings.cache_clear()
     with pytest.raises(SourceError, match="check MYSQL_USER and MYSQL_PASSWORD"):
-        _bikeshare()
+        _bikeshare(load_settings())

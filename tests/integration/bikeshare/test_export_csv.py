@@ -12,8 +12,9 @@ from nyc_taxi.errors import NotTripData, SchemaError
 from nyc_taxi.pipelines.bikeshare import export_csv
 from nyc_taxi.pipelines.bikeshare.export_csv import export_rows
 from nyc_taxi.pipelines.bikeshare.sample import NASTY
-from nyc_taxi.pipelines.bikeshare.tables import RawTable, raw_table
+from nyc_taxi.pipelines.bikeshare.tables import RawTable
 from nyc_taxi.schema import Column
+from tests.support.bikeshare import raw_table
 
 STATIONS = raw_table("stations")
 TEXTS = RawTable(

@@ -10,8 +10,7 @@ import pytest
 from nyc_taxi.errors import NotTripData, SchemaError
 from nyc_taxi.pipelines.bikeshare import files, sample
 from nyc_taxi.pipelines.bikeshare.files import csv_rows, json_rows, unpacked, write_parquet
-from nyc_taxi.pipelines.bikeshare.tables import raw_table
-from tests.support.bikeshare import DAY, trip
+from tests.support.bikeshare import DAY, raw_table, trip
 
 STATIONS, TRIPS = raw_table("stations"), raw_table("trips")
 

@@ -6,8 +6,8 @@ import yaml
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.pipelines.bikeshare.checks import checks
 from nyc_taxi.pipelines.bikeshare.derived import DERIVED
-from nyc_taxi.pipelines.bikeshare.tables import raw_table, raw_tables
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT
+from tests.support.bikeshare import configured
 
 OWN = PROJECT / "nyc_taxi/pipelines/bikeshare/tables.yaml"
 
@@ -22,13 +22,12 @@ def written(nothing, tmp_path, monkeypatch):
         path = tmp_path / "tables.yaml"
         path.write_text(text if isinstance(text, str) else yaml.safe_dump(plain))
         monkeypatch.setenv("TAXI_BIKESHARE_TABLES", str(path))
-        settings.cache_clear()
 
     return write
 
 
 def test_every_table_and_column_is_described():
-    for table in raw_tables():
+    for table in configured().tables:
         assert table.description
         for column in table.columns:
             assert column.description.endswith("."), column.name
@@ -39,7 +38,7 @@ def test_every_table_and_column_is_described():
 
 
 def test_every_check_is_on_a_table_and_says_why():
-    names = {table.name for table in raw_tables()}
+    names = {table.name for table in configured().tables}
     for check in checks():
         assert check.table in names
         assert check.why.endswith(".")
@@ -56,8 +55,8 @@ def test_a_table_of_ones_own_is_read(written):
             }
         )
     )
-    assert [table.name for table in raw_tables("mysql")] == ["docks", "stations"]
-    assert raw_table("docks").raw_name == "raw_docks"
+    assert "docks" in [table.name for table in configured().tables]
+    assert configured().table("docks").raw_name == "raw_docks"
 
 
 def _of(table, **changes):
@@ -90,18 +89,17 @@ def _column(**changes):
 def test_what_is_wrong_is_named(written, change, says):
     written(change)
     with pytest.raises(SettingsError, match=says):
-        raw_tables()
+        _ = configured().tables
 
 
 def test_a_file_that_is_not_there_is_named(nothing, monkeypatch):
     monkeypatch.setenv("TAXI_BIKESHARE_TABLES", "/no/such/file.yaml")
-    settings.cache_clear()
     with pytest.raises(
         SettingsError, match=r"/no/such/file.yaml: cannot be read .* set TAXI_BIKESHARE_TABLES"
     ):
-        raw_tables()
+        _ = configured().tables
 
 
 def test_an_unknown_table_is_named_with_those_there_are():
-    with pytest.raises(SettingsError, match=r"table 'bikes' is not in .*: it has stations, regions, trips"):
-        raw_table("bikes")
+    with pytest.raises(SettingsError, match=r"has no table 'bikes'; it has stations, regions, trips"):
+        configured().table("bikes")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.errors import NotPublished, SourceUnreachable
-from nyc_taxi.settings import settings
 from tests.support.published_months import CSV, CSV_GZ, bring, parquet
 from tests.support.servers import Fault, FaultyServer, serve
 
@@ -61,7 +60,6 @@ class TestAuto:
         with serve() as mirror:
             monkeypatch.setenv("TAXI_CSV_URL", mirror.url + "/mirror")
             monkeypatch.setenv("TAXI_TLC_URL", server.url)
-            settings.cache_clear()
             yield mirror
 
     def test_the_mirror_comes_first(self, mirror: FaultyServer, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import google_crc32c
 import pytest
 
 from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable, Transient
-from nyc_taxi.settings import settings
 from tests.support.published_months import CSV, bring, left_in, sha256
 from tests.support.servers import Fault, FaultyServer
 
@@ -51,7 +50,6 @@ def test_a_reset_connection(server: FaultyServer, tmp_path: Path) -> None:
 def test_a_stalled_server(server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_TIMEOUT", "0.2")
     monkeypatch.setenv("TAXI_RETRIES", "20")
-    settings.cache_clear()
     url = server.put(f"/{NAME}", CSV)
     server.plan = [Fault(pause=5000)]
     assert bring(url, tmp_path).path.read_bytes() == CSV

@@ -12,6 +12,7 @@ from nyc_taxi.extract.formats import detect_format
 from nyc_taxi.extract.sources import resolve
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import SourceFile
+from nyc_taxi.settings import load_settings
 from tests.support.published_months import APRIL, CSV, CSV_GZ, GREEN, bring, left_in, sha256
 
 
@@ -103,17 +104,17 @@ def test_a_file_that_cannot_be_read(files: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("month", "kind"), [(APRIL, "csv.gz"), (Month(2025, 1), "parquet")])
 def test_a_sample_is_generated_once(tmp_path: Path, month: Month, kind: str) -> None:
-    file = fetch(GREEN, month, resolve("sample:50:3"), tmp_path)
+    file = fetch(GREEN, month, resolve("sample:50:3", load_settings()), tmp_path)
     assert file.is_sample
     assert file.url == "sample:50:3"
     assert detect_format(file.path) == kind
     assert sha256(file.path.read_bytes()) == file.sha256
     made = file.path.stat().st_mtime_ns
-    assert fetch(GREEN, month, resolve("sample:50:3"), tmp_path) == file
+    assert fetch(GREEN, month, resolve("sample:50:3", load_settings()), tmp_path) == file
     assert file.path.stat().st_mtime_ns == made
     file.path.unlink()
-    assert fetch(GREEN, month, resolve("sample:50:3"), tmp_path).sha256 == file.sha256
-    assert fetch(GREEN, month, resolve("sample:50:4"), tmp_path).sha256 != file.sha256
+    assert fetch(GREEN, month, resolve("sample:50:3", load_settings()), tmp_path).sha256 == file.sha256
+    assert fetch(GREEN, month, resolve("sample:50:4", load_settings()), tmp_path).sha256 != file.sha256
 
 
 def test_a_sample_of_an_older_package_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,4 +128,4 @@ def test_a_sample_of_an_older_package_is_made_again(tmp_path: Path, monkeypatch:
 
 def test_no_month_before_the_first(tmp_path: Path) -> None:
     with pytest.raises(NotPublished, match="first month of it is 2019-02"):
-        fetch(Service.FHVHV, APRIL - 15, resolve("sample"), tmp_path)
+        fetch(Service.FHVHV, APRIL - 15, resolve("sample", load_settings()), tmp_path)

@@ -34,7 +34,7 @@ def start() -> Iterator[Start]:
         def new(url: str, workspace: Path) -> subprocess.Popen[str]:
             process = subprocess.Popen(
                 [sys.executable, "-c", SCRIPT, url, str(workspace)],
-                cwd=Path(__file__).parents[2],
+                cwd=Path(__file__).parents[3],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

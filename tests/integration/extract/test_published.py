@@ -15,7 +15,7 @@ from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable, Transi
 from nyc_taxi.extract.candidates import Published
 from nyc_taxi.extract.sources import resolve
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
 from tests.support.servers import Fault, FaultyServer
 
 GREEN = Service.GREEN
@@ -25,7 +25,7 @@ DATE = "Wed, 01 Jul 2020 10:00:00 GMT"
 
 
 def published(text: str) -> Published | None:
-    return resolve(text).published(GREEN, APRIL)
+    return resolve(text, load_settings()).published(GREEN, APRIL)
 
 
 def methods(server: FaultyServer) -> list[str]:
@@ -80,7 +80,7 @@ def test_attempts_are_bounded_and_the_error_is_transient(server: FaultyServer) -
     with pytest.raises(SourceUnreachable, match=r"answered 503 .*TAXI_SOURCE=sample") as caught:
         published(server.url + "/a.csv")
     assert isinstance(caught.value, Transient)
-    assert len(server.requests) == settings().retries == 3
+    assert len(server.requests) == load_settings().retries == 3
 
 
 def test_a_refusal_is_final(server: FaultyServer) -> None:
@@ -137,7 +137,6 @@ def test_no_answer_names_the_host_and_another_way() -> None:
 
 def test_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_TIMEOUT", "0.05")
-    settings.cache_clear()
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -152,7 +151,6 @@ def test_an_outage_is_not_taken_for_another_version(
 ) -> None:
     monkeypatch.setenv("TAXI_CSV_URL", server.url + "/mirror")
     monkeypatch.setenv("TAXI_TLC_URL", server.url + "/tlc")
-    settings.cache_clear()
     url = server.put("/tlc/green_tripdata_2020-04.parquet", DATA)
     found = published("auto")
     assert found is not None
@@ -186,8 +184,8 @@ def test_local_files(tmp_path: Path) -> None:
 def test_a_single_file_is_not_the_months_its_name_denies(tmp_path: Path) -> None:
     file = tmp_path / "green_tripdata_2020-05.csv"
     file.write_bytes(DATA)
-    assert resolve(str(file)).published(GREEN, APRIL) is None
-    assert resolve(str(file)).published(GREEN, Month(2020, 5)) is not None
+    assert resolve(str(file), load_settings()).published(GREEN, APRIL) is None
+    assert resolve(str(file), load_settings()).published(GREEN, Month(2020, 5)) is not None
 
 
 def test_samples_are_always_there() -> None:

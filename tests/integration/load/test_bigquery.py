@@ -18,22 +18,27 @@ from typer.testing import CliRunner
 
 from nyc_taxi.cli.commands import app
 from nyc_taxi.errors import DestinationError, SchemaError
-from nyc_taxi.load.contract import Run
+from nyc_taxi.load.contract import new_entry
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.object_store.gcs.load import Gcs
 from nyc_taxi.load.registry import open_destination
-from nyc_taxi.load.warehouse.bigquery import commit, jobs, staging, tables
+from nyc_taxi.load.warehouse.bigquery import commit, jobs, load, queries, staging
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
-from nyc_taxi.load.warehouse.bigquery.load import BigQuery
-from nyc_taxi.load.warehouse.bigquery.tables import LOCK, create_missing
-from nyc_taxi.load.warehouse.record import record
+from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
+from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
+from nyc_taxi.load.warehouse.bigquery.load import BigQuery, create_tables
+from nyc_taxi.load.warehouse.bigquery.tables import LOCK
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.run import Run
 from nyc_taxi.schema import tables as warehouse
 from nyc_taxi.schema import trip_columns
 from nyc_taxi.schema.sql import comment
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.bigquery import Dataset, Place, dataset
 from tests.support.builders import month_files, parquet_month, source_file
+from tests.support.kill_points import checked
 from tests.support.killed import load_and_kill
 from tests.support.waiting import until
 
@@ -53,13 +58,13 @@ def trips_of(bigquery: Dataset, month: str, service: str = "green") -> list[tupl
 
 
 def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_path: Path):
-    there = open_destination("bigquery")
+    there = open_destination("bigquery", load_settings())
     month = bigquery.month()
     assert there.ledger_entry(Service.GREEN, Month.parse(month)) is None
     files = month_files(tmp_path, month=month, trips=20, quarantined=3)
     told: list[tuple[int, int]] = []
 
-    entry = there.replace_month(files, RUN, lambda done, total: told.append((done, total)))
+    entry = there.replace_month(RefinedMonth.of(files), RUN, lambda done, total: told.append((done, total)))
 
     parquet = pq.read_table(files.trips_path).to_pylist()
     columns = ", ".join(parquet[0])
@@ -86,7 +91,7 @@ def test_a_month_is_loaded_with_every_value_and_recorded(bigquery: Dataset, tmp_
 
 
 def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset):
-    create_missing(bigquery.connection)
+    create_tables(bigquery.connection)
     client, name = bigquery.connection.client, bigquery.connection.name
     trips = client.get_table(name("trips_green"))
     assert (trips.time_partitioning.type_, trips.time_partitioning.field) == ("MONTH", "month")
@@ -108,17 +113,17 @@ def test_versions_replace_each_other_and_no_other_month(bigquery: Dataset, tmp_p
         month_files(tmp_path, "v1", april),
         month_files(tmp_path, "v2", april, trips=0, quarantined=1),
     )
-    there.replace_month(month_files(tmp_path, "v1", may, trips=7), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", may, trips=7)), RUN)
     other = bigquery.month_state(may)
-    there.replace_month(first, RUN)
+    there.replace_month(RefinedMonth.of(first), RUN)
 
-    there.replace_month(second, RUN)
+    there.replace_month(RefinedMonth.of(second), RUN)
 
     held = bigquery.month_state(april)
     assert [len(held[name]) for name in ("trips", "quarantine", "quality", "ledger")] == [0, 1, 1, 2]
 
     # the first again: its jobs have run before, under the names they would have again
-    entry = there.replace_month(first, RUN)
+    entry = there.replace_month(RefinedMonth.of(first), RUN)
     assert trips_of(bigquery, april) == [("v1", 20)]
     assert {"commit-1", "commit-2"} <= bigquery.job_ids(april)
     assert bigquery.month_state(may) == other
@@ -126,15 +131,19 @@ def test_versions_replace_each_other_and_no_other_month(bigquery: Dataset, tmp_p
     # and once more: it is there
     first.trips_path.unlink()
     before = len(bigquery.jobs(april))
-    assert there.replace_month(first, Run("run-2", "cli")) == entry
+    assert there.replace_month(RefinedMonth.of(first), Run("run-2", "cli")) == entry
     assert len(bigquery.jobs(april)) == before
 
 
 def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset, tmp_path: Path):
     there, month, later = bigquery.destination(), bigquery.month(), bigquery.month()
     extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
-    there.replace_month(month_files(tmp_path, month=month, trips=2, service=Service.FHV, extra=extra), RUN)
-    there.replace_month(month_files(tmp_path, month=later, trips=1, service=Service.FHV), RUN)
+    there.replace_month(
+        RefinedMonth.of(month_files(tmp_path, month=month, trips=2, service=Service.FHV, extra=extra)), RUN
+    )
+    there.replace_month(
+        RefinedMonth.of(month_files(tmp_path, month=later, trips=1, service=Service.FHV)), RUN
+    )
     found = bigquery.ask(
         f"SELECT robot, charge FROM trips_fhv WHERE month >= '{month}-01' ORDER BY month, source_row"
     )
@@ -145,7 +154,7 @@ def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset
         tmp_path, "v2", month, trips=2, service=Service.FHV, extra={"robot": pa.array([1, 2])}
     )
     with pytest.raises(SchemaError, match="trips_fhv: the column robot is STRING, but INT64 in the month"):
-        there.replace_month(number, RUN)
+        there.replace_month(RefinedMonth.of(number), RUN)
     assert bigquery.month_state(month, "fhv") == was
 
 
@@ -160,7 +169,7 @@ def test_other_counts_are_refused(bigquery: Dataset, tmp_path: Path, change: dic
     month = bigquery.month()
     with pytest.raises(DestinationError, match=said):
         bigquery.destination().replace_month(
-            dataclasses.replace(month_files(tmp_path, month=month), **change), RUN
+            RefinedMonth.of(dataclasses.replace(month_files(tmp_path, month=month), **change)), RUN
         )
     assert bigquery.jobs(month) == []
 
@@ -168,12 +177,12 @@ def test_other_counts_are_refused(bigquery: Dataset, tmp_path: Path, change: dic
 def test_the_script_itself_refuses_other_counts(bigquery: Dataset, tmp_path: Path):
     month = bigquery.month()
     files = month_files(tmp_path, month=month)
-    bigquery.destination().replace_month(month_files(tmp_path, "v0", month), RUN)
+    bigquery.destination().replace_month(RefinedMonth.of(month_files(tmp_path, "v0", month)), RUN)
     was = bigquery.month_state(month)
     staged = staging.stage(bigquery.connection, files, RUN)
-    wrong = dataclasses.replace(record(files, RUN, dt.datetime.now(dt.UTC)), rows_loaded=19, rows_in=22)
+    wrong = dataclasses.replace(new_entry(files, RUN, dt.datetime.now(dt.UTC)), rows_loaded=19, rows_in=22)
     with pytest.raises(DestinationError, match="the trips are not as many as the month says"):
-        commit.commit_month(bigquery.connection, files, RUN, staged, wrong)
+        commit.commit_month(BigQueryEngine(bigquery.target), files, RUN, staged, wrong)
     assert bigquery.month_state(month) == was
 
 
@@ -184,7 +193,7 @@ def test_months_of_four_eras_are_one_table(bigquery: Dataset, tmp_path: Path):
         path = tmp_path / f"green_tripdata_{month}.{ending}"
         samples.write(Service.GREEN, Month.parse(month), path, rows=300)
         files = parquet_month(source_file(path, month=month), tmp_path / month)
-        rows += bigquery.destination().replace_month(files, RUN).rows_in
+        rows += bigquery.destination().replace_month(RefinedMonth.of(files), RUN).rows_in
     assert rows == 1200
     found = bigquery.ask(
         "SELECT month, COUNT(*), COUNT(pickup_location_id) > 0, COUNT(cbd_congestion_fee) > 0"
@@ -207,7 +216,7 @@ def test_revenue_by_day_and_zone_over_both_services(bigquery: Dataset, tmp_path:
         for name, values in new.items():
             table = table.set_column(table.schema.get_field_index(name), name, values)
         pq.write_table(table, files.trips_path)
-        bigquery.destination().replace_month(files, RUN)
+        bigquery.destination().replace_month(RefinedMonth.of(files), RUN)
     found = bigquery.ask(
         "SELECT service, pickup_day, pickup_location_id, trips, revenue FROM daily_revenue_by_zone"
         f" WHERE month = '{month}-01' ORDER BY service, trips DESC"
@@ -224,11 +233,9 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
 ):
     """As a version of the package left it that did not know a column, and had other views."""
     few = [*map(warehouse.trips, (Service.YELLOW, Service.GREEN)), warehouse.LEDGER_TABLE]
-    monkeypatch.setattr(
-        tables, "all_tables", lambda: few
-    )  # those that views read: each takes a while to make
+    monkeypatch.setattr(load, "all_tables", lambda: few)  # those that views read: each takes a while to make
     with dataset(emulator, require_partition_filter=True) as fresh:
-        create_missing(fresh.connection)
+        create_tables(fresh.connection)
         name, client = fresh.connection.name, fresh.connection.client
         for view in ("daily_revenue_by_zone", "taxi_trips"):
             client.delete_table(name(view))
@@ -239,9 +246,9 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
         for service in ("yellow", "green"):
             fresh.ask(f"ALTER TABLE trips_{service} DROP COLUMN congestion_surcharge")
 
-        create_missing(fresh.connection)
+        create_tables(fresh.connection)
         made = client.get_table(name("taxi_trips")).modified
-        create_missing(fresh.connection)
+        create_tables(fresh.connection)
 
         assert client.get_table(name("taxi_trips")).modified == made, "what is right is left alone"
         assert fresh.ask("SELECT COUNT(congestion_surcharge) FROM taxi_trips") == [(0,)]
@@ -259,7 +266,9 @@ def test_the_same_month_at_once_is_loaded_once(bigquery: Dataset, tmp_path: Path
     files = month_files(tmp_path, month=month)
     found: list[Any] = []
     runs = [
-        threading.Thread(target=lambda: found.append(bigquery.destination().replace_month(files, RUN)))
+        threading.Thread(
+            target=lambda: found.append(bigquery.destination().replace_month(RefinedMonth.of(files), RUN))
+        )
         for _ in range(3)
     ]
     for run in runs:
@@ -279,7 +288,7 @@ def test_two_versions_at_once_leave_one_of_them_whole(bigquery: Dataset, tmp_pat
     runs = [
         threading.Thread(
             target=bigquery.destination().replace_month,
-            args=(month_files(tmp_path, version, month, trips=trips), RUN),
+            args=(RefinedMonth.of(month_files(tmp_path, version, month, trips=trips)), RUN),
         )
         for version, trips in versions.items()
     ]
@@ -297,7 +306,7 @@ def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_
     """One that is open has taken the lock: where it is kept from others, the load waits for its end."""
     month = bigquery.month()
     there, lock = bigquery.destination(), bigquery.connection.qualified(LOCK.name)
-    create_missing(bigquery.connection)
+    create_tables(bigquery.connection)
     client = bigquery.connection.client
     client.query_and_wait(f"INSERT INTO {lock} (run_id) VALUES ('nobody')")
     opened = client.query("SELECT 1", job_config=QueryJobConfig(create_session=True))
@@ -306,7 +315,8 @@ def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_
     session = QueryJobConfig(connection_properties=properties)
     client.query_and_wait("BEGIN TRANSACTION", job_config=session)
     client.query_and_wait(f"UPDATE {lock} SET run_id = 'other' WHERE TRUE", job_config=session)
-    load = threading.Thread(target=there.replace_month, args=(month_files(tmp_path, month=month), RUN))
+    refined = RefinedMonth.of(month_files(tmp_path, month=month))
+    load = threading.Thread(target=there.replace_month, args=(refined, RUN))
     load.start()
     until(lambda: any("commit" in job.job_id and job.state == "DONE" for job in bigquery.jobs(month)), 120)
     first = next(job for job in bigquery.jobs(month) if job.job_id.endswith("commit-1"))
@@ -324,7 +334,7 @@ def test_a_load_that_lost_against_another_tries_again(
 ):
     """The other changes the lock between the beginning and the end of this one's transaction."""
     month = bigquery.month()
-    original, lost = commit._script, []
+    original, lost = queries._script, []
 
     def losing(*arguments: Any) -> str:
         script = original(*arguments)
@@ -335,8 +345,8 @@ def test_a_load_that_lost_against_another_tries_again(
             "COMMIT TRANSACTION;", "RAISE USING MESSAGE = 'aborted due to concurrent update';"
         )
 
-    monkeypatch.setattr(commit, "_script", losing)
-    bigquery.destination().replace_month(month_files(tmp_path, month=month), RUN)
+    monkeypatch.setattr(queries, "_script", losing)
+    bigquery.destination().replace_month(RefinedMonth.of(month_files(tmp_path, month=month)), RUN)
     assert trips_of(bigquery, month) == [("v1", 20)]
     assert bigquery.job_ids(month) == FIRST_JOBS | {"commit-2"}
 
@@ -367,21 +377,22 @@ def test_a_job_is_begun_only_when_none_of_its_name_can_be_used(bigquery: Dataset
     assert started == [f"{name}-{attempt}" for attempt in (1, 2, 3)]
 
 
-@pytest.mark.parametrize(
-    ("place", "committed"),
-    [
-        ("bigquery/staging.py:start:return:1", False),  # the trips' load job has begun
-        ("bigquery/staging.py:stage:return", False),  # all is staged
-        ("bigquery/commit.py:start:return", True),  # the commit job has begun, and runs to its end by itself
-    ],
+LOADING, STAGED, COMMITTING = checked(
+    "nyc_taxi.load.warehouse.bigquery.staging:begin_load.<locals>.start:return",
+    "nyc_taxi.load.warehouse.bigquery.staging:stage:return",
+    "nyc_taxi.load.warehouse.bigquery.queries:run_transaction.<locals>.start:return",
 )
+"""The trips' load job has begun; all is staged; the commit job has begun, and ends by itself."""
+
+
+@pytest.mark.parametrize(("kill_point", "committed"), [(LOADING, False), (STAGED, False), (COMMITTING, True)])
 def test_what_a_killed_run_began_the_next_one_finds(
-    bigquery: Dataset, tmp_path: Path, place: str, committed: bool
+    bigquery: Dataset, tmp_path: Path, kill_point: str, committed: bool
 ):
     month = bigquery.month()
     files = month_files(tmp_path, month=month)
-    load_and_kill("bigquery", files, place)
-    entry = bigquery.destination().replace_month(files, Run("next", "cli"))
+    load_and_kill("bigquery", files, kill_point)
+    entry = bigquery.destination().replace_month(RefinedMonth.of(files), Run("next", "cli"))
     assert entry.run_id == ("killed" if committed else "next")
     assert trips_of(bigquery, month) == [("v1", 20)]
     assert len(bigquery.month_state(month)["ledger"]) == 1
@@ -394,9 +405,9 @@ def test_a_failed_job_is_followed_by_the_next_attempt(bigquery: Dataset, tmp_pat
     whole = files.trips_path.read_bytes()
     files.trips_path.write_bytes(b"PAR1" + bytes(len(whole) // 4) + whole[len(whole) // 4 + 4 :])
     with pytest.raises(DestinationError, match=r"refused \(.*job nyc_taxi-.*load-trips-file-1\)"):
-        bigquery.destination().replace_month(files, RUN)
+        bigquery.destination().replace_month(RefinedMonth.of(files), RUN)
     files.trips_path.write_bytes(whole)
-    bigquery.destination().replace_month(files, RUN)
+    bigquery.destination().replace_month(RefinedMonth.of(files), RUN)
     assert trips_of(bigquery, month) == [("v1", 20)]
     assert bigquery.job_ids(month) == FIRST_JOBS | {"load-trips-file-2"}
 
@@ -411,7 +422,13 @@ def bucket(bigquery: Dataset, monkeypatch: pytest.MonkeyPatch) -> Gcs:
         pytest.skip("TAXI_TEST_GCS_BUCKET is not set")
     for name, value in bigquery.bucket.items():
         monkeypatch.setenv(name, value)
-    return Gcs()
+    return Gcs.from_settings(load_settings())
+
+
+def beside_bucket(bigquery: Dataset) -> BigQuery:
+    """The destination, which may load from the configured bucket."""
+    bucket = GcsConfig.from_settings(load_settings())
+    return BigQuery(dataclasses.replace(bigquery.target, bucket=bucket))
 
 
 def sources(bigquery: Dataset, month: str) -> list[Any]:
@@ -423,8 +440,8 @@ def sources(bigquery: Dataset, month: str) -> list[Any]:
 def test_a_month_in_the_bucket_is_not_uploaded_again(bigquery: Dataset, bucket: Gcs, tmp_path: Path):
     month = bigquery.month()
     files = month_files(tmp_path, month=month)
-    bucket.replace_month(files, RUN)
-    bigquery.destination().replace_month(files, RUN)
+    bucket.replace_month(RefinedMonth.of(files), RUN)
+    beside_bucket(bigquery).replace_month(RefinedMonth.of(files), RUN)
     [[uri]] = sources(bigquery, month)
     assert uri.startswith("gs://")
     assert uri.endswith(f"trips/service=green/month={month}/trips.parquet")
@@ -436,15 +453,15 @@ def test_a_month_that_is_replaced_in_the_bucket_while_it_is_read(
 ):
     month = bigquery.month()
     files, other = month_files(tmp_path, "v1", month), month_files(tmp_path, "v2", month)
-    bucket.replace_month(files, RUN)
+    bucket.replace_month(RefinedMonth.of(files), RUN)
     original = staging.finish
 
     def finish(*arguments: Any) -> None:
-        bucket.replace_month(other, RUN)
+        bucket.replace_month(RefinedMonth.of(other), RUN)
         original(*arguments)
 
     monkeypatch.setattr(staging, "finish", finish)
-    bigquery.destination().replace_month(files, RUN)
+    beside_bucket(bigquery).replace_month(RefinedMonth.of(files), RUN)
     assert trips_of(bigquery, month) == [("v1", 20)]
     assert [bool(source) for source in sources(bigquery, month)] == [True, False]
 
@@ -454,8 +471,7 @@ def test_a_bucket_that_cannot_be_asked_is_done_without(
 ):
     monkeypatch.setenv("TAXI_RETRIES", "1")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
-    settings.cache_clear()
-    assert in_bucket(month_files(tmp_path), emulated=True) is None
+    assert in_bucket(month_files(tmp_path), BigQueryConfig.from_settings(load_settings())) is None
     assert "uploaded from this machine" in caplog.text
 
 
@@ -473,7 +489,7 @@ def test_every_type_arrives_as_it_is(bigquery: Dataset, tmp_path: Path):
         "a_timestamp": pa.array([moment, dt.datetime(1, 1, 1), None], pa.timestamp("us")),
     }
     files = month_files(tmp_path, month=month, trips=3, service=Service.FHVHV, extra=extra)
-    bigquery.destination().replace_month(files, RUN)
+    bigquery.destination().replace_month(RefinedMonth.of(files), RUN)
     found = bigquery.ask(
         f"SELECT {', '.join(extra)} FROM trips_fhvhv WHERE month = '{month}-01' ORDER BY source_row"
     )
@@ -481,7 +497,7 @@ def test_every_type_arrives_as_it_is(bigquery: Dataset, tmp_path: Path):
 
 
 def test_the_configured_dataset_is_opened(bigquery: Dataset):
-    there = open_destination("bigquery")
+    there = open_destination("bigquery", load_settings())
     assert isinstance(there, BigQuery)
     where = f"BigQuery dataset {bigquery.target.project}.{bigquery.target.dataset}"
     assert there.describe().startswith(

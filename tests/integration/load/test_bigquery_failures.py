@@ -16,10 +16,11 @@ from werkzeug import Response
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.bigquery.client import quoted
-from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig, configured
+from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.errors import LockTimeout, failure, translate_errors
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery
-from nyc_taxi.settings import settings
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.settings import load_settings
 from tests.support.bigquery import Dataset
 
 TARGET = BigQueryConfig("taxi", "project")
@@ -32,14 +33,17 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("BIGQUERY_DATASET", "BIGQUERY_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("TAXI_TIMEOUT", "1")
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+    return
+
+
+def to_endpoint(url: str) -> BigQuery:
+    """The destination at a URL, with the retries and timeout of the environment."""
+    return BigQuery(BigQueryConfig("taxi", "project", endpoint=url, retry=RetryPolicy.of(load_settings())))
 
 
 def at(server: HTTPServer) -> BigQuery:
     """The destination at a server that answers as the test says."""
-    return BigQuery(BigQueryConfig("taxi", "project", endpoint=server.url_for("").rstrip("/")))
+    return to_endpoint(server.url_for("").rstrip("/"))
 
 
 def refusal(code: int, reason: str, message: str) -> Response:
@@ -56,7 +60,7 @@ def found() -> Response:
 
 def test_without_a_dataset_it_is_not_configured():
     with pytest.raises(SettingsError, match=r"set BIGQUERY_DATASET, or use the destination duckdb"):
-        open_destination("bigquery")
+        open_destination("bigquery", load_settings())
 
 
 @pytest.mark.parametrize(
@@ -70,14 +74,14 @@ def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str,
     monkeypatch.setenv("BIGQUERY_DATASET", "taxi")
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=said):
-        configured()
+        BigQueryConfig.from_settings(load_settings())
 
 
 def test_a_configured_dataset(monkeypatch: pytest.MonkeyPatch):
     values = {"BIGQUERY_DATASET": "taxi_1", "BIGQUERY_REQUIRE_PARTITION_FILTER": "true"}
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    target = configured()
+    target = BigQueryConfig.from_settings(load_settings())
     assert (target.dataset, target.require_partition_filter, target.endpoint) == ("taxi_1", True, "")
     assert target.describe() == "BigQuery dataset taxi_1 with application default credentials"
 
@@ -102,7 +106,7 @@ def test_no_credentials_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_dead_endpoint_fails_soon():
     started = time.monotonic()
     with pytest.raises(DestinationUnreachable, match=r"BigQuery dataset project.taxi cannot be reached"):
-        BigQuery(BigQueryConfig("taxi", "project", endpoint="http://127.0.0.1:1")).ledger_entries()
+        to_endpoint("http://127.0.0.1:1").ledger_entries()
     assert time.monotonic() - started < 20
 
 
@@ -116,7 +120,8 @@ def test_a_silent_endpoint_fails_soon(httpserver: HTTPServer):
         at(httpserver).ledger_entries()
 
 
-def test_a_busy_service_is_asked_again(httpserver: HTTPServer):
+def test_a_busy_service_is_asked_again(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TAXI_TIMEOUT", "60")  # far more than the waits between three requests
     httpserver.expect_ordered_request(DATASET).respond_with_response(refusal(503, "backendError", "busy"))
     httpserver.expect_ordered_request(DATASET).respond_with_response(
         refusal(429, "rateLimitExceeded", "slow")
@@ -139,11 +144,18 @@ def test_a_service_that_stays_busy_is_given_up(httpserver: HTTPServer):
         (403, "accessDenied", r"not permitted .*roles/bigquery\.dataEditor"),
         (404, "notFound", "there is no such dataset .*create it, or set BIGQUERY_DATASET"),
         (403, "quotaExceeded", "the project has no more to spend"),
+        (
+            403,
+            "accessDenied",
+            r"not permitted .*create the dataset: .* must both exist",
+        ),
         (400, "invalid", r"refused \(.*Dataset taxi"),
     ],
 )
 def test_refusals_say_what_to_do(httpserver: HTTPServer, code: int, reason: str, said: str):
-    httpserver.expect_request(DATASET).respond_with_response(refusal(code, reason, "Dataset taxi"))
+    httpserver.expect_request(DATASET).respond_with_response(
+        refusal(code, reason, "Dataset taxi: no bigquery.datasets.get (or it may not exist)")
+    )
     with pytest.raises(DestinationError, match=said) as raised:
         at(httpserver).ledger_entries()
     assert not isinstance(raised.value, DestinationUnreachable)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nyc_taxi.load.contract import Run
+from nyc_taxi.model.run import Run
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.bigquery import Dataset
 from tests.support.builders import month_files
 
@@ -23,7 +24,9 @@ def test_a_month_is_a_partition_and_a_query_on_it_reads_no_other(bigquery: Datas
 
     small, large = bigquery.month(), bigquery.month()
     for month, trips in ((small, 10), (large, 1000)):
-        bigquery.destination().replace_month(month_files(tmp_path, month=month, trips=trips), RUN)
+        bigquery.destination().replace_month(
+            RefinedMonth.of(month_files(tmp_path, month=month, trips=trips)), RUN
+        )
     found = bigquery.ask(
         "SELECT partition_id, total_rows FROM INFORMATION_SCHEMA.PARTITIONS WHERE table_name = 'trips_green'"
     )
@@ -39,7 +42,7 @@ def test_a_month_is_a_partition_and_a_query_on_it_reads_no_other(bigquery: Datas
 
 def test_reading_the_views_costs_something(bigquery: Dataset, tmp_path: Path):
     month = bigquery.month()
-    bigquery.destination().replace_month(month_files(tmp_path, month=month), RUN)
+    bigquery.destination().replace_month(RefinedMonth.of(month_files(tmp_path, month=month)), RUN)
     assert all(cost > 0 for cost in bigquery.destination().dry_run_cost().values())
 
 

@@ -20,15 +20,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.run import Run
 from nyc_taxi.schema import trip_columns
 from nyc_taxi.schema.sql import comment
-from nyc_taxi.settings import PROJECT
+from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files, parquet_month, source_file
+from tests.support.kill_points import checked
 from tests.support.killed import load_and_kill
 
 RUN = Run("run-1", "cli")
@@ -39,7 +42,7 @@ APRIL = Month(2020, 4)
 def warehouse(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> DuckDb:
     """The configured file, which is not there yet."""
     monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
-    there = open_destination("duckdb")
+    there = open_destination("duckdb", load_settings())
     assert isinstance(there, DuckDb)
     assert there.file == workspace / "warehouse.duckdb"
     return there
@@ -65,7 +68,9 @@ def test_a_month_is_loaded_with_every_value_and_recorded(warehouse: DuckDb, tmp_
     files = month_files(tmp_path, trips=20, quarantined=3)
     told: list[tuple[int, int]] = []
 
-    entry = warehouse.replace_month(files, RUN, lambda done, total: told.append((done, total)))
+    entry = warehouse.replace_month(
+        RefinedMonth.of(files), RUN, lambda done, total: told.append((done, total))
+    )
 
     parquet = pq.read_table(files.trips_path).to_pylist()
     columns = ", ".join(parquet[0])
@@ -83,7 +88,7 @@ def test_a_month_is_loaded_with_every_value_and_recorded(warehouse: DuckDb, tmp_
 
 
 def test_tables_columns_and_views_say_what_they_are(warehouse: DuckDb, tmp_path: Path):
-    warehouse.replace_month(month_files(tmp_path), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     mine = "schema_name = 'taxi' AND NOT internal"
     uncommented = (
         f"SELECT table_name FROM duckdb_tables() WHERE {mine} AND comment IS NULL"
@@ -105,7 +110,7 @@ def test_another_version_replaces_the_month_and_no_other(warehouse: DuckDb, tmp_
         month_files(tmp_path, "v2", trips=9, quarantined=0),
         month_files(tmp_path, "v1", service=Service.FHV, trips=5),
     ):
-        warehouse.replace_month(files, RUN)
+        warehouse.replace_month(RefinedMonth.of(files), RUN)
     counts = "SELECT month, source_version, count(*) FROM {} GROUP BY ALL ORDER BY ALL"
     april, may = dt.date(2020, 4, 1), dt.date(2020, 5, 1)
     assert ask(warehouse, counts.format("trips_green")) == [(april, "v2", 9), (may, "v1", 7)]
@@ -123,25 +128,25 @@ def test_another_version_replaces_the_month_and_no_other(warehouse: DuckDb, tmp_
 
 def test_a_version_that_is_recorded_is_not_loaded_again(warehouse: DuckDb, tmp_path: Path):
     files = month_files(tmp_path)
-    first = warehouse.replace_month(files, RUN)
+    first = warehouse.replace_month(RefinedMonth.of(files), RUN)
     files.trips_path.unlink()
-    assert warehouse.replace_month(files, Run("run-2", "cli")) == first
+    assert warehouse.replace_month(RefinedMonth.of(files), Run("run-2", "cli")) == first
     assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
 
 
 def test_a_version_that_was_replaced_comes_back(warehouse: DuckDb, tmp_path: Path):
     first, second = month_files(tmp_path, "v1", trips=4), month_files(tmp_path, "v2", trips=6)
     for files in (first, second, first):
-        warehouse.replace_month(files, RUN)
+        warehouse.replace_month(RefinedMonth.of(files), RUN)
     assert ask(warehouse, "SELECT source_version, count(*) FROM trips_green GROUP BY 1") == [("v1", 4)]
 
 
 def test_unknown_columns_are_added_and_empty_elsewhere(warehouse: DuckDb, tmp_path: Path):
-    warehouse.replace_month(month_files(tmp_path, trips=2), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, trips=2)), RUN)
     extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
     folder = tmp_path / "robot=none"  # as folders of the workspace are named
-    warehouse.replace_month(month_files(folder, month="2020-05", trips=2, extra=extra), RUN)
-    warehouse.replace_month(month_files(tmp_path, month="2020-06", trips=1), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(folder, month="2020-05", trips=2, extra=extra)), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-06", trips=1)), RUN)
     found = ask(warehouse, "SELECT robot, charge FROM trips_green ORDER BY month, source_row")
     assert found == [(None, None), (None, None), ("R2", 1.5), ("D2", None), (None, None)]
     described = "SELECT comment FROM duckdb_columns() WHERE column_name = 'robot'"
@@ -149,22 +154,22 @@ def test_unknown_columns_are_added_and_empty_elsewhere(warehouse: DuckDb, tmp_pa
 
 
 def test_a_canonical_column_that_an_older_table_lacks_is_added(warehouse: DuckDb, tmp_path: Path):
-    warehouse.replace_month(month_files(tmp_path), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     with duckdb.connect(warehouse.file) as connection:
         # of a table that is not loaded now, but that the views read
         connection.execute("ALTER TABLE taxi.trips_yellow DROP COLUMN congestion_surcharge")
-    warehouse.replace_month(month_files(tmp_path, "v2"), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
     assert ask(warehouse, "SELECT count(*) FROM taxi_trips WHERE congestion_surcharge IS NULL") == [(20,)]
 
 
 def test_a_column_of_another_type_is_refused_and_nothing_changes(warehouse: DuckDb, tmp_path: Path):
     number, text = {"robot": pa.array([1, 2])}, {"robot": pa.array(["R2", "D2"])}
-    warehouse.replace_month(month_files(tmp_path, trips=2, extra=number), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, trips=2, extra=number)), RUN)
     was = state(warehouse)
     with pytest.raises(
         SchemaError, match="trips_green: the column robot is BIGINT, but VARCHAR in the month"
     ):
-        warehouse.replace_month(month_files(tmp_path, "v2", trips=2, extra=text), RUN)
+        warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=2, extra=text)), RUN)
     assert state(warehouse) == was
 
 
@@ -177,25 +182,29 @@ def test_a_column_of_another_type_is_refused_and_nothing_changes(warehouse: Duck
             "holds 20 trips and 3 quarantined rows instead of 20 and 2",
         ),
         ({"rows_in": 25}, "20 trips and 3 quarantined rows are not the 25 rows of the source"),
+        (
+            {"trips": 3, "quarantined": {"reversed": 20}},
+            "holds 20 trips and 3 quarantined rows instead of 3 and 20",
+        ),
     ],
 )
 def test_other_counts_are_refused_and_nothing_changes(
     warehouse: DuckDb, tmp_path: Path, change: dict[str, Any], said: str
 ):
-    warehouse.replace_month(month_files(tmp_path, "v0", trips=2), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v0", trips=2)), RUN)
     was = state(warehouse)
     with pytest.raises(DestinationError, match=said):
-        warehouse.replace_month(dataclasses.replace(month_files(tmp_path), **change), RUN)
+        warehouse.replace_month(RefinedMonth.of(dataclasses.replace(month_files(tmp_path), **change)), RUN)
     assert state(warehouse) == was
 
 
 def test_a_file_that_is_not_whole_is_named_and_nothing_changes(warehouse: DuckDb, tmp_path: Path):
-    warehouse.replace_month(month_files(tmp_path, "v0", trips=2), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v0", trips=2)), RUN)
     was = state(warehouse)
     files = month_files(tmp_path)
     files.quarantine_path.write_bytes(files.quarantine_path.read_bytes()[:-1])
     with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* make the month's"):
-        warehouse.replace_month(files, RUN)
+        warehouse.replace_month(RefinedMonth.of(files), RUN)
     assert state(warehouse) == was
 
 
@@ -210,7 +219,7 @@ def test_months_of_four_eras_are_one_table(warehouse: DuckDb, tmp_path: Path):
         path = tmp_path / f"green_tripdata_{month}.{ending}"
         samples.write(Service.GREEN, Month.parse(month), path, rows=300)
         files = parquet_month(source_file(path, month=month), tmp_path / month)
-        rows += warehouse.replace_month(files, RUN).rows_in
+        rows += warehouse.replace_month(RefinedMonth.of(files), RUN).rows_in
     assert rows == 1200
     found = ask(
         warehouse,
@@ -235,7 +244,7 @@ def test_revenue_by_day_and_zone_over_both_services(warehouse: DuckDb, tmp_path:
         for name, values in new.items():
             table = table.set_column(table.schema.get_field_index(name), name, values)
         pq.write_table(table, files.trips_path)
-        warehouse.replace_month(files, RUN)
+        warehouse.replace_month(RefinedMonth.of(files), RUN)
     found = ask(
         warehouse,
         "SELECT service, pickup_day, pickup_location_id, trips, revenue FROM daily_revenue_by_zone"
@@ -249,7 +258,7 @@ def test_revenue_by_day_and_zone_over_both_services(warehouse: DuckDb, tmp_path:
 def test_the_file_does_not_grow_with_every_replacement(warehouse: DuckDb, tmp_path: Path):
     sizes = []
     for turn in range(8):
-        warehouse.replace_month(month_files(tmp_path, f"v{turn}", trips=30_000), RUN)
+        warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, f"v{turn}", trips=30_000)), RUN)
         sizes.append(warehouse.file.stat().st_size)
     assert sizes[-1] <= 2 * sizes[1]
 
@@ -273,10 +282,13 @@ def held(file: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: DuckDb, tmp_path: Path):
-    warehouse.replace_month(month_files(tmp_path), RUN)
-    hasty = DuckDb(warehouse.file, patience=0)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+    hasty = DuckDb(DuckDbConfig(warehouse.file, patience=0))
     with held(warehouse.file, read_only=False) as other:
-        for action in (lambda: hasty.replace_month(month_files(tmp_path, "v2"), RUN), hasty.entry):
+        for action in (
+            lambda: hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN),
+            hasty.ledger_entries,
+        ):
             with pytest.raises(
                 DestinationUnreachable, match=rf"warehouse.duckdb is kept open by .*{other.pid}"
             ):
@@ -284,15 +296,16 @@ def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: 
     with held(warehouse.file, read_only=True):
         assert len(hasty.ledger_entries()) == 1, "readers do not exclude each other"
         with pytest.raises(DestinationUnreachable, match="kept open"):
-            hasty.replace_month(month_files(tmp_path, "v3"), RUN)
+            hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v3")), RUN)
 
 
 def test_a_run_waits_until_the_file_is_free(
     warehouse: DuckDb, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
-    warehouse.replace_month(month_files(tmp_path), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     with held(warehouse.file, read_only=True) as other, caplog.at_level("INFO", "nyc_taxi"):
-        run = threading.Thread(target=warehouse.replace_month, args=(month_files(tmp_path, "v2"), RUN))
+        month = RefinedMonth.of(month_files(tmp_path, "v2"))
+        run = threading.Thread(target=warehouse.replace_month, args=(month, RUN))
         run.start()
         while "waiting for it" not in caplog.text:
             assert run.is_alive()
@@ -305,10 +318,12 @@ def test_a_run_waits_until_the_file_is_free(
 LOADER = """
 import json, sys
 from nyc_taxi.load.registry import open_destination
-from nyc_taxi.load.contract import Run
+from nyc_taxi.model.run import Run
 from nyc_taxi.model.references import MonthFiles
-files = MonthFiles.from_dict(json.loads(sys.argv[1]))
-open_destination(sys.argv[2]).replace_month(files, Run("run", "cli"))
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
+month = RefinedMonth.of(MonthFiles.from_dict(json.loads(sys.argv[1])))
+open_destination(sys.argv[2], load_settings()).replace_month(month, Run("run", "cli"))
 """
 
 
@@ -334,7 +349,7 @@ def test_months_side_by_side_all_end(warehouse: DuckDb, tmp_path: Path):
 def test_the_same_month_twice_at_once_is_loaded_once(warehouse: DuckDb, tmp_path: Path):
     files = month_files(tmp_path)
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda _: warehouse.replace_month(files, RUN), range(4)))
+        found = list(pool.map(lambda _: warehouse.replace_month(RefinedMonth.of(files), RUN), range(4)))
     assert found == [found[0]] * 4
     assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
     assert ask(warehouse, "SELECT count(*) FROM trips_green") == [(20,)]
@@ -343,28 +358,36 @@ def test_the_same_month_twice_at_once_is_loaded_once(warehouse: DuckDb, tmp_path
 # ---- kill -9
 
 
+CREATED, INSERTED, COMMITTING, COMMITTED, LOADED = checked(
+    "nyc_taxi.load.warehouse.duckdb.client:_create:after connect",
+    "nyc_taxi.load.warehouse.duckdb.replace:_replace:return:2",
+    "nyc_taxi.load.warehouse.duckdb.replace:replace_month:before commit",
+    "nyc_taxi.load.warehouse.duckdb.replace:replace_month:after commit",
+    "nyc_taxi.load.warehouse.duckdb.load:DuckDb.replace_month:return",
+)
+
+
 @pytest.mark.parametrize(
-    ("place", "before"),
+    ("kill_point", "before", "committed"),
     [
-        ("duckdb/replace.py:_replace:return:2", "2020-04"),
-        ("duckdb/replace.py:commit:c_call", "2020-04"),
-        ("duckdb/replace.py:commit:c_call", "2020-03"),
-        ("duckdb/replace.py:commit:c_return", "2020-04"),
-        ("duckdb/__init__.py:replace_month:return", "2020-04"),
+        (INSERTED, "2020-04", False),
+        (COMMITTING, "2020-04", False),
+        (COMMITTING, "2020-03", False),
+        (COMMITTED, "2020-04", True),
+        (LOADED, "2020-04", True),
     ],
 )
 def test_a_killed_load_left_the_month_whole_and_the_next_completes_it(
-    warehouse: DuckDb, tmp_path: Path, place: str, before: str
+    warehouse: DuckDb, tmp_path: Path, kill_point: str, before: str, committed: bool
 ):
-    warehouse.replace_month(month_files(tmp_path, "v1", before), RUN)
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", before)), RUN)
     was = state(warehouse)
     files = month_files(tmp_path, "v2", trips=3000)
 
-    load_and_kill("duckdb", files, place)
+    load_and_kill("duckdb", files, kill_point)
 
-    committed = not place.endswith(("_replace:return:2", "commit:c_call"))
     assert (state(warehouse) != was) == committed
-    assert warehouse.replace_month(files, RUN).run_id == ("killed" if committed else "run-1")
+    assert warehouse.replace_month(RefinedMonth.of(files), RUN).run_id == ("killed" if committed else "run-1")
     there = "SELECT source_version, count(*) FROM trips_green WHERE month = '2020-04-01' GROUP BY 1"
     assert ask(warehouse, there) == [("v2", 3000)]
     assert ask(warehouse, "SELECT count(*) FROM ledger") == [(2,)]
@@ -373,10 +396,10 @@ def test_a_killed_load_left_the_month_whole_and_the_next_completes_it(
 def test_a_run_that_is_killed_while_it_makes_the_file_leaves_none(warehouse: DuckDb, tmp_path: Path):
     """DuckDB refuses a file of which only a part was written, for ever."""
     files = month_files(tmp_path)
-    load_and_kill("duckdb", files, "duckdb/file.py:connect:c_return")
+    load_and_kill("duckdb", files, CREATED)
     assert not warehouse.file.exists()
     assert warehouse.ledger_entries() == []
-    warehouse.replace_month(files, RUN)
+    warehouse.replace_month(RefinedMonth.of(files), RUN)
     assert len(warehouse.ledger_entries()) == 1
 
 
@@ -387,18 +410,20 @@ def test_a_file_that_is_no_database_is_refused(workspace: Path, tmp_path: Path):
     file = tmp_path / "text.duckdb"
     file.write_text("no database" * 1000)
     with pytest.raises(DestinationError, match=r"text\.duckdb: it cannot be used .* set DUCKDB_DATABASE"):
-        DuckDb(file).replace_month(month_files(tmp_path), RUN)
+        DuckDb(DuckDbConfig(file)).replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert file.read_text().startswith("no database")
 
 
 def test_a_folder_that_cannot_be_made_is_named(workspace: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DestinationError, match=r"file/below cannot be made .*: set DUCKDB_DATABASE"):
-        DuckDb(tmp_path / "file" / "below" / "x.duckdb").replace_month(month_files(tmp_path), RUN)
+        DuckDb(DuckDbConfig(tmp_path / "file" / "below" / "x.duckdb")).replace_month(
+            RefinedMonth.of(month_files(tmp_path)), RUN
+        )
 
 
 def test_the_configured_file_counts_from_the_project(workspace: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DUCKDB_DATABASE", "data/taxi.duckdb")
-    there = DuckDb()
+    there = DuckDb.from_settings(load_settings())
     assert there.file == PROJECT / "data" / "taxi.duckdb"
     assert there.describe().startswith(f"DuckDB file {there.file}, schema taxi")

@@ -25,14 +25,17 @@ from google.cloud import storage
 from werkzeug.wrappers import Request, Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.load.contract import Run
-from nyc_taxi.load.object_store.gcs.config import GcsConfig, configured
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.object_store.gcs.load import Gcs
 from nyc_taxi.load.object_store.store import PART_BYTES
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import gcs as embedded
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
 from tests.support.clouds import GcsCloud, gcs_cloud
 from tests.support.servers import quick  # noqa: F401
@@ -86,14 +89,14 @@ def parts(faulty: Faulty) -> list[int]:
 
 def test_without_a_bucket_the_embedded_server_is_used(workspace: Path, tmp_path: Path) -> None:
     folder = workspace / "gcs"
-    there = open_destination("gcs")
+    there = open_destination("gcs", load_settings())
     assert there.describe() == f"embedded GCS server in {folder}, bucket taxi (GCS_BUCKET is not set)"
     assert embedded.running(folder) is None, "started before it was needed"
     try:
         files = large_month(tmp_path)
-        row = there.replace_month(files, RUN)
+        row = there.replace_month(RefinedMonth.of(files), RUN)
         embedded.stop(folder)
-        assert open_destination("gcs").ledger_entries() == [row]
+        assert open_destination("gcs", load_settings()).ledger_entries() == [row]
 
         server = embedded.running(folder)
         assert server
@@ -111,7 +114,9 @@ def test_months_are_one_table_for_pyarrow_and_duckdb_over_gcs(
 ) -> None:
     there = Gcs(GcsConfig("taxi", "lake", endpoint=gcs_server.url))
     for month, service in [("2020-04", "green"), ("2020-05", "green"), ("2020-04", "yellow")]:
-        there.replace_month(month_files(tmp_path, month=month, service=Service(service)), RUN)
+        there.replace_month(
+            RefinedMonth.of(month_files(tmp_path, month=month, service=Service(service))), RUN
+        )
     address = urlsplit(gcs_server.url)
     filesystem = pyarrow.fs.GcsFileSystem(
         anonymous=True, scheme="http", endpoint_override=address.netloc, retry_time_limit=timedelta(seconds=5)
@@ -129,7 +134,7 @@ def test_a_proxy_does_not_stand_before_an_emulator(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.delenv("NO_PROXY")
-    cloud.destination().replace_month(large_month(tmp_path), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path)), RUN)
 
 
 # ---- uploads in parts
@@ -193,7 +198,7 @@ def test_an_upload_is_resumed_where_it_broke_off(
     faulty, target, bucket = resuming
     faulty.next(fault, "PUT", skip=part)
     files = large_month(tmp_path)
-    Gcs(target).replace_month(files, RUN)
+    Gcs(target).replace_month(RefinedMonth.of(files), RUN)
     whole = files.trips_path.read_bytes()
     assert bucket.get_blob(TRIPS).download_as_bytes() == whole
     assert parts(faulty)[part + 1] == 0, "the service was not asked what it has"
@@ -203,21 +208,21 @@ def test_an_upload_is_resumed_where_it_broke_off(
 def test_an_upload_that_goes_nowhere_is_given_up(cloud: GcsCloud, tmp_path: Path) -> None:
     cloud.faulty.next(answers(308), "PUT", times=100)
     with pytest.raises(DestinationUnreachable, match="takes no more bytes"):
-        cloud.destination().replace_month(large_month(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path)), RUN)
     assert len(parts(cloud.faulty)) == 5  # each attempt sends a part, two ask before
 
 
 def test_an_upload_that_the_service_has_forgotten_starts_again(cloud: GcsCloud, tmp_path: Path) -> None:
     cloud.faulty.next(answers(410), "PUT", skip=1)
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     assert cloud.objects()[TRIPS][0] == files.trips_path.read_bytes()
 
 
 def test_a_part_that_arrives_damaged_is_refused_and_sent_again(cloud: GcsCloud, tmp_path: Path) -> None:
     cloud.faulty.next(damage, "PUT", skip=1)
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     assert cloud.objects()[TRIPS][0] == files.trips_path.read_bytes()
 
 
@@ -225,7 +230,7 @@ def test_bytes_that_always_arrive_damaged_are_not_stored(cloud: GcsCloud, tmp_pa
     """The service is told the checksum beforehand."""
     cloud.faulty.next(damage, "PUT", times=100)
     with pytest.raises(DestinationUnreachable, match="arrived damaged"):
-        cloud.destination().replace_month(large_month(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path)), RUN)
     assert TRIPS not in cloud.objects()
 
 
@@ -237,9 +242,9 @@ def test_an_upload_in_parts_does_not_replace_what_another_run_wrote(
     pause = Pause()
     cloud.faulty.next(pause, *held)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(cloud.destination().replace_month, slow, RUN)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(slow), RUN)
         assert pause.reached.wait(30)
-        row = cloud.destination().replace_month(fast, RUN)
+        row = cloud.destination().replace_month(RefinedMonth.of(fast), RUN)
         assert cloud.destination().ledger_entries() == [row]
         pause.go_on.set()
         row = loading.result(30)
@@ -262,7 +267,7 @@ def test_a_refusal_is_not_tried_again(cloud: GcsCloud, tmp_path: Path, status: i
     body = json.dumps({"error": {"code": status, "message": "no way"}})
     cloud.faulty.next(answers(status, body, Content_Type="application/json"), "POST", times=100)
     with pytest.raises(DestinationError, match=re.escape(message)) as caught:
-        cloud.destination().replace_month(month_files(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert not isinstance(caught.value, DestinationUnreachable)
     assert cloud.faulty.count("POST") == 1
 
@@ -273,7 +278,7 @@ def test_no_bucket(gcs_server: embedded.Server, tmp_path: Path) -> None:
     with pytest.raises(DestinationError, match="GCS bucket not-there: there is no such bucket"):
         there.ledger_entries()
     with pytest.raises(DestinationError, match="GCS bucket not-there: there is no such bucket"):
-        there.replace_month(month_files(tmp_path), RUN)
+        there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
 
 
 def test_no_credentials() -> None:
@@ -313,25 +318,32 @@ def test_a_key_that_was_revoked(tmp_path: Path) -> None:
 
 
 def test_the_target_is_that_of_io_config(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert configured() is None
+    assert GcsConfig.from_settings(load_settings()).embedded
     monkeypatch.setenv("GCS_BUCKET", "lake")
     monkeypatch.setenv("GCS_PREFIX", "taxi/")
-    assert configured() == GcsConfig("lake", "taxi/")
-    assert Gcs().describe() == "GCS bucket lake/taxi with application default credentials"
+    retry = RetryPolicy.of(load_settings())
+    assert GcsConfig.from_settings(load_settings()) == GcsConfig("lake", "taxi/", retry=retry)
+    assert (
+        Gcs.from_settings(load_settings()).describe()
+        == "GCS bucket lake/taxi with application default credentials"
+    )
     monkeypatch.setenv("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "key.json")
-    assert Gcs().describe() == "GCS bucket lake/taxi with key.json"
+    assert Gcs.from_settings(load_settings()).describe() == "GCS bucket lake/taxi with key.json"
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "localhost:4443")
-    assert Gcs().describe() == "GCS bucket lake/taxi on the emulator http://localhost:4443"
+    assert (
+        Gcs.from_settings(load_settings()).describe()
+        == "GCS bucket lake/taxi on the emulator http://localhost:4443"
+    )
 
 
 def test_a_bucket_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCS_BUCKET", "gs://lake")
     with pytest.raises(SettingsError, match="GCS_BUCKET='gs://lake' is not a bucket's name"):
-        Gcs()
+        Gcs.from_settings(load_settings())
 
 
 def test_an_emulator_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCS_BUCKET", "lake")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "ftp://localhost")
     with pytest.raises(DestinationError, match="check STORAGE_EMULATOR_HOST"):
-        Gcs().ledger_entries()
+        Gcs.from_settings(load_settings()).ledger_entries()

@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable
-from nyc_taxi.load.contract import LedgerEntry, Run
 from nyc_taxi.load.object_store.layout import month_of
 from nyc_taxi.load.object_store.store import Content
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.settings import settings
+from nyc_taxi.model.run import Run
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
 from tests.support.clouds import Cloud, gcs_cloud, s3_cloud
 from tests.support.forked import load_and_kill
@@ -81,7 +82,7 @@ def test_nothing_is_recorded_before_the_first_load(cloud: Cloud) -> None:
 
 def test_a_month_is_five_objects_and_its_row(cloud: Cloud, tmp_path: Path) -> None:
     files = month_files(tmp_path)
-    row = cloud.destination().replace_month(files, RUN)
+    row = cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     assert check_holds(cloud, files) == row
     assert (row.rows_in, row.rows_loaded, row.rows_quarantined) == (23, 20, 3)
     assert (row.run_id, row.orchestrator) == (RUN.run_id, "airflow")
@@ -110,25 +111,25 @@ def test_a_month_is_five_objects_and_its_row(cloud: Cloud, tmp_path: Path) -> No
 
 
 def test_a_new_version_takes_the_place_of_the_old(cloud: Cloud, tmp_path: Path) -> None:
-    cloud.destination().replace_month(month_files(tmp_path, "v1"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     files = month_files(tmp_path, "v2", trips=9, quarantined=0)
-    row = cloud.destination().replace_month(files, RUN)
+    row = cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     assert check_holds(cloud, files) == row
     assert history(cloud) == ["v1", "v2"]
 
 
 def test_the_same_version_is_not_written_again(cloud: Cloud, tmp_path: Path) -> None:
     files = month_files(tmp_path)
-    row = cloud.destination().replace_month(files, RUN)
+    row = cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     before = cloud.faulty.count(cloud.write)
-    assert cloud.destination().replace_month(files, Run("later", "cli")) == row
+    assert cloud.destination().replace_month(RefinedMonth.of(files), Run("later", "cli")) == row
     assert cloud.faulty.count(cloud.write) == before
 
 
 def test_a_prefix_is_a_data_set_of_its_own(cloud: Cloud, tmp_path: Path) -> None:
     one, other = month_files(tmp_path, "v1"), month_files(tmp_path, "v2")
-    row = cloud.destination("a/b").replace_month(one, RUN)
-    cloud.destination().replace_month(other, RUN)
+    row = cloud.destination("a/b").replace_month(RefinedMonth.of(one), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(other), RUN)
     assert cloud.destination("/a/b/").ledger_entries() == [row]
     assert {f"a/b/{key}" for key in (QUALITY, QUARANTINE, TRIPS, MANIFEST)} < cloud.objects().keys()
     check_holds(cloud, other)
@@ -138,7 +139,9 @@ def test_recorded_lists_whole_months_in_order(cloud: Cloud, tmp_path: Path) -> N
     there = cloud.destination()
     wanted = [("yellow", "2020-04"), ("green", "2020-05"), ("green", "2020-04"), ("fhv", "2021-01")]
     for service, month in wanted:
-        there.replace_month(month_files(tmp_path, month=month, service=Service(service)), RUN)
+        there.replace_month(
+            RefinedMonth.of(month_files(tmp_path, month=month, service=Service(service))), RUN
+        )
     cloud.overwrite(f"quarantine/{PARTITION}/quarantine.parquet", b"of another size")
     cloud.overwrite("manifests/service=fhv/month=2021-01/manifest.json", b'{"service": "fhv", "month"')
     rows = cloud.destination().ledger_entries()
@@ -148,26 +151,28 @@ def test_recorded_lists_whole_months_in_order(cloud: Cloud, tmp_path: Path) -> N
 @pytest.mark.parametrize("key", IN_ORDER)
 def test_what_somebody_damaged_is_repaired(cloud: Cloud, tmp_path: Path, key: str) -> None:
     files = month_files(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     cloud.remove(next(found for found in cloud.objects() if found.startswith(key)))
     assert cloud.destination().ledger_entry(GREEN, APRIL) is None
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
 def test_an_object_of_the_right_size_with_wrong_bytes_is_sent_again(cloud: Cloud, tmp_path: Path) -> None:
     files = month_files(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     cloud.remove(MANIFEST)
     cloud.overwrite(TRIPS, bytes(files.trips_path.stat().st_size))
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
 def test_progress_counts_rows_and_never_back(cloud: Cloud, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     cloud.faulty.next(lose_answer, cloud.write, TRIPS)
-    cloud.destination().replace_month(month_files(tmp_path), RUN, lambda *counts: seen.append(counts))
+    cloud.destination().replace_month(
+        RefinedMonth.of(month_files(tmp_path)), RUN, lambda *counts: seen.append(counts)
+    )
     assert [total for _, total in seen] == [23] * len(seen)
     assert sorted(seen) == seen
     assert seen[-1] == (23, 23)
@@ -175,13 +180,13 @@ def test_progress_counts_rows_and_never_back(cloud: Cloud, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("fault", [answers(503), answers(429), cut], ids=["503", "429", "cut"])
 def test_what_may_succeed_later_is_tried_again(cloud: Cloud, tmp_path: Path, fault: Fault) -> None:
-    cloud.destination().replace_month(month_files(tmp_path, "v1"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     for target in IN_ORDER:
         cloud.faulty.next(fault, cloud.write, target, times=2)
         cloud.faulty.next(fault, "GET", target, times=2)
         cloud.faulty.next(fault, "HEAD", target, times=2)
     files = month_files(tmp_path, "v2")
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
     assert history(cloud) == ["v1", "v2"]
 
@@ -189,10 +194,10 @@ def test_what_may_succeed_later_is_tried_again(cloud: Cloud, tmp_path: Path, fau
 @pytest.mark.parametrize("target", IN_ORDER)
 def test_an_answer_that_is_lost(cloud: Cloud, tmp_path: Path, target: str) -> None:
     """The object is in place, which its writer does not know: it finds its own work and goes on."""
-    cloud.destination().replace_month(month_files(tmp_path, "v1"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     cloud.faulty.next(lose_answer, cloud.write, target)
     files = month_files(tmp_path, "v2")
-    row = cloud.destination().replace_month(files, RUN)
+    row = cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     assert check_holds(cloud, files) == row
     assert history(cloud) == ["v1", "v2"]
 
@@ -204,7 +209,7 @@ def test_a_service_that_stays_away_is_given_up(cloud: Cloud, tmp_path: Path, fau
         cloud.destination().ledger_entries()
     assert len(cloud.faulty.requests) == 3
     with pytest.raises(DestinationUnreachable):
-        cloud.destination().replace_month(month_files(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert cloud.objects() == {}
 
 
@@ -218,7 +223,6 @@ def test_a_dead_server_is_unreachable(cloud: Cloud) -> None:
 
 def test_a_silent_server_is_unreachable(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_TIMEOUT", "0.1")
-    settings.cache_clear()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = cloud.destination(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(DestinationUnreachable, match="cannot be reached"):
@@ -228,14 +232,14 @@ def test_a_silent_server_is_unreachable(cloud: Cloud, monkeypatch: pytest.Monkey
 def test_bytes_that_arrive_damaged_are_sent_again(cloud: Cloud, tmp_path: Path) -> None:
     cloud.faulty.next(damage, cloud.write, TRIPS)
     files = month_files(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
 def test_bytes_that_always_arrive_damaged_are_refused(cloud: Cloud, tmp_path: Path) -> None:
     cloud.faulty.next(damage, cloud.write, TRIPS, times=100)
     with pytest.raises(DestinationUnreachable, match="damaged"):
-        cloud.destination().replace_month(month_files(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert MANIFEST not in cloud.objects()
 
 
@@ -245,7 +249,7 @@ def test_a_file_that_has_changed_is_not_sent(cloud: Cloud, tmp_path: Path, chang
     sha256 = {"trips.parquet": hashlib.sha256(files.trips_path.read_bytes()).hexdigest()}
     change(files.trips_path)
     with pytest.raises(DestinationError, match=r"trips\.parquet.* run the month again"):
-        cloud.destination().replace_month(dataclasses.replace(files, sha256=sha256), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(dataclasses.replace(files, sha256=sha256)), RUN)
     assert cloud.objects() == {}
 
 
@@ -254,7 +258,7 @@ def test_a_file_that_has_changed_is_not_sent(cloud: Cloud, tmp_path: Path, chang
 def test_killed_after_any_object(cloud: Cloud, tmp_path: Path, puts: int) -> None:
     """Readers find each object whole; the ledger does not know the month; the next run completes it."""
     old, files = month_files(tmp_path, "v1"), month_files(tmp_path, "v2")
-    cloud.destination().replace_month(old, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(old), RUN)
     load_and_kill(cloud.target(), files, puts)
 
     whole = [*parquet_of(old).items(), *parquet_of(files).items()]
@@ -266,7 +270,7 @@ def test_killed_after_any_object(cloud: Cloud, tmp_path: Path, puts: int) -> Non
     assert (row and row.version) == ("v2" if puts == 5 else None)
 
     sent = cloud.faulty.count(cloud.write)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     assert cloud.faulty.count(cloud.write) == sent + 5 - puts, "what was in place was sent again"
     check_holds(cloud, files)
     assert history(cloud) == ["v1", "v2"]
@@ -281,14 +285,14 @@ def test_a_writer_that_is_overtaken_starts_again(
 ) -> None:
     """One writer is held before an object, another loads another version meanwhile: no mixture."""
     if before:
-        cloud.destination().replace_month(month_files(tmp_path, before), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path, before)), RUN)
     slow, fast = month_files(tmp_path, "slow"), month_files(tmp_path, "fast")
     pause = Pause()
     cloud.faulty.next(pause, cloud.write, at)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(cloud.destination().replace_month, slow, RUN)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(slow), RUN)
         assert pause.reached.wait(30)
-        row = cloud.destination().replace_month(fast, RUN)
+        row = cloud.destination().replace_month(RefinedMonth.of(fast), RUN)
         assert check_holds(cloud, fast) == row
         pause.go_on.set()
         assert loading.result(30) == check_holds(cloud, slow)
@@ -301,9 +305,9 @@ def test_two_writers_of_the_same_version_load_it_once(cloud: Cloud, tmp_path: Pa
     pause = Pause()
     cloud.faulty.next(pause, cloud.write, at)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(cloud.destination().replace_month, files, RUN)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(files), RUN)
         assert pause.reached.wait(30)
-        row = cloud.destination().replace_month(files, Run("other", "cli"))
+        row = cloud.destination().replace_month(RefinedMonth.of(files), Run("other", "cli"))
         pause.go_on.set()
         assert loading.result(30) == row
     assert check_holds(cloud, files) == row
@@ -317,27 +321,27 @@ def test_a_mixture_is_never_recorded(cloud: Cloud, tmp_path: Path, at: str) -> N
     pause = Pause()
     cloud.faulty.next(pause, cloud.write, at)
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(cloud.destination().replace_month, files, RUN)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(files), RUN)
         assert pause.reached.wait(30)
         load_and_kill(cloud.target(), month_files(tmp_path, "v2"), 1)
         pause.go_on.set()
         loading.result(30)
     assert cloud.destination().ledger_entry(GREEN, APRIL) is None
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
 def test_what_was_in_place_but_is_no_longer(cloud: Cloud, tmp_path: Path) -> None:
     """A run finds objects of its version, which a dead one left; before it has seen all, another loads."""
-    cloud.destination().replace_month(month_files(tmp_path, "v1"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     slow, fast = month_files(tmp_path, "slow"), month_files(tmp_path, "fast")
     load_and_kill(cloud.target(), slow, 3)
     pause = Pause()
     cloud.faulty.next(pause, skip=3)  # a load begins with four reads
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(cloud.destination().replace_month, slow, RUN)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(slow), RUN)
         assert pause.reached.wait(30)
-        cloud.destination().replace_month(fast, RUN)
+        cloud.destination().replace_month(RefinedMonth.of(fast), RUN)
         pause.go_on.set()
         loading.result(30)
     check_holds(cloud, slow)
@@ -348,7 +352,7 @@ def test_many_writers_at_once_leave_one_version(cloud: Cloud, tmp_path: Path) ->
 
     def load(files: MonthFiles) -> str | None:
         try:
-            return cloud.destination().replace_month(files, RUN).version
+            return cloud.destination().replace_month(RefinedMonth.of(files), RUN).version
         except DestinationUnreachable:  # overtaken as often as it may try
             return None
 
@@ -358,7 +362,7 @@ def test_many_writers_at_once_leave_one_version(cloud: Cloud, tmp_path: Path) ->
     row = cloud.destination().ledger_entry(GREEN, APRIL)
     if row:
         check_holds(cloud, next(files for files in months if files.version == row.version))
-    cloud.destination().replace_month(months[0], RUN)
+    cloud.destination().replace_month(RefinedMonth.of(months[0]), RUN)
     check_holds(cloud, months[0])
 
 

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import Connection
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError, SettingsError
-from nyc_taxi.load.contract import LedgerEntry
 from nyc_taxi.load.postgres import copy, replace
 from nyc_taxi.load.postgres.client import execute, transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -23,9 +22,11 @@ from nyc_taxi.load.postgres.staging import Staged
 from nyc_taxi.load.postgres.swap import swap
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import postgres as embedded
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import Column, trip_columns
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import BATCH_ROWS, RefinedMonth
 from tests.support.builders import month_files
 from tests.support.postgres_probe import RUN, query, state
 
@@ -46,9 +47,7 @@ def encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_RETRIES", "1")
-    settings.cache_clear()
-    yield
-    settings.cache_clear()
+    return
 
 
 def test_nothing_is_recorded_and_nothing_made_before_the_first_load(postgres: PostgresConfig) -> None:
@@ -62,7 +61,7 @@ def test_the_tables_hold_what_the_files_hold(
     postgres: PostgresConfig, tmp_path: Path, service: Service, encoder: str
 ) -> None:
     files = month_files(tmp_path, service=service, extra={"new_in_file": pa.array([None, *range(19)])})
-    entry = Postgres(postgres).replace_month(files, RUN)
+    entry = Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
 
     for table, path in [("trips", files.trips_path), ("quarantine", files.quarantine_path)]:
         rows = pq.read_table(path).to_pylist()
@@ -121,14 +120,16 @@ def test_nul_is_spelled_out(postgres: PostgresConfig, encoder: str) -> None:
 
 def test_progress_ends_at_all_rows(postgres: PostgresConfig, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    files = month_files(tmp_path, trips=copy.BATCH_ROWS + 1)
-    Postgres(postgres).replace_month(files, RUN, lambda done, total: told.append((done, total)))
-    assert told[0] == (copy.BATCH_ROWS, files.rows_in)
+    files = month_files(tmp_path, trips=BATCH_ROWS + 1)
+    Postgres(postgres).replace_month(
+        RefinedMonth.of(files), RUN, lambda done, total: told.append((done, total))
+    )
+    assert told[0] == (BATCH_ROWS, files.rows_in)
     assert told[-1] == (files.rows_in, files.rows_in)
 
 
 def test_tables_explain_themselves(postgres: PostgresConfig, tmp_path: Path) -> None:
-    Postgres(postgres).replace_month(month_files(tmp_path), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     without = query(
         postgres,
         """
@@ -151,9 +152,9 @@ def test_another_version_takes_the_place_of_the_first(
     postgres: PostgresConfig, tmp_path: Path, encoder: str
 ) -> None:
     there = Postgres(postgres)
-    there.replace_month(month_files(tmp_path, "v1", trips=20), RUN)
-    march = there.replace_month(month_files(tmp_path, "v1", month="2020-03"), RUN)
-    second = there.replace_month(month_files(tmp_path, "v2", trips=7, quarantined=0), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", trips=20)), RUN)
+    march = there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", month="2020-03")), RUN)
+    second = there.replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=7, quarantined=0)), RUN)
 
     counts = "SELECT month, source_version, count(*) FROM {} GROUP BY 1, 2 ORDER BY 1"
     first_days = (Month(2020, 3).first_day, APRIL.first_day)
@@ -181,21 +182,26 @@ def test_another_version_takes_the_place_of_the_first(
 
 def test_the_same_version_is_not_loaded_again(postgres: PostgresConfig, tmp_path: Path) -> None:
     files = month_files(tmp_path)
-    first = Postgres(postgres).replace_month(files, RUN)
+    first = Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
     before = state(postgres)
 
     def never(done: int, total: int) -> None:
         raise AssertionError("it was loaded again")
 
-    assert Postgres(postgres).replace_month(files, dataclasses.replace(RUN, run_id="run-2"), never) == first
+    assert (
+        Postgres(postgres).replace_month(
+            RefinedMonth.of(files), dataclasses.replace(RUN, run_id="run-2"), never
+        )
+        == first
+    )
     assert state(postgres) == before
 
 
 def test_an_unknown_column_is_added_for_all_months(postgres: PostgresConfig, tmp_path: Path) -> None:
     there = Postgres(postgres)
-    there.replace_month(month_files(tmp_path, month="2020-03"), RUN)
-    there.replace_month(month_files(tmp_path, extra={"peak %": pa.array(range(20))}), RUN)
-    there.replace_month(month_files(tmp_path, month="2020-05"), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, extra={"peak %": pa.array(range(20))})), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-05")), RUN)
     sums = query(postgres, 'SELECT month, sum("peak %"), count(*) FROM trips_green GROUP BY 1 ORDER BY 1')
     assert [row[1:] for row in sums] == [(None, 20), (190, 20), (None, 20)]
 
@@ -208,43 +214,52 @@ def test_a_column_is_explained_once_the_schema_knows_it(
         "SELECT col_description(attrelid, attnum) FROM pg_attribute"
         " WHERE attrelid = 'trips_green'::regclass AND attname = 'peak'"
     )
-    there.replace_month(month_files(tmp_path, extra=peak), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, extra=peak)), RUN)
     assert query(postgres, said) == [("Unknown to the schema; first loaded with 2020-04.",)]
     later = (*trip_columns(GREEN), Column("peak", "int64", "Trips at that hour."))
     monkeypatch.setattr(replace, "trip_columns", lambda _: later)
-    there.replace_month(month_files(tmp_path, month="2020-05", extra=peak), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-05", extra=peak)), RUN)
     assert query(postgres, said) == [("Trips at that hour.",)]
 
 
 def test_an_unknown_column_of_another_type_is_refused(postgres: PostgresConfig, tmp_path: Path) -> None:
     there = Postgres(postgres)
-    there.replace_month(month_files(tmp_path, extra={"peak": pa.array(range(20))}), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, extra={"peak": pa.array(range(20))})), RUN)
     before = state(postgres)
     with pytest.raises(SchemaError, match="the column peak is text, but bigint in the table trips_green"):
-        there.replace_month(month_files(tmp_path, month="2020-05", extra={"peak": pa.array(["x"] * 20)}), RUN)
+        there.replace_month(
+            RefinedMonth.of(month_files(tmp_path, month="2020-05", extra={"peak": pa.array(["x"] * 20)})), RUN
+        )
     with pytest.raises(SchemaError, match="trips_green of 2020-06: the column peak has type bool"):
         there.replace_month(
-            month_files(tmp_path, month="2020-06", extra={"peak": pa.array([True] * 20)}), RUN
+            RefinedMonth.of(month_files(tmp_path, month="2020-06", extra={"peak": pa.array([True] * 20)})),
+            RUN,
         )
     assert state(postgres) == before
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"trips": 21, "rows_in": 24}, {"quarantined": {"reversed": 2}, "rows_in": 22}, {"rows_in": 24}]
+    "wrong",
+    [
+        {"trips": 21, "rows_in": 24},
+        {"quarantined": {"reversed": 2}, "rows_in": 22},
+        {"rows_in": 24},
+        {"trips": 3, "quarantined": {"reversed": 20}},
+    ],
 )
 def test_a_month_with_other_counts_than_it_says_is_refused(
     postgres: PostgresConfig, tmp_path: Path, wrong: dict[str, int]
 ) -> None:
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     before = state(postgres)
     files = dataclasses.replace(month_files(tmp_path, "v2"), **wrong)
     with pytest.raises(DestinationError, match=r"20 trips and 3 quarantined rows instead of"):
-        Postgres(postgres).replace_month(files, RUN)
+        Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
     assert state(postgres) == before
 
 
 def test_broken_parquet_is_refused(postgres: PostgresConfig, tmp_path: Path) -> None:
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     before = state(postgres)
     pages = month_files(tmp_path, "v2", trips=50_000)
     data = bytearray(pages.trips_path.read_bytes())
@@ -256,7 +271,7 @@ def test_broken_parquet_is_refused(postgres: PostgresConfig, tmp_path: Path) -> 
     gone.quality_path.unlink()
     for files, name in [(pages, "trips"), (cut, "quarantine"), (gone, "quality")]:
         with pytest.raises(DestinationError, match=rf"^\S+{name}.parquet: cannot be read .* make"):
-            Postgres(postgres).replace_month(files, RUN)
+            Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
         assert state(postgres) == before
 
 
@@ -267,7 +282,7 @@ def test_the_swap_scans_nothing_and_builds_no_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What happens under the lock must not depend on the month's size: also for an index of the user's."""
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     query(
         postgres, 'CREATE INDEX "a USING b" ON trips_green (fare_amount, (total_amount + 1)) WHERE extra > 0'
     )
@@ -283,7 +298,7 @@ def test_the_swap_scans_nothing_and_builds_no_index(
     monkeypatch.setattr(replace, "swap", watched_swap)
     with transaction(postgres) as connection:
         execute(connection, "SET LOCAL client_min_messages TO debug1")
-        replace.replace_month(connection, "taxi", replace.Rows.of(month_files(tmp_path, "v2")), RUN)
+        replace.replace_month(connection, "taxi", RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
     assert len(swaps) == 2
     for notices in swaps:
         assert "is implied by existing constraints" in notices
@@ -297,20 +312,52 @@ def test_the_swap_scans_nothing_and_builds_no_index(
 def test_what_was_built_on_one_months_table_stops_its_replacement(
     postgres: PostgresConfig, tmp_path: Path
 ) -> None:
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     query(postgres, "CREATE VIEW april AS SELECT * FROM trips_green_2020_04")
     before = state(postgres)
     with pytest.raises(DestinationError, match=r"view april depends on .* build it on the parent table"):
-        Postgres(postgres).replace_month(month_files(tmp_path, "v2"), RUN)
+        Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
     assert state(postgres) == before
 
 
 def test_a_table_that_is_no_partition_is_not_taken_for_one(postgres: PostgresConfig, tmp_path: Path) -> None:
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     query(postgres, "ALTER TABLE trips_green DETACH PARTITION trips_green_2020_04")
     with pytest.raises(DestinationError, match='relation "trips_green_2020_04" already exists'):
-        Postgres(postgres).replace_month(month_files(tmp_path, "v2"), RUN)
+        Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
     assert query(postgres, "SELECT count(*) FROM trips_green_2020_04") == [(20,)]
+
+
+def test_a_partition_of_another_table_is_not_taken_for_the_months(
+    postgres: PostgresConfig, tmp_path: Path
+) -> None:
+    there = Postgres(postgres)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", month="2020-03")), RUN)
+    query(
+        postgres,
+        "CREATE TABLE mine (month date) PARTITION BY LIST (month);"
+        "CREATE TABLE trips_green_2020_04 PARTITION OF mine FOR VALUES IN ('2020-04-01');"
+        "INSERT INTO mine VALUES ('2020-04-01')",
+    )
+    with pytest.raises(DestinationError, match='relation "trips_green_2020_04" already exists'):
+        there.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
+    assert query(postgres, "SELECT count(*) FROM mine") == [(1,)]
+
+
+def test_a_server_in_another_time_zone_records_the_same(postgres: PostgresConfig, tmp_path: Path) -> None:
+    query(postgres, f"ALTER DATABASE {postgres.dbname} SET TimeZone TO 'America/New_York'")
+    files = month_files(tmp_path)
+    there = Postgres(postgres)
+    entry = there.replace_month(RefinedMonth.of(files), RUN)
+    [entry] = there.ledger_entries()
+    assert entry == entry
+    assert (entry.started_at.isoformat(), entry.finished_at.isoformat()) == (
+        entry.started_at.isoformat(),
+        entry.finished_at.isoformat(),
+    )
+    times = pq.read_table(files.trips_path, columns=["pickup_datetime"])["pickup_datetime"].to_pylist()
+    found = query(postgres, "SELECT pickup_datetime FROM trips_green ORDER BY source_row")
+    assert [time for (time,) in found] == times
 
 
 def test_a_role_that_owns_the_schema_alone_is_enough(postgres: PostgresConfig, tmp_path: Path) -> None:
@@ -321,8 +368,10 @@ def test_a_role_that_owns_the_schema_alone_is_enough(postgres: PostgresConfig, t
     query(postgres, f"GRANT CONNECT ON DATABASE {postgres.dbname} TO {role}")
     there = Postgres(dataclasses.replace(postgres, user=role, password="x"))
     try:
-        there.replace_month(month_files(tmp_path, "v1"), RUN)
-        there.replace_month(month_files(tmp_path, "v2", extra={"peak": pa.array(range(20))}), RUN)
+        there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
+        there.replace_month(
+            RefinedMonth.of(month_files(tmp_path, "v2", extra={"peak": pa.array(range(20))})), RUN
+        )
         assert query(postgres, "SELECT count(*) FROM trips_green") == [(20,)]
     finally:
         query(postgres, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
@@ -340,7 +389,7 @@ def test_a_role_without_the_right_is_told_what_it_needs(postgres: PostgresConfig
         ):
             query(postgres, more_or_less)
             with pytest.raises(DestinationError, match="let it own the schema taxi") as caught:
-                there.replace_month(files, RUN)
+                there.replace_month(RefinedMonth.of(files), RUN)
             assert not isinstance(caught.value, DestinationUnreachable)
     finally:
         query(postgres, f"DROP ROLE {role}")
@@ -400,16 +449,16 @@ def test_a_lost_encrypted_connection_is_worth_another_try(postgres: PostgresConf
 
 
 def test_the_configured_database_is_used_and_no_password_shown(postgres: PostgresConfig) -> None:
-    there = open_destination("postgres")
+    there = open_destination("postgres", load_settings())
     assert there.describe() == f"Postgres at {postgres.where}, schema taxi, as postgres"
-    assert postgres.password not in repr(there._target)
+    assert postgres.password not in repr(there._config)
     assert there.ledger_entries() == []
 
 
 def test_a_port_that_is_no_number_is_named(postgres: PostgresConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTGRES_PORT", "five")
     with pytest.raises(SettingsError, match="POSTGRES_PORT='five' is not a port"):
-        Postgres()
+        Postgres.from_settings(load_settings())
 
 
 def test_without_a_host_the_embedded_server_is_used_and_named(
@@ -418,18 +467,16 @@ def test_without_a_host_the_embedded_server_is_used_and_named(
     caplog.set_level(logging.INFO)
     monkeypatch.setenv("TAXI_WORKSPACE", str(open_folder))
     monkeypatch.setenv("POSTGRES_HOST", "")
-    settings.cache_clear()
     try:
-        there = Postgres()
+        there = Postgres.from_settings(load_settings())
         assert there.describe() == (
             f"embedded Postgres in {open_folder}/postgres, schema taxi (POSTGRES_HOST is not set)"
         )
         assert there.describe() in caplog.text
         assert embedded.running(open_folder / "postgres") is None
-        entry = there.replace_month(month_files(tmp_path), RUN)
+        entry = there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
         assert embedded.running(open_folder / "postgres") is not None
         embedded.stop(open_folder / "postgres")
         assert there.ledger_entries() == [entry]  # started again when it was needed
     finally:
         embedded.stop(open_folder / "postgres")
-        settings.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,10 +11,12 @@ import psycopg2.extensions
 import pyarrow as pa
 import pytest
 
-from nyc_taxi.load.postgres import errors, replace
+from nyc_taxi.errors import LockTimeout
+from nyc_taxi.load.postgres import replace
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
 from tests.support.postgres_probe import RUN, ask, query, session, state, waiting
 from tests.support.waiting import until
@@ -35,9 +38,11 @@ class Gate:
 def test_two_runs_of_one_month_load_it_once(postgres: PostgresConfig, tmp_path: Path) -> None:
     files, gate, second_loaded = month_files(tmp_path), Gate(), threading.Event()
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(Postgres(postgres).replace_month, files, RUN, gate)
+        first = pool.submit(Postgres(postgres).replace_month, RefinedMonth.of(files), RUN, gate)
         assert gate.reached.wait(30)
-        second = pool.submit(Postgres(postgres).replace_month, files, RUN, lambda *_: second_loaded.set())
+        second = pool.submit(
+            Postgres(postgres).replace_month, RefinedMonth.of(files), RUN, lambda *_: second_loaded.set()
+        )
         until(lambda: waiting(postgres, "advisory") == 1)
         gate.opened.set()
         assert first.result() == second.result()
@@ -46,15 +51,20 @@ def test_two_runs_of_one_month_load_it_once(postgres: PostgresConfig, tmp_path: 
 
 
 def test_the_wait_for_another_run_ends(
-    postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(replace, "MONTH_PATIENCE", "50ms")
+    caplog.set_level(logging.INFO, replace.__name__)
     files, gate = month_files(tmp_path), Gate()
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(Postgres(postgres).replace_month, files, RUN, gate)
+        first = pool.submit(Postgres(postgres).replace_month, RefinedMonth.of(files), RUN, gate)
         assert gate.reached.wait(30)
-        with pytest.raises(errors.LockTimeout, match="another run has been loading green 2020-04 for 50ms"):
-            Postgres(postgres).replace_month(files, RUN)
+        with pytest.raises(LockTimeout, match="another run has been loading green 2020-04 for 50ms"):
+            Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
+        assert caplog.messages == ["Another run loads green 2020-04: waiting for it."]  # once
         gate.opened.set()
         first.result()
 
@@ -69,7 +79,7 @@ def test_different_months_load_side_by_side_from_the_first_run_on(
             passed: list[int] = []
             files = month_files(tmp_path, version, month, quarantined=0)
             Postgres(postgres).replace_month(
-                files, RUN, lambda *_: passed or passed.append(all_inside.wait())
+                RefinedMonth.of(files), RUN, lambda *_: passed or passed.append(all_inside.wait())
             )
 
         with ThreadPoolExecutor() as pool:
@@ -85,17 +95,19 @@ def test_a_column_that_another_month_adds_meanwhile_is_no_obstacle(
     postgres: PostgresConfig, tmp_path: Path
 ) -> None:
     gate, peak = Gate(), {"peak": pa.array(range(20))}
-    Postgres(postgres).replace_month(month_files(tmp_path, month="2020-01"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-01")), RUN)
     with ThreadPoolExecutor() as pool:
         loading = [
-            pool.submit(Postgres(postgres).replace_month, files, RUN, gate)
+            pool.submit(Postgres(postgres).replace_month, RefinedMonth.of(files), RUN, gate)
             for files in (
                 month_files(tmp_path, month="2020-02"),
                 month_files(tmp_path, month="2020-03", extra=peak),
             )
         ]
         assert gate.reached.wait(30)
-        Postgres(postgres).replace_month(month_files(tmp_path, month="2020-04", extra=peak), RUN)
+        Postgres(postgres).replace_month(
+            RefinedMonth.of(month_files(tmp_path, month="2020-04", extra=peak)), RUN
+        )
         gate.opened.set()
         for done in loading:
             done.result()
@@ -124,11 +136,11 @@ def test_a_reader_sees_one_whole_version_whenever_it_looks(postgres: PostgresCon
         trips, quarantined = versions[version]
         return month_files(tmp_path / str(turn), version, trips=trips, quarantined=quarantined)
 
-    Postgres(postgres).replace_month(files("even", 0), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(files("even", 0)), RUN)
     with ThreadPoolExecutor() as pool:
         readers = [pool.submit(read) for _ in range(2)]
         for turn in range(1, 13):
-            Postgres(postgres).replace_month(files("odd" if turn % 2 else "even", turn), RUN)
+            Postgres(postgres).replace_month(RefinedMonth.of(files("odd" if turn % 2 else "even", turn)), RUN)
         finished.set()
         for reader in readers:
             reader.result()
@@ -140,12 +152,12 @@ def test_a_transaction_that_began_before_sees_the_whole_month(
     postgres: PostgresConfig, tmp_path: Path
 ) -> None:
     """Rows written after its snapshot would be invisible to it, and the month empty, were they not frozen."""
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1", trips=5), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1", trips=5)), RUN)
     with session(postgres) as reader:
         reader.autocommit = False
         reader.set_isolation_level(psycopg2.extensions.ISOLATION_LEVEL_REPEATABLE_READ)
         ask(reader, "SELECT count(*) FROM ledger")  # takes the snapshot
-        Postgres(postgres).replace_month(month_files(tmp_path, "v2", trips=8), RUN)
+        Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=8)), RUN)
         assert ask(reader, "SELECT source_version, count(*) FROM trips_green GROUP BY 1") == [("v2", 8)]
 
 
@@ -153,10 +165,12 @@ def test_a_slow_reader_delays_the_swap_but_not_other_readers(
     postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replace, "LOCK_TIMEOUT", "100ms")
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1", trips=5), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1", trips=5)), RUN)
     with ThreadPoolExecutor() as pool, session(postgres) as slow, session(postgres) as quick:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
-        loading = pool.submit(Postgres(postgres).replace_month, month_files(tmp_path, "v2", trips=8), RUN)
+        loading = pool.submit(
+            Postgres(postgres).replace_month, RefinedMonth.of(month_files(tmp_path, "v2", trips=8)), RUN
+        )
         until(lambda: waiting(postgres, "relation") == 1)
         ask(
             quick, "SET statement_timeout TO '20s'"
@@ -168,13 +182,41 @@ def test_a_slow_reader_delays_the_swap_but_not_other_readers(
     assert query(postgres, "SELECT count(*) FROM trips_green") == [(8,)]
 
 
+@pytest.mark.parametrize("month", ["2020-03", "2020-04"], ids=["replaces a month", "adds a column"])
+def test_the_swap_takes_its_strongest_lock_first(
+    postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, month: str
+) -> None:
+    """Two sessions that hold a weaker lock and want a stronger one would wait for each other."""
+    monkeypatch.setattr(replace, "LOCK_TIMEOUT", "30s")
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1", month="2020-03")), RUN)
+    extra = {"peak": pa.array(range(20))} if month == "2020-04" else {}
+    locks: list[tuple[str, bool]] = []
+
+    def waits_for_readers() -> bool:
+        locks[:] = query(
+            postgres,
+            "SELECT mode, granted FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE application_name = 'nyc_taxi' AND relation = 'trips_green'::regclass",
+        )
+        return any(not granted for _, granted in locks)
+
+    with ThreadPoolExecutor() as pool, session(postgres) as slow:
+        ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
+        files = month_files(tmp_path, "v2", month=month, extra=extra)
+        loading = pool.submit(Postgres(postgres).replace_month, RefinedMonth.of(files), RUN)
+        until(waits_for_readers)
+        ask(slow, "COMMIT")
+        assert loading.result().version == "v2"
+    assert locks == [("AccessExclusiveLock", False)]
+
+
 def test_a_first_month_does_not_wait_for_readers(postgres: PostgresConfig, tmp_path: Path) -> None:
-    Postgres(postgres).replace_month(month_files(tmp_path, month="2020-03"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
     with session(postgres) as slow:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
         with transaction(postgres) as connection:
             replace.replace_month(
-                connection, "taxi", replace.Rows.of(month_files(tmp_path)), RUN, patience=0.1
+                connection, "taxi", RefinedMonth.of(month_files(tmp_path)), RUN, patience=0.1
             )
     assert query(postgres, "SELECT count(*) FROM trips_green") == [(40,)]
 
@@ -183,15 +225,19 @@ def test_patience_with_readers_ends(
     postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replace, "LOCK_TIMEOUT", "50ms")
-    Postgres(postgres).replace_month(month_files(tmp_path, "v1"), RUN)
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     before = state(postgres)
     with session(postgres) as slow:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
         with (
-            pytest.raises(errors.LockTimeout, match="others kept the green tables locked"),
+            pytest.raises(LockTimeout, match="others kept the green tables locked"),
             transaction(postgres) as connection,
         ):
             replace.replace_month(
-                connection, "taxi", replace.Rows.of(month_files(tmp_path, "v2")), RUN, patience=0.1
+                connection,
+                "taxi",
+                RefinedMonth.of(month_files(tmp_path, "v2")),
+                RUN,
+                patience=0.1,
             )
     assert state(postgres) == before

@@ -14,16 +14,20 @@ import pytest
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
 from nyc_taxi.local import postgres as embedded
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
 from tests.support.postgres_probe import RUN, query, state
 from tests.support.waiting import until
 
 LOADER = """
 import json, sys
-from nyc_taxi.load.contract import Run
-from nyc_taxi.load.postgres.load import Postgres, replace
+from nyc_taxi.model.run import Run
+from nyc_taxi.load.postgres import replace
+from nyc_taxi.load.postgres.load import Postgres
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 
 def pause(*_):
     print("paused", flush=True)
@@ -40,7 +44,8 @@ def pausing(name):
 files, point = MonthFiles.from_dict(json.loads(sys.argv[1])), sys.argv[2]
 if point != "COPY":
     pausing(point)
-Postgres().replace_month(files, Run("killed", "cli"), pause if point == "COPY" else None)
+postgres, month = Postgres.from_settings(load_settings()), RefinedMonth.of(files)
+postgres.replace_month(month, Run("killed", "cli"), pause if point == "COPY" else None)
 """
 
 
@@ -51,7 +56,9 @@ def test_a_killed_load_leaves_no_trace(
 ) -> None:
     """Killed inside COPY, after loading and before the swap, after the swap and before the ledger's row."""
     there = Postgres(postgres)
-    there.replace_month(month_files(tmp_path, before or "v1", month="2020-04" if before else "2020-03"), RUN)
+    there.replace_month(
+        RefinedMonth.of(month_files(tmp_path, before or "v1", month="2020-04" if before else "2020-03")), RUN
+    )
     was = state(postgres)
     files = month_files(tmp_path, "v2", trips=9)
 
@@ -68,7 +75,7 @@ def test_a_killed_load_leaves_no_trace(
 
     until(lambda: query(postgres, "SELECT FROM pg_stat_activity WHERE application_name = 'nyc_taxi'") == [])
     assert state(postgres) == was
-    entry = there.replace_month(files, RUN)
+    entry = there.replace_month(RefinedMonth.of(files), RUN)
     assert there.ledger_entry(files.service, files.month) == entry
     found = query(postgres, "SELECT count(*) FROM trips_green WHERE source_version = 'v2'")
     assert found == [(9,)]
@@ -81,7 +88,7 @@ def test_a_killed_load_leaves_no_trace(
 
 def test_a_connection_cut_inside_copy_is_made_again(postgres: PostgresConfig, tmp_path: Path) -> None:
     there, cuts = Postgres(postgres), []
-    there.replace_month(month_files(tmp_path, "v1"), RUN)
+    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
 
     def cut_once(done: int, total: int) -> None:
         if not cuts:
@@ -93,7 +100,7 @@ def test_a_connection_cut_inside_copy_is_made_again(postgres: PostgresConfig, tm
             )
             assert ended == [(True,)]
 
-    entry = there.replace_month(month_files(tmp_path, "v2", trips=50_000), RUN, cut_once)
+    entry = there.replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=50_000)), RUN, cut_once)
     assert cuts
     assert entry.rows_loaded == 50_000
     assert query(postgres, "SELECT version FROM ledger ORDER BY id") == [("v1",), ("v2",)]
@@ -105,7 +112,6 @@ def test_a_killed_embedded_server_is_started_again_and_loses_nothing(
 ) -> None:
     monkeypatch.setenv("TAXI_WORKSPACE", str(open_folder))
     monkeypatch.setenv("POSTGRES_HOST", "")
-    settings.cache_clear()
     folder, killed = open_folder / "postgres", []
 
     def kill_once(done: int, total: int) -> None:
@@ -115,11 +121,10 @@ def test_a_killed_embedded_server_is_started_again_and_loses_nothing(
             os.kill(int(pid), signal.SIGKILL)
 
     try:
-        there = Postgres()
-        march = there.replace_month(month_files(tmp_path, month="2020-03"), RUN)
-        april = there.replace_month(month_files(tmp_path, trips=50_000), RUN, kill_once)
+        there = Postgres.from_settings(load_settings())
+        march = there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
+        april = there.replace_month(RefinedMonth.of(month_files(tmp_path, trips=50_000)), RUN, kill_once)
         assert killed
         assert there.ledger_entries() == [march, april]
     finally:
         embedded.stop(folder)
-        settings.cache_clear()

@@ -12,6 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from nyc_taxi.errors import DestinationUnreachable
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.integration.load.test_objects import APRIL, GREEN, RUN, check_holds
 from tests.support.builders import month_files
 from tests.support.clouds import Cloud, gcs_cloud, s3_cloud
@@ -54,7 +55,7 @@ def test_whatever_happens_a_recorded_month_is_whole(
             for name, passing in plan:
                 cloud.faulty.next(FAULTS[name], skip=passing)
             try:
-                there.replace_month(versions[version], RUN)
+                there.replace_month(RefinedMonth.of(versions[version]), RUN)
             except DestinationUnreachable:
                 count["given up"] += 1
             count["faults"] += cloud.faulty.forget()
@@ -62,7 +63,7 @@ def test_whatever_happens_a_recorded_month_is_whole(
             entry = there.ledger_entry(GREEN, APRIL)
             if entry is not None:
                 check_holds(cloud, versions[entry.version])
-        there.replace_month(versions[version], RUN)
+        there.replace_month(RefinedMonth.of(versions[version]), RUN)
         check_holds(cloud, versions[version])
 
     load()

@@ -20,14 +20,16 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.object_store.s3 import store as s3_store
-from nyc_taxi.load.object_store.s3.config import S3Config, configured
+from nyc_taxi.load.object_store.s3.config import S3Config
 from nyc_taxi.load.object_store.s3.load import S3
 from nyc_taxi.load.object_store.store import PART_BYTES
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
 from tests.support.clouds import S3Cloud, s3_cloud
 from tests.support.servers import quick  # noqa: F401
@@ -85,7 +87,7 @@ def check_holds(cloud: S3Cloud, files: MonthFiles) -> None:
 
 def test_a_large_month_is_sent_in_parts(cloud: S3Cloud, tmp_path: Path) -> None:
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
     assert cloud.faulty.count("PUT", "partNumber=") == 3
     found = cloud.client.head_object(Bucket=cloud.bucket, Key=TRIPS)
@@ -96,7 +98,7 @@ def test_a_large_month_is_sent_in_parts(cloud: S3Cloud, tmp_path: Path) -> None:
 def test_only_the_part_that_failed_is_sent_again(cloud: S3Cloud, tmp_path: Path, fault: Fault) -> None:
     cloud.faulty.next(fault, "PUT", "partNumber=2")
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
     assert cloud.faulty.count("PUT", "partNumber=") == 4
 
@@ -104,7 +106,7 @@ def test_only_the_part_that_failed_is_sent_again(cloud: S3Cloud, tmp_path: Path,
 def test_a_part_that_arrives_damaged_is_found_out_and_sent_again(cloud: S3Cloud, tmp_path: Path) -> None:
     cloud.faulty.next(damage, "PUT", "partNumber=2")
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
@@ -112,7 +114,7 @@ def test_a_part_that_arrives_damaged_is_found_out_and_sent_again(cloud: S3Cloud,
 def test_a_completion_that_failed(cloud: S3Cloud, tmp_path: Path, fault: Fault) -> None:
     cloud.faulty.next(fault, "POST", "uploadId=")
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
     assert cloud.faulty.count("PUT", "partNumber=") == 3
 
@@ -120,7 +122,7 @@ def test_a_completion_that_failed(cloud: S3Cloud, tmp_path: Path, fault: Fault) 
 def test_an_upload_that_fails_is_aborted(cloud: S3Cloud, tmp_path: Path) -> None:
     cloud.faulty.next(answers(503), "PUT", "partNumber=2", times=100)
     with pytest.raises(DestinationUnreachable, match="the service is busy"):
-        cloud.destination().replace_month(large_month(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path)), RUN)
     assert unfinished(cloud) == []
     assert TRIPS not in cloud.objects()
 
@@ -132,17 +134,17 @@ def test_stale_uploads_of_the_same_object_are_aborted(
     for key in (TRIPS, f"{TRIPS}.other", "another"):
         cloud.client.create_multipart_upload(Bucket=cloud.bucket, Key=key)
     monkeypatch.setattr(s3_store, "STALE", dt.datetime.now(dt.UTC) - begun + dt.timedelta(hours=1))
-    cloud.destination().replace_month(large_month(tmp_path, "v1"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path, "v1")), RUN)
     assert sorted(unfinished(cloud)) == sorted([TRIPS, f"{TRIPS}.other", "another"]), "not stale yet"
     monkeypatch.setattr(s3_store, "STALE", dt.datetime.now(dt.UTC) - begun - dt.timedelta(hours=1))
-    cloud.destination().replace_month(large_month(tmp_path, "v2"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path, "v2")), RUN)
     assert sorted(unfinished(cloud)) == sorted([f"{TRIPS}.other", "another"])
 
 
 def test_no_permission_to_look_for_stale_uploads(cloud: S3Cloud, tmp_path: Path) -> None:
     cloud.faulty.next(answers(403), "GET", "?uploads")
     files = large_month(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
@@ -151,9 +153,9 @@ def test_a_completion_does_not_replace_what_another_run_wrote(cloud: S3Cloud, tm
     pause = Pause()
     cloud.faulty.next(pause, "POST", "uploadId=")
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(cloud.destination().replace_month, slow, RUN)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(slow), RUN)
         assert pause.reached.wait(30)
-        row = cloud.destination().replace_month(fast, RUN)
+        row = cloud.destination().replace_month(RefinedMonth.of(fast), RUN)
         assert cloud.destination().ledger_entries() == [row]
         pause.go_on.set()
         loading.result(30)
@@ -180,13 +182,13 @@ def test_every_write_has_its_precondition(cloud: S3Cloud, tmp_path: Path) -> Non
         return cloud.client.head_object(Bucket=cloud.bucket, Key=key)["ETag"]
 
     watch()
-    cloud.destination().replace_month(large_month(tmp_path, "v1"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path, "v1")), RUN)
     assert seen == [(None, "*")] * 5
     kinds = ("quality", "quarantine", "trips")
     keys = [f"{kind}/service=green/month=2020-04/{kind}.parquet" for kind in kinds]
     tags = [tag(key) for key in [*keys, "manifests/service=green/month=2020-04/manifest.json"]]
     watch()
-    cloud.destination().replace_month(large_month(tmp_path, "v2"), RUN)
+    cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path, "v2")), RUN)
     assert seen == [*((before, None) for before in tags), (None, "*")]
 
 
@@ -201,7 +203,7 @@ def test_an_etag_that_is_no_checksum(cloud: S3Cloud, tmp_path: Path) -> None:
 
     cloud.faulty.next(encrypted, "PUT", TRIPS)
     files = month_files(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
@@ -226,7 +228,7 @@ def test_a_refusal_is_not_tried_again(
     body = f"<Error><Code>{code}</Code><Message>no way</Message></Error>"
     cloud.faulty.next(answers(status, body), "PUT", times=100)
     with pytest.raises(DestinationError, match=re.escape(message)) as caught:
-        cloud.destination().replace_month(month_files(tmp_path), RUN)
+        cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert not isinstance(caught.value, DestinationUnreachable)
     assert cloud.faulty.count("PUT") == 1
 
@@ -235,7 +237,7 @@ def test_what_the_service_finds_damaged_is_sent_again(cloud: S3Cloud, tmp_path: 
     body = "<Error><Code>BadDigest</Code><Message>The Content-MD5 did not match</Message></Error>"
     cloud.faulty.next(answers(400, body), "PUT", TRIPS)
     files = month_files(tmp_path)
-    cloud.destination().replace_month(files, RUN)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
 
 
@@ -244,7 +246,7 @@ def test_no_bucket(cloud: S3Cloud, tmp_path: Path) -> None:
     for ask in (
         lambda: cloud.destination().ledger_entries(),
         lambda: cloud.destination().ledger_entry(GREEN, APRIL),
-        lambda: cloud.destination().replace_month(month_files(tmp_path), RUN),
+        lambda: cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path)), RUN),
     ):
         with pytest.raises(DestinationError, match=r"S3 bucket not-there at .* there is no such bucket"):
             ask()
@@ -266,7 +268,7 @@ def test_a_setting_that_makes_no_sense(wrong: dict[str, str]) -> None:
 
 def test_without_a_bucket_it_is_not_configured() -> None:
     with pytest.raises(SettingsError, match="S3_BUCKET is not set"):
-        open_destination("s3")
+        open_destination("s3", load_settings())
 
 
 def test_the_target_is_that_of_io_config(
@@ -283,17 +285,17 @@ def test_the_target_is_that_of_io_config(
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    there = open_destination("s3")
+    there = open_destination("s3", load_settings())
     assert there.describe() == f"S3 bucket {cloud.bucket}/taxi at {cloud.url}"
-    assert "secret" not in repr(configured()).replace("secret_", "")
-    row = there.replace_month(month_files(tmp_path), RUN)
+    assert "secret" not in repr(S3Config.from_settings(load_settings())).replace("secret_", "")
+    row = there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert cloud.destination("taxi").ledger_entries() == [row]
 
 
 def test_a_bucket_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_BUCKET", "s3://lake/taxi")
     with pytest.raises(SettingsError, match="S3_BUCKET='s3://lake/taxi' is not a bucket's name"):
-        S3()
+        S3.from_settings(load_settings())
 
 
 # ---- months as one table
@@ -306,7 +308,7 @@ def lake(cloud: S3Cloud, tmp_path: Path) -> S3Cloud:
     """Three months of two services."""
     for service, month, trips in COUNTS:
         files = month_files(tmp_path / "files", "v1", month, trips, service=Service(service))
-        cloud.destination("lake").replace_month(files, RUN)
+        cloud.destination("lake").replace_month(RefinedMonth.of(files), RUN)
     return cloud
 
 

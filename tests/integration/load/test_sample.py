@@ -11,7 +11,9 @@ import pytest
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.load.contract import Destination
 from nyc_taxi.load.postgres.load import Postgres
+from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.bigquery import Dataset
 from tests.support.builders import month_files
 from tests.support.clouds import gcs_cloud
@@ -20,7 +22,7 @@ from tests.support.postgres_probe import RUN
 
 @pytest.fixture
 def duckdb(tmp_path: Path) -> Destination:
-    return DuckDb(tmp_path / "warehouse.duckdb")
+    return DuckDb(DuckDbConfig(tmp_path / "warehouse.duckdb"))
 
 
 @pytest.fixture
@@ -49,9 +51,9 @@ def test_the_real_month_stays(request: pytest.FixtureRequest, tmp_path: Path, na
     real = month_files(tmp_path, "real", month=month)
     sample = month_files(tmp_path, "sample", month=month)
     sample = dataclasses.replace(sample, source=dataclasses.replace(sample.source, url="sample:20:1"))
-    there.replace_month(real, RUN)
+    there.replace_month(RefinedMonth.of(real), RUN)
     with pytest.raises(DestinationError, match="holds the real green 2031-07"):
-        there.replace_month(sample, RUN)
+        there.replace_month(RefinedMonth.of(sample), RUN)
     entry = there.ledger_entry(real.service, real.month)
     assert entry is not None
     assert entry.version == "real"

@@ -10,11 +10,11 @@ import pytest
 
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines.pending import months_to_look_at
+from nyc_taxi.pipelines.pending import months_to_check
 from tests.integration.cli.test_cli import taxi
 from tests.support.servers import FaultyServer, server  # noqa: F401
 
-FIRST = months_to_look_at(dt.datetime.now(dt.UTC).date())[0]
+FIRST = months_to_check(dt.datetime.now(dt.UTC).date())[0]
 A, B, C, D = (FIRST + number for number in range(4))
 
 
@@ -102,7 +102,7 @@ def test_backfill_loads_a_range_and_the_second_time_nothing(tmp_path: Path, serv
     assert done.stdout.splitlines()[-1] == "3 months, 300 rows in"
     assert held(tmp_path) == {str(A): 100, str(B): 100, str(C): 100}
     again = taxi(tmp_path, *command).stdout.splitlines()
-    assert [line for line in again if "held already, nothing was loaded" in line] == again[:-1]
+    assert [line for line in again if "loaded already, nothing to do" in line] == again[:-1]
 
     done = taxi(tmp_path, "backfill", "green", str(C), str(D), "--source", server.url)
     assert done.returncode == 1

@@ -5,9 +5,11 @@ import json
 import logging
 import os
 import shutil
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,14 +17,18 @@ import yaml
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, NotTripData, SettingsError, TaxiError
 from nyc_taxi.lake import workspace as places
-from nyc_taxi.load.contract import LedgerEntry, Progress, Run
-from nyc_taxi.load.registry import NAMES
+from nyc_taxi.load.contract import Progress
+from nyc_taxi.load.registry import REGISTRY
 from nyc_taxi.local import samples
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference, SourceFile
+from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines import trips
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import RULES, green_csv
+from tests.support.runs import load, run_month
 
 GREEN, APRIL = Service.GREEN, Month(2020, 4)
 RUN = Run("run-1", "cli")
@@ -47,7 +53,8 @@ class Shelf:
     def ledger_entries(self) -> list[LedgerEntry]:
         return list(self.ledger.values())
 
-    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+        files = month.files()
         if self.down:
             raise DestinationUnreachable("the shelf does not answer.")
         loaded = len(pq.read_table(files.trips_path))
@@ -86,9 +93,9 @@ def order() -> list[str]:
 @pytest.fixture
 def shelves(monkeypatch: pytest.MonkeyPatch, workspace: Path, order: list[str]) -> dict[str, Shelf]:
     """A shelf in place of every destination."""
-    made = {name: Shelf(name, order) for name in NAMES}
-    monkeypatch.setattr(trips, "open_destination", made.__getitem__)
-    return made
+    shelves = {name: Shelf(name, order) for name in REGISTRY}
+    monkeypatch.setattr(trips, "open_destination", lambda name, _settings: shelves[name])
+    return shelves
 
 
 @pytest.fixture
@@ -106,8 +113,8 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def run_month(source: Path | str, month: Month = APRIL, **options: Any) -> trips.Outcome:
-    return trips.run_month(GREEN, month, str(source), ["postgres"], RUN, **options)
+def run_april(source: Path | str, month: Month = APRIL, **options: Any) -> trips.Outcome:
+    return run_month(GREEN, month, str(source), ["postgres"], RUN, **options)
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
@@ -118,8 +125,17 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
         monkeypatch.setattr(trips, step, fail)
 
 
+def failing(error: Exception) -> Callable[..., NoReturn]:
+    """A step that raises."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    return fail
+
+
 def test_a_month_goes_all_the_way(source: Path, shelf: Shelf, workspace: Path) -> None:
-    outcome = run_month(source)
+    outcome = run_april(source)
     files = outcome.files
     assert files.rows_in == 500
     assert files.quarantined["unreadable"] == 2
@@ -145,7 +161,7 @@ def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
     def progress(step: str) -> trips.Progress:
         return lambda done, total: told.setdefault(step, []).append((done, total))
 
-    files = run_month(source, progress=progress).files
+    files = run_april(source, progress=progress).files
     assert told["clean"][-1] == (500, None)
     assert told["postgres"] == [(files.trips, files.trips)]
 
@@ -153,10 +169,10 @@ def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
 def test_a_second_run_does_nothing_and_says_so(
     source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = run_month(source)
+    first = run_april(source)
     forbid(monkeypatch, "clean_month", "write_month")
     with caplog.at_level(logging.INFO, "nyc_taxi.pipelines.trips"):
-        second = run_month(source)
+        second = run_april(source)
     assert second.files == first.files
     assert second.loaded[0].skipped
     assert second.loaded[0].entry == first.loaded[0].entry
@@ -170,9 +186,9 @@ def test_a_second_run_does_nothing_and_says_so(
 
 
 def test_a_republished_month_is_loaded_again(source: Path, shelf: Shelf) -> None:
-    first = run_month(source)
+    first = run_april(source)
     samples.write(GREEN, APRIL, source / "green_tripdata_2020-04.csv", rows=600, seed=2)
-    second = run_month(source)
+    second = run_april(source)
     assert shelf.loads == [first.files.version, second.files.version]
     assert second.loaded[0].entry.rows_in == 600
 
@@ -182,15 +198,14 @@ def own_rules(path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     rules = yaml.safe_load(RULES.read_text())["rules"]
     path.write_text(yaml.safe_dump({"rules": [rule for rule in rules if rule["name"] in names]}))
     monkeypatch.setenv("TAXI_RULES", str(path))
-    settings.cache_clear()
 
 
 def test_other_rules_make_another_version(
     tmp_path: Path, source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_month(source)
+    first = run_april(source)
     own_rules(tmp_path / "rules.yaml", monkeypatch, "outside_month")
-    second = run_month(source)
+    second = run_april(source)
     assert shelf.loads == [first.files.version, second.files.version]
     assert second.files.quarantined.keys() == {"unreadable", "outside_month"}
 
@@ -198,12 +213,14 @@ def test_other_rules_make_another_version(
 def test_rules_that_change_between_two_steps_are_noticed(
     tmp_path: Path, source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source)))
+    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), load_settings()), load_settings())
     own_rules(tmp_path / "rules.yaml", monkeypatch, "outside_month")
     message = r"rules\.yaml: the rules have changed since green 2020-04 was cleaned; clean it again\.$"
     with pytest.raises(TaxiError, match=message):
-        trips.to_parquet(cleaned)
-    assert trips.to_parquet(trips.clean(cleaned.source)).quarantined.keys() == {"unreadable", "outside_month"}
+        trips.to_parquet(cleaned, load_settings())
+    assert trips.to_parquet(
+        trips.clean(cleaned.source, load_settings()), load_settings()
+    ).quarantined.keys() == {"unreadable", "outside_month"}
 
 
 R = TypeVar("R", bound=Reference)
@@ -215,29 +232,29 @@ def carried(reference: R) -> R:
 
 
 def test_steps_may_run_in_different_processes(source: Path, shelf: Shelf) -> None:
-    downloaded = carried(trips.download(GREEN, APRIL, str(source)))
-    cleaned = carried(trips.clean(downloaded))
-    files = carried(trips.to_parquet(cleaned))
-    loaded = trips.load(files, "postgres", RUN)
+    downloaded = carried(trips.download(GREEN, APRIL, str(source), load_settings()))
+    cleaned = carried(trips.clean(downloaded, load_settings()))
+    files = carried(trips.to_parquet(cleaned, load_settings()))
+    loaded = load(files, "postgres", RUN)
     assert (type(downloaded), type(cleaned), type(files)) == (SourceFile, CleanMonth, MonthFiles)
     assert loaded.entry.version == cleaned.version == files.version
-    assert run_month(source).loaded[0].skipped
+    assert run_april(source).loaded[0].skipped
 
 
 def test_any_step_may_be_repeated_after_the_run(source: Path, shelf: Shelf) -> None:
-    files = run_month(source).files
+    files = run_april(source).files
     for _ in range(2):
-        downloaded = trips.download(GREEN, APRIL, str(source))
+        downloaded = trips.download(GREEN, APRIL, str(source), load_settings())
         assert downloaded == files.source
-        cleaned = trips.clean(downloaded)
+        cleaned = trips.clean(downloaded, load_settings())
         assert (cleaned.version, cleaned.trips, cleaned.flagged) == (
             files.version,
             files.trips,
             files.flagged,
         )
         assert not cleaned.folder.exists()  # its scratch is gone; the Parquet is there
-        assert trips.to_parquet(cleaned) == files
-        assert trips.load(files, "postgres", RUN).skipped
+        assert trips.to_parquet(cleaned, load_settings()) == files
+        assert load(files, "postgres", RUN).skipped
 
 
 @pytest.mark.parametrize("content", [None, '{"service": "gre', '{"service": "green"}'])
@@ -245,22 +262,22 @@ def test_a_cleaned_month_that_was_not_finished_is_cleaned_again(
     source: Path, shelf: Shelf, content: str | None
 ) -> None:
     """Killed between the rows and the note on them; or left by another version of the code."""
-    downloaded = trips.download(GREEN, APRIL, str(source))
-    first = trips.clean(downloaded)
+    downloaded = trips.download(GREEN, APRIL, str(source), load_settings())
+    first = trips.clean(downloaded, load_settings())
     if content is None:
         (first.folder / "clean.json").unlink()
     else:
         (first.folder / "clean.json").write_text(content)
-    assert trips.clean(downloaded) == first
-    assert trips.to_parquet(first).trips == first.trips
+    assert trips.clean(downloaded, load_settings()) == first
+    assert trips.to_parquet(first, load_settings()).trips == first.trips
 
 
 def test_a_cleaned_month_that_is_gone_is_named(source: Path, shelf: Shelf) -> None:
-    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source)))
+    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), load_settings()), load_settings())
     shutil.rmtree(cleaned.folder)
     with pytest.raises(TaxiError, match=r"the cleaned month is gone; clean green 2020-04 again\.$"):
-        trips.to_parquet(cleaned)
-    assert run_month(source).files.trips == cleaned.trips
+        trips.to_parquet(cleaned, load_settings())
+    assert run_april(source).files.trips == cleaned.trips
 
 
 def test_after_a_failed_load_only_the_load_is_repeated(
@@ -268,21 +285,57 @@ def test_after_a_failed_load_only_the_load_is_repeated(
 ) -> None:
     shelf.down = True
     with pytest.raises(DestinationUnreachable):
-        run_month(source)
+        run_april(source)
     assert list((workspace / "scratch").iterdir()) == []
     shelf.down = False
     forbid(monkeypatch, "clean_month", "write_month")
-    assert not run_month(source).loaded[0].skipped
+    assert not run_april(source).loaded[0].skipped
+
+
+def test_a_month_whose_parquet_could_not_be_written_is_not_cleaned_again(
+    source: Path, shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(trips, "write_month", failing(OSError(28, "No space left on device")))
+        with pytest.raises(TaxiError, match="No space left"):
+            run_april(source)
+    [scratch] = (workspace / "scratch").iterdir()
+    forbid(monkeypatch, "clean_month")
+    assert run_april(source).files.rows_in == 500
+    assert not scratch.exists()
+
+
+def test_bigquery_is_loaded_once_the_bucket_is(
+    source: Path, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    events: list[str] = []
+    load_bucket, ask_bigquery = shelves["gcs"].replace_month, shelves["bigquery"].ledger_entry
+
+    def slow_bucket(*arguments: Any) -> LedgerEntry:
+        begun.wait(0.5)  # BigQuery would begin meanwhile, were it loaded side by side
+        entry = load_bucket(*arguments)
+        events.append("gcs")
+        return entry
+
+    def begin_bigquery(*arguments: Any) -> LedgerEntry | None:
+        events.append("bigquery")
+        begun.set()
+        return ask_bigquery(*arguments)
+
+    monkeypatch.setattr(shelves["gcs"], "replace_month", slow_bucket)
+    monkeypatch.setattr(shelves["bigquery"], "ledger_entry", begin_bigquery)
+    run_month(GREEN, APRIL, str(source), ["bigquery", "gcs"], RUN)
+    assert events == ["gcs", "bigquery"]
 
 
 def test_destinations_are_loaded_side_by_side(
     source: Path, shelves: dict[str, Shelf], order: list[str]
 ) -> None:
     wanted = ["bigquery", "postgres", "gcs"]
-    outcome = trips.run_month(GREEN, APRIL, str(source), wanted, RUN)
+    outcome = run_month(GREEN, APRIL, str(source), wanted, RUN)
     assert [loaded.destination for loaded in outcome.loaded] == wanted
     assert sorted(order) == sorted(wanted)
-    assert order.index("gcs") < order.index("bigquery")  # which loads from the bucket
     assert outcome.total >= max(outcome.seconds.values())
 
 
@@ -291,22 +344,22 @@ def test_when_one_destination_fails_the_others_are_finished(
 ) -> None:
     shelves["postgres"].down = shelves["s3"].down = True
     with pytest.raises(DestinationUnreachable):
-        trips.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+        run_month(GREEN, APRIL, str(source), list(REGISTRY), RUN)
     assert caplog.text.count("the shelf does not answer") == 1  # the other error is the one that is raised
-    assert sorted(order) == sorted(set(NAMES) - {"postgres", "s3"})
+    assert sorted(order) == sorted(set(REGISTRY) - {"postgres", "s3"})
     shelves["postgres"].down = shelves["s3"].down = False
-    again = trips.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+    again = run_month(GREEN, APRIL, str(source), list(REGISTRY), RUN)
     assert [loaded.destination for loaded in again.loaded if not loaded.skipped] == ["postgres", "s3"]
 
 
 def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
     source: Path, shelf: Shelf, workspace: Path
 ) -> None:
-    first = run_month(source)
+    first = run_april(source)
     path = source / "green_tripdata_2020-04.csv"
     path.write_text(path.read_text().replace("2020-04-", "April "))
     with pytest.raises(NotTripData, match="TAXI_MAX_UNREADABLE"):
-        run_month(source)
+        run_april(source)
     assert shelf.ledger_entry(GREEN, APRIL) == first.loaded[0].entry
     assert list((workspace / "scratch").iterdir()) == []
 
@@ -315,41 +368,35 @@ def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
 def test_a_full_disk_is_told_in_a_sentence(
     source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(trips, step, full)
+    monkeypatch.setattr(trips, step, failing(OSError(28, "No space left on device")))
     with pytest.raises(TaxiError, match=r"No space left on device\); free space"):
-        run_month(source)
+        run_april(source)
     assert shelf.ledger_entries() == []
 
 
 def test_a_parquet_that_fails_is_told_once(
     source: Path, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: object) -> None:
-        raise TaxiError("it does not fit.")
-
-    monkeypatch.setattr(trips, "write_month", fail)
+    monkeypatch.setattr(trips, "write_month", failing(TaxiError("it does not fit.")))
     with pytest.raises(TaxiError, match="it does not fit"):
-        trips.run_month(GREEN, APRIL, str(source), list(NAMES), RUN)
+        run_month(GREEN, APRIL, str(source), list(REGISTRY), RUN)
     assert "it does not fit" not in caplog.text
 
 
 def test_a_sample_is_never_loaded_over_a_real_month(source: Path, shelf: Shelf) -> None:
-    run_month("sample:300")
-    real = run_month(source)  # a real month takes the place of a sample
+    run_april("sample:300")
+    real = run_april(source)  # a real month takes the place of a sample
     assert not real.loaded[0].skipped
     message = r"^postgres holds the real green 2020-04 \(.*\); a generated sample is not loaded over it\."
     with pytest.raises(DestinationError, match=message):
-        run_month("sample:300")
+        run_april("sample:300")
     assert shelf.ledger_entry(GREEN, APRIL) == real.loaded[0].entry
-    assert run_month("sample:300", Month(2020, 5)).files.source.is_sample
+    assert run_april("sample:300", Month(2020, 5)).files.source.is_sample
 
 
 def test_a_month_before_the_first_is_refused(shelf: Shelf) -> None:
     with pytest.raises(TaxiError, match=r"^green 2013-07: TLC's green files begin with 2013-08\.$"):
-        run_month("sample", Month(2013, 7))
+        run_april("sample", Month(2013, 7))
 
 
 def test_a_column_that_the_schema_does_not_know_is_told(
@@ -357,7 +404,7 @@ def test_a_column_that_the_schema_does_not_know_is_told(
 ) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", [{"New Fee": "1"}])
     with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
-        run_month(tmp_path)
+        run_april(tmp_path)
     assert caplog.messages == [
         "green 2020-04 has a column that the schema does not know: new_fee. It is kept under that name;"
         " add it to nyc_taxi/schema/columns.yaml."
@@ -365,10 +412,10 @@ def test_a_column_that_the_schema_does_not_know_is_told(
 
 
 def test_a_month_of_an_unusual_size_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    run_month("sample:1000")
+    run_april("sample:1000")
     with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
-        run_month("sample:300", Month(2020, 5))
-        run_month("sample:9000", Month(2020, 3))  # nothing earlier to compare with
+        run_april("sample:300", Month(2020, 5))
+        run_april("sample:9000", Month(2020, 3))  # nothing earlier to compare with
     april, may = (shelf.ledger[GREEN, month].rows_loaded for month in (APRIL, Month(2020, 5)))
     assert caplog.messages == [
         f"green 2020-05: {may} trips are {may / april:.0%} of the usual {april} (2020-04);"
@@ -377,34 +424,47 @@ def test_a_month_of_an_unusual_size_is_told(shelf: Shelf, caplog: pytest.LogCapt
 
 
 def test_last_year_is_no_measure_for_this_one(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    run_month("sample:9000", Month(2019, 3))
+    run_april("sample:9000", Month(2019, 3))
     with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
-        run_month("sample:300", Month(2020, 4))
+        run_april("sample:300", Month(2020, 4))
     assert caplog.messages == []
 
 
+def test_the_same_month_of_last_year_is_compared_with(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    run_april("sample:9000", Month(2019, 4))
+    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
+        run_april("sample:300", Month(2020, 4))
+    assert "(2019-04); look at it before you trust it." in caplog.text
+
+
+def test_the_current_month_may_be_loaded(shelf: Shelf) -> None:
+    current = Month.of(dt.datetime.now(dt.UTC).date())
+    assert trips.download(GREEN, current, "sample:300", load_settings()).month == current
+
+
 def test_a_month_that_has_not_begun_is_refused(shelf: Shelf) -> None:
-    coming = Month.of(dt.datetime.now(dt.UTC).date()) + 2  # whatever day it is when this runs
+    tomorrow = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1)  # the test may run at midnight
+    coming = Month.of(tomorrow) + 1
     with pytest.raises(
         TaxiError, match=f"green {coming}: has not begun; TLC publishes a month two months after"
     ):
-        run_month("sample:300", coming)
+        run_april("sample:300", coming)
 
 
 def test_what_a_destination_lacks_is_said_before_anything_is_fetched(
     shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_name: str) -> None:
+    def refuse(_name: str, _settings: object) -> None:
         raise SettingsError("S3_BUCKET is not set")
 
     monkeypatch.setattr("nyc_taxi.pipelines.trips.open_destination", refuse)
     with pytest.raises(SettingsError):
-        run_month("sample:300")
+        run_april("sample:300")
     assert not list(workspace.rglob("*.csv*"))
 
 
 def test_old_scratch_and_superseded_versions_are_pruned(source: Path, shelf: Shelf, workspace: Path) -> None:
-    first = run_month(source).files
+    first = run_april(source).files
     left = workspace / "scratch" / f"yellow-2021-01-{'0' * 12}.part"
     fresh = workspace / "scratch" / f"yellow-2021-02-{'0' * 12}"
     for folder in (left, fresh):
@@ -414,7 +474,7 @@ def test_old_scratch_and_superseded_versions_are_pruned(source: Path, shelf: She
         os.utime(folder, (day_before, day_before))
     own = source / "green_tripdata_2020-04.csv"
     own.write_bytes(own.read_bytes() + b"\r\n")
-    second = run_month(source).files
+    second = run_april(source).files
     assert second.version != first.version
     assert not first.folder.exists()
     assert not left.exists()

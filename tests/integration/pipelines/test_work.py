@@ -11,13 +11,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines import trips
+from nyc_taxi.model.run import Run
 from nyc_taxi.transform import judged
 from nyc_taxi.transform.read.csv import CsvReader
+from tests.support.runs import run_month
 from tests.support.servers import FaultyServer, server  # noqa: F401
 
 YELLOW, JANUARY = Service.YELLOW, Month(2021, 1)
@@ -76,7 +76,7 @@ def test_every_row_is_handled_once(
     samples.write(YELLOW, JANUARY, tmp_path / NAME, rows=ROWS)
     data = (tmp_path / NAME).read_bytes()
     url = server.put(f"/{NAME}", data)
-    files = trips.run_month(YELLOW, JANUARY, url, ["postgres"], RUN).files
+    files = run_month(YELLOW, JANUARY, url, ["postgres"], RUN).files
     assert files.rows_in == ROWS
     assert server.sent == len(data)
     assert {what: sum(rows) for what, rows in seen.items()} == {
@@ -85,7 +85,7 @@ def test_every_row_is_handled_once(
         "made quarantined rows": files.rows_quarantined - files.quarantined.get("unreadable", 0),
         "written as Parquet": files.trips,
     }
-    trips.run_month(YELLOW, JANUARY, url, ["postgres"], RUN)
+    run_month(YELLOW, JANUARY, url, ["postgres"], RUN)
     assert sum(seen["parsed"]) == ROWS
     assert server.sent == len(data)
 

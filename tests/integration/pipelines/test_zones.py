@@ -10,8 +10,10 @@ import pytest
 from nyc_taxi.errors import NotTripData, SchemaError
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
+from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
 from nyc_taxi.pipelines.zones import fetch_zones, load_zones, read_zones
+from nyc_taxi.settings import load_settings
 from tests.support.postgres_probe import session
 
 HEADER = '"LocationID","Borough","Zone","service_zone"'
@@ -47,7 +49,9 @@ def test_zones_are_replaced_whole(tmp_path: Path, workspace: Path, postgres: Pos
         patch.setenv("DUCKDB_DATABASE", str(tmp_path / "zones.duckdb"))
         for lines in (OLD, [*NEW, '2,"Queens","Jamaica Bay","Boro Zone"']):
             load_zones(
-                fetch_zones(str(written(tmp_path, lines, f"{len(lines)}.csv"))), ["postgres", "duckdb"]
+                fetch_zones(load_settings(), str(written(tmp_path, lines, f"{len(lines)}.csv"))),
+                ["postgres", "duckdb"],
+                load_settings(),
             )
     expected = [(1, "Newark Airport"), (2, "Jamaica Bay"), (264, "N/A"), (265, "Outside of NYC")]
     query = "SELECT location_id, zone FROM taxi.zones ORDER BY 1"
@@ -59,7 +63,7 @@ def test_zones_are_replaced_whole(tmp_path: Path, workspace: Path, postgres: Pos
     with duckdb.connect(tmp_path / "zones.duckdb", read_only=True) as warehouse:
         assert warehouse.execute(query).fetchall() == expected
     assert Postgres(postgres).ledger_entries() == []
-    assert DuckDb(tmp_path / "zones.duckdb").describe().startswith("DuckDB file")
+    assert DuckDb(DuckDbConfig(tmp_path / "zones.duckdb")).describe().startswith("DuckDB file")
 
 
 @pytest.mark.real

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.reporting.doctor import Check, checkup
-from nyc_taxi.settings import PROJECT, settings
+from nyc_taxi.settings import PROJECT
 
 
 @pytest.fixture
@@ -17,7 +17,6 @@ def checks(workspace: Path, monkeypatch: pytest.MonkeyPatch):
     def run(**changed: str) -> dict[str, Check]:
         for name, value in {"TAXI_SOURCE": "sample", "TAXI_DESTINATIONS": "duckdb", **changed}.items():
             monkeypatch.setenv(name, value)
-        settings.cache_clear()
         return {check.name: check for check in checkup()}
 
     monkeypatch.setenv("DUCKDB_DATABASE", str(workspace / "warehouse.duckdb"))

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines import trips
+from nyc_taxi.model.run import Run
 from nyc_taxi.reporting.status import as_plain, collect
+from nyc_taxi.settings import load_settings
+from tests.support.runs import run_month
 
 RUN = Run("test", "cli")
 BOTH = ["postgres", "duckdb"]
@@ -36,11 +37,14 @@ def path(folder: Path, month: str) -> Path:
 
 
 def load(folder: Path, month: str, destinations: list[str] = BOTH) -> None:
-    trips.run_month(Service.GREEN, Month.parse(month), str(folder), destinations, RUN)
+    run_month(Service.GREEN, Month.parse(month), str(folder), destinations, RUN)
 
 
 def marks(source: Path | None = None) -> dict[str, list[str]]:
-    return {str(found.month): found.marks for found in collect(BOTH, str(source) if source else None)}
+    return {
+        str(found.month): found.marks
+        for found in collect(BOTH, load_settings(), str(source) if source else None)
+    }
 
 
 def test_what_is_amiss_is_marked(source: Path) -> None:
@@ -66,7 +70,7 @@ def test_what_is_amiss_is_marked(source: Path) -> None:
 
 def test_json_names_version_and_rows_of_each_destination(source: Path) -> None:
     load(source, "2020-03")
-    (month,) = as_plain(collect(BOTH))
+    (month,) = as_plain(collect(BOTH, load_settings()))
     assert (month["service"], month["month"], month["marks"]) == ("green", "2020-03", [])
     assert list(month["destinations"]) == BOTH
     one, other = month["destinations"].values()

@@ -6,21 +6,20 @@ import pytest
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.extract.sources import names_other, resolve
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
 
 GREEN = Service.GREEN
 APRIL = Month(2020, 4)
 
 
 def urls(text: str, service: Service = GREEN, month: Month = APRIL) -> list[str]:
-    return [place.url for place in resolve(text).candidates(service, month)]
+    return [place.url for place in resolve(text, load_settings()).candidates(service, month)]
 
 
 @pytest.fixture(autouse=True)
 def _bases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_TLC_URL", "https://tlc.test/trip-data")
     monkeypatch.setenv("TAXI_CSV_URL", "https://mirror.test/download/")
-    settings.cache_clear()
 
 
 def test_the_named_sources() -> None:
@@ -65,12 +64,12 @@ def test_relative_paths_count_from_the_current_folder(
 
 @pytest.mark.parametrize("url", ["http://files.test/any.csv.gz", "http://files.test/get?id=3"])
 def test_a_file_url_is_taken_as_it_is(url: str) -> None:
-    (place,) = resolve(url).candidates(GREEN, APRIL)
+    (place,) = resolve(url, load_settings()).candidates(GREEN, APRIL)
     assert place.location == url  # type: ignore[union-attr]
 
 
 def test_secrets_in_a_url_are_never_shown() -> None:
-    source = resolve("https://me:secret@files.test/taxi/x.csv?sig=secret#secret")
+    source = resolve("https://me:secret@files.test/taxi/x.csv?sig=secret#secret", load_settings())
     (place,) = source.candidates(GREEN, APRIL)
     texts = [source.text, place.url, place.name, repr(source), repr(place), str(source.missing(GREEN, APRIL))]
     assert not [text for text in texts if "secret" in text]
@@ -78,13 +77,13 @@ def test_secrets_in_a_url_are_never_shown() -> None:
 
 
 def test_samples_say_rows_and_seed_and_can_be_asked_for_again() -> None:
-    (default,) = resolve("sample").candidates(GREEN, APRIL)
-    (given,) = resolve("sample:500:7").candidates(GREEN, APRIL)
+    (default,) = resolve("sample", load_settings()).candidates(GREEN, APRIL)
+    (given,) = resolve("sample:500:7", load_settings()).candidates(GREEN, APRIL)
     assert (default.url, given.url) == ("sample::1", "sample:500:7")
-    assert resolve(default.url).candidates(GREEN, APRIL) == [default]
+    assert resolve(default.url, load_settings()).candidates(GREEN, APRIL) == [default]
     assert given.name == "green_tripdata_2020-04_sample_500_7.csv.gz"
     assert default.name != given.name
-    (parquet,) = resolve("sample:500").candidates(GREEN, Month(2025, 1))
+    (parquet,) = resolve("sample:500", load_settings()).candidates(GREEN, Month(2025, 1))
     assert parquet.name.endswith(".parquet")
 
 
@@ -104,25 +103,25 @@ def test_samples_say_rows_and_seed_and_can_be_asked_for_again() -> None:
 )
 def test_what_is_no_source_is_refused_by_name(text: str) -> None:
     with pytest.raises(SettingsError, match=r"use|write|URL"):
-        resolve(text)
+        resolve(text, load_settings())
 
 
 def test_no_place_before_the_first_month() -> None:
-    source, before = resolve("tlc"), Month(2013, 7)
+    source, before = resolve("tlc", load_settings()), Month(2013, 7)
     assert source.candidates(GREEN, before) == []
     assert source.published(GREEN, before) is None
     assert "first month of it is 2013-08" in str(source.missing(GREEN, before))
 
 
 def test_a_missing_month_says_why_and_where_it_was_looked_for(tmp_path: Path) -> None:
-    past = str(resolve("tlc").missing(GREEN, APRIL))
+    past = str(resolve("tlc", load_settings()).missing(GREEN, APRIL))
     assert past.startswith("green 2020-04 is not there")
     assert "https://tlc.test/trip-data/green_tripdata_2020-04.parquet" in past
     this_month = Month.of(dt.datetime.now(dt.UTC).date())
-    to_come = str(resolve("tlc").missing(GREEN, this_month))
+    to_come = str(resolve("tlc", load_settings()).missing(GREEN, this_month))
     assert "not published yet: TLC publishes about two months after" in to_come
     assert f"end of {this_month + 2}" in to_come
-    listed = str(resolve(str(tmp_path)).missing(GREEN, APRIL))
+    listed = str(resolve(str(tmp_path), load_settings()).missing(GREEN, APRIL))
     assert f"green_tripdata_2020-04.csv in {tmp_path} and {tmp_path}/green." in listed
 
 

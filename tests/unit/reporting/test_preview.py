@@ -8,10 +8,12 @@ import pytest
 
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines import trips
 from nyc_taxi.reporting import preview
-from nyc_taxi.settings import settings
+from nyc_taxi.settings import load_settings
 from tests.support.builders import GREEN_TRIP, green_csv, read_all, source_file
+from tests.support.runs import run_month
 
 BROKEN = {"total_amount": "1O.80"}
 STRAY = {"lpep_pickup_datetime": "2009-01-01 00:00:00"}
@@ -23,14 +25,13 @@ LINES = [{}, BROKEN, ODD, {"passenger_count": "", "ehail_fee": ""}, STRAY, {}]
 def _lenient(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One row in six of these small months cannot be read."""
     monkeypatch.setenv("TAXI_MAX_UNREADABLE", "0.5")
-    settings.cache_clear()
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> MonthFiles:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
-    source = trips.download(Service.GREEN, Month(2020, 4), str(tmp_path))
-    return trips.to_parquet(trips.clean(source))
+    source = trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings())
+    return trips.to_parquet(trips.clean(source, load_settings()), load_settings())
 
 
 def test_the_first_rows_of_the_source(tmp_path: Path) -> None:
@@ -78,14 +79,16 @@ def test_a_source_without_rows(tmp_path: Path) -> None:
 
 def test_the_cleaned_month_before_and_after_it_is_parquet(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
-    cleaned = trips.clean(trips.download(Service.GREEN, Month(2020, 4), str(tmp_path)))
-    before = preview.clean(cleaned)
+    cleaned = trips.clean(
+        trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings()
+    )
+    before = preview.clean(cleaned, load_settings())
     assert list(before["source_row"]) == [1, 3, 4, 6]
     assert list(before["flags"]) == ["", "many_passengers, absurd_distance", "", ""]
-    assert len(preview.clean(cleaned, rows=2)) == 2
-    files = trips.run_month(Service.GREEN, Month(2020, 4), str(tmp_path), [], trips.Run("1", "cli")).files
+    assert len(preview.clean(cleaned, load_settings(), rows=2)) == 2
+    files = run_month(Service.GREEN, Month(2020, 4), str(tmp_path), [], Run("1", "cli")).files
     assert not cleaned.folder.exists()
-    pd.testing.assert_frame_equal(preview.clean(cleaned), before)
+    pd.testing.assert_frame_equal(preview.clean(cleaned, load_settings()), before)
     pd.testing.assert_frame_equal(preview.trips(files), before)
 
 
@@ -107,8 +110,10 @@ def test_no_cell_holds_a_list(files: MonthFiles) -> None:
 
 def test_a_month_without_trips(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", [STRAY])
-    cleaned = trips.clean(trips.download(Service.GREEN, Month(2020, 4), str(tmp_path)))
-    assert len(preview.clean(cleaned)) == 0
-    files = trips.to_parquet(cleaned)
+    cleaned = trips.clean(
+        trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings()
+    )
+    assert len(preview.clean(cleaned, load_settings())) == 0
+    files = trips.to_parquet(cleaned, load_settings())
     assert len(preview.trips(files)) == 0
-    assert list(preview.trips(files).columns) == list(preview.clean(cleaned).columns)
+    assert list(preview.trips(files).columns) == list(preview.clean(cleaned, load_settings()).columns)

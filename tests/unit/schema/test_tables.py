@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from nyc_taxi.errors import SchemaError
-from nyc_taxi.load.contract import LedgerEntry
 from nyc_taxi.load.warehouse.views import VIEWS, views
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.schema import ARROW_TYPES
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, DUCKDB_TYPES, LEDGER, all_tables, file_types, missing
 

@@ -1,4 +1,4 @@
-"""A bucket and the HTTP session to it, with the credentials that the target names."""
+"""A bucket and the HTTP session to it, with the credentials that the config names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
-def connect(target: GcsConfig) -> tuple[Bucket, AuthorizedSession]:
+def connect(config: GcsConfig) -> tuple[Bucket, AuthorizedSession]:
     """Prepare requests, without one yet; raises SettingsError for a bad key, and what google.auth raises."""
     with warnings.catch_warnings():
         # Google's libraries warn of what later versions of Python and grpc will mean to them.
@@ -24,13 +24,13 @@ def connect(target: GcsConfig) -> tuple[Bucket, AuthorizedSession]:
         from google.auth.transport.requests import AuthorizedSession
         from google.cloud import storage
 
-    given = AnonymousCredentials() if target.endpoint else credentials(target.key_file, [SCOPE])[0]
+    given = AnonymousCredentials() if config.endpoint else credentials(config.key_file, [SCOPE])[0]
     session = AuthorizedSession(given)
-    session.trust_env = not target.endpoint  # an emulator is near: no proxy leads to it
+    session.trust_env = not config.endpoint  # an emulator is near: no proxy leads to it
     client = storage.Client(
         project=None,  # buckets are found without
         credentials=session.credentials,
-        client_options={"api_endpoint": target.endpoint} if target.endpoint else None,
+        client_options={"api_endpoint": config.endpoint} if config.endpoint else None,
         _http=session,
     )
-    return client.bucket(target.bucket), session
+    return client.bucket(config.bucket), session

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.load.object_store.store import bucket_name
-from nyc_taxi.settings import profile, settings
+from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
+from nyc_taxi.settings import Settings
 
 
 @dataclass(frozen=True)
 class GcsConfig:
-    """A bucket, and how to get in."""
+    """A bucket, and how to authenticate."""
 
     bucket: str
     prefix: str = ""
@@ -20,6 +22,24 @@ class GcsConfig:
     """Of a service account; empty: application default credentials."""
     endpoint: str = ""
     """Of an emulator, which asks for no credentials; empty: Google."""
+    embedded: Path | None = None
+    """Data folder of the embedded server, which is started when it is needed."""
+    retry: RetryPolicy = DEFAULT_RETRY
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> GcsConfig:
+        """The GCS_* values; the embedded server where GCS_BUCKET is empty."""
+        values, retry = settings.connections, RetryPolicy.of(settings)
+        if "GCS_BUCKET" not in values:
+            return cls("taxi", embedded=settings.workspace / "gcs", retry=retry)
+        endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
+        return cls(
+            bucket=bucket_name("GCS_BUCKET", str(values["GCS_BUCKET"])),
+            prefix=str(values.get("GCS_PREFIX", "")),
+            key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
+            endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
+            retry=retry,
+        )
 
     @property
     def where(self) -> str:
@@ -28,33 +48,17 @@ class GcsConfig:
 
     def describe(self) -> str:
         """Where it is, and with which credentials."""
+        if self.embedded:
+            return f"embedded GCS server in {self.embedded}, bucket {self.bucket} (GCS_BUCKET is not set)"
         if self.endpoint:
             return f"{self.where} on the emulator {self.endpoint}"
         return f"{self.where} with {self.key_file or 'application default credentials'}"
 
+    def reachable(self) -> GcsConfig:
+        """The same with an endpoint: starts the embedded server where that is the one."""
+        if not self.embedded:
+            return self
+        from nyc_taxi.local import gcs
 
-def configured() -> GcsConfig | None:
-    """The target of the GCS_* values; None where GCS_BUCKET is empty."""
-    values = profile()
-    if "GCS_BUCKET" not in values:
-        return None
-    endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
-    return GcsConfig(
-        bucket=bucket_name("GCS_BUCKET", str(values["GCS_BUCKET"])),
-        prefix=str(values.get("GCS_PREFIX", "")),
-        key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
-        endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
-    )
-
-
-def embedded_folder() -> Path:
-    """Where the embedded server keeps its data."""
-    return settings().workspace / "gcs"
-
-
-def embedded() -> GcsConfig:
-    """The embedded server's bucket; starts the server when it does not run."""
-    from nyc_taxi.local import gcs
-
-    server = gcs.ensure(embedded_folder())
-    return GcsConfig(server.bucket, endpoint=server.url)
+        server = gcs.ensure(self.embedded)
+        return dataclasses.replace(self, bucket=server.bucket, endpoint=server.url, embedded=None)

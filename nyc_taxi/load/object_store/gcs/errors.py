@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable
-from nyc_taxi.load.object_store.store import PreconditionFailed
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, PreconditionFailed
 
 
 @contextlib.contextmanager
 def translate_errors(where: str, key_file: str) -> Iterator[None]:
-    """Turn errors of the client library into DestinationError, DestinationUnreachable or Again."""
+    """Turn errors of the client library into DestinationError and its subclasses."""
     try:
         yield
     except Exception as error:

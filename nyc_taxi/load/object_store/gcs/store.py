@@ -17,7 +17,6 @@ from nyc_taxi.load.object_store.store import (
     Sent,
     Stored,
     intact,
-    patiently,
     root,
     timeouts,
 )
@@ -27,24 +26,25 @@ if TYPE_CHECKING:
 
 
 class GcsStore:
-    """The Store protocol over google-cloud-storage; it retries nothing by itself, `patiently` does."""
+    """The Store protocol over google-cloud-storage, whose own retries are switched off."""
 
-    def __init__(self, target: GcsConfig) -> None:
-        self._where = target.where
-        self._root = root(target.prefix)
-        self._translate_errors = functools.partial(translate_errors, target.where, target.key_file)
+    def __init__(self, config: GcsConfig) -> None:
+        self._retry = config.retry
+        self._where = config.where
+        self._root = root(config.prefix)
+        self._translate_errors = functools.partial(translate_errors, config.where, config.key_file)
         with self._translate_errors():
-            self._bucket, self._session = connect(target)
+            self._bucket, self._session = connect(config)
 
     def head(self, key: str) -> Stored | None:
         """See Store."""
 
         def look() -> Stored | None:
             with self._translate_errors():
-                blob = self._bucket.get_blob(self._root + key, retry=None, timeout=timeouts())
+                blob = self._bucket.get_blob(self._root + key, retry=None, timeout=timeouts(self._retry))
             return _stored(blob) if blob else None
 
-        return patiently(look)
+        return self._retry.call(look)
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """See Store."""
@@ -54,12 +54,12 @@ class GcsStore:
             blob = self._blob(key)
             with self._translate_errors():
                 try:
-                    data = blob.download_as_bytes(retry=None, timeout=timeouts())
+                    data = blob.download_as_bytes(retry=None, timeout=timeouts(self._retry))
                 except NotFound:  # of the object or of its bucket: writing to the bucket will tell
                     return None
             return data, str(blob.generation)
 
-        return patiently(fetch)
+        return self._retry.call(fetch)
 
     def keys(self, prefix: str) -> list[str]:
         """See Store."""
@@ -70,11 +70,11 @@ class GcsStore:
                     prefix=self._root + prefix,
                     fields="items(name),nextPageToken",
                     retry=None,
-                    timeout=timeouts(),
+                    timeout=timeouts(self._retry),
                 )
                 return [blob.name.removeprefix(self._root) for blob in found]
 
-        return patiently(names)
+        return self._retry.call(names)
 
     def digest(self, content: Content) -> str:
         """CRC32C as GCS writes it: base64 of four bytes, the most significant first."""
@@ -98,16 +98,16 @@ class GcsStore:
         options = {
             "if_generation_match": int(tag or 0),
             "retry": None,
-            "timeout": timeouts(),
+            "timeout": timeouts(self._retry),
             "checksum": None,
         }
         if content.size > PART_BYTES:
-            upload = patiently(lambda: self._begin(blob, content.size, options))
+            upload = self._retry.call(lambda: self._begin(blob, content.size, options))
             with content.open() as file:
                 made = upload.send(file, sent)
             stored = Stored(str(made["generation"]), int(made["size"]), made.get("crc32c"), metadata)
         else:
-            stored = patiently(lambda: self._send(blob, content, options))
+            stored = self._retry.call(lambda: self._send(blob, content, options))
             sent(content.size)
         return intact(stored, digest, f"{self._where}: {key}")
 
@@ -119,7 +119,7 @@ class GcsStore:
     def _begin(self, blob: Blob, size: int, options: Mapping[str, Any]) -> Upload:
         with self._translate_errors():
             url = blob.create_resumable_upload_session(size=size, **options)
-        return Upload(self._where, url, size, self._session, self._translate_errors)
+        return Upload(self._where, url, size, self._session, self._translate_errors, self._retry)
 
     def _blob(self, key: str) -> Blob:
         return self._bucket.blob(self._root + key)

@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from nyc_taxi.errors import DestinationUnreachable
-from nyc_taxi.load.object_store.store import PART_BYTES, PreconditionFailed, Sent, attempts, timeouts
+from nyc_taxi.errors import DestinationUnreachable, PreconditionFailed
+from nyc_taxi.load.object_store.store import PART_BYTES, Sent, timeouts
+from nyc_taxi.retry import RetryPolicy, is_worth_another_attempt
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
@@ -30,10 +31,11 @@ class Upload:
     size: int
     session: AuthorizedSession
     translate_errors: Callable[[], AbstractContextManager[None]]
+    retry: RetryPolicy
 
     def send(self, file: BinaryIO, sent: Sent) -> dict[str, Any]:
         """Send the file and return the resource of the object it has become."""
-        for attempt in attempts():
+        for attempt in self.retry.retrying(is_worth_another_attempt):
             with attempt:
                 done = 0 if attempt.num == 1 else self._put(b"", f"*/{self.size}")
                 while isinstance(done, int):
@@ -60,7 +62,7 @@ class Upload:
                 self.url,
                 data=part,
                 headers={"Content-Range": f"bytes {span}"},
-                timeout=timeouts(),
+                timeout=timeouts(self.retry),
                 allow_redirects=False,
             )
             if answer.status_code == 308:

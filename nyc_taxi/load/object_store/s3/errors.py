@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable
-from nyc_taxi.load.object_store.store import PreconditionFailed
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, PreconditionFailed
 
 _ANOTHER_RUN = "another run loads the same month at the same time; run it again"
 _DAMAGED = "the bytes arrived damaged ({said}); run the month again"
@@ -45,7 +44,7 @@ _BUSY = ("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "Too
 
 @contextlib.contextmanager
 def translate_errors(where: str) -> Iterator[None]:
-    """Turn errors of boto3 into DestinationError, DestinationUnreachable or Again."""
+    """Turn errors of boto3 into DestinationError and its subclasses."""
     from botocore import exceptions as boto
 
     try:

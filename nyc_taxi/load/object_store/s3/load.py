@@ -1,20 +1,22 @@
-"""Amazon S3, or a store that speaks its protocol (AWS_ENDPOINT): MinIO, R2, Ceph and others."""
+"""The destination s3."""
 
 from __future__ import annotations
 
 from nyc_taxi.load.object_store.months import ObjectMonths
-from nyc_taxi.load.object_store.s3.config import S3Config, configured
+from nyc_taxi.load.object_store.s3.config import S3Config
 from nyc_taxi.load.object_store.s3.store import S3Store
-
-__all__ = ["S3", "Target", "configured"]
+from nyc_taxi.settings import Settings
 
 
 class S3(ObjectMonths):
-    """A Destination: the bucket that io_config.yaml names."""
+    """A Destination: a bucket of Amazon S3, or of a store that speaks its protocol."""
 
     name = "s3"
 
-    def __init__(self, target: S3Config | None = None) -> None:
-        """`target`: another bucket than the configured one."""
-        chosen = target or configured()
-        super().__init__(chosen.where, lambda: S3Store(chosen))
+    def __init__(self, config: S3Config) -> None:
+        super().__init__(config.where, lambda: S3Store(config), config.retry)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> S3:
+        """See Destination."""
+        return cls(S3Config.from_settings(settings))

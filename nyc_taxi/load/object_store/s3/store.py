@@ -19,7 +19,6 @@ from nyc_taxi.load.object_store.store import (
     Sent,
     Stored,
     intact,
-    patiently,
     root,
     timeouts,
 )
@@ -31,15 +30,16 @@ STALE = dt.timedelta(days=1)
 
 
 class S3Store:
-    """The Store protocol over boto3; it retries nothing by itself, `patiently` does."""
+    """The Store protocol over boto3, whose own retries are switched off."""
 
-    def __init__(self, target: S3Config) -> None:
-        self._where = target.where
-        self._root = root(target.prefix)
-        self._bucket = target.bucket
-        self._translate_errors = functools.partial(translate_errors, target.where)
+    def __init__(self, config: S3Config) -> None:
+        self._retry = config.retry
+        self._where = config.where
+        self._root = root(config.prefix)
+        self._bucket = config.bucket
+        self._translate_errors = functools.partial(translate_errors, config.where)
         with self._translate_errors():
-            self._client = _client(target)
+            self._client = _client(config)
 
     def head(self, key: str) -> Stored | None:
         """See Store."""
@@ -64,7 +64,7 @@ class S3Store:
                 found = [item["Key"] for page in pages for item in page.get("Contents", [])]
             return [key.removeprefix(self._root) for key in found]
 
-        return patiently(names)
+        return self._retry.call(names)
 
     def digest(self, content: Content) -> str:
         """The ETag, which S3 makes of the MD5s of the parts that an object was sent in."""
@@ -114,7 +114,7 @@ class S3Store:
     def _abort_stale(self, key: str) -> None:
         """Abort unfinished uploads of the key that nobody works on any more, where that is permitted."""
         with contextlib.suppress(DestinationError):
-            found = patiently(lambda: self._unfinished(key))
+            found = self._retry.call(lambda: self._unfinished(key))
             for upload in found:
                 if upload["Initiated"] < dt.datetime.now(dt.UTC) - STALE:
                     self._call("abort_multipart_upload", key, UploadId=upload["UploadId"])
@@ -131,7 +131,7 @@ class S3Store:
                 answer: dict[str, Any] = method(Bucket=self._bucket, Key=self._root + key, **arguments)
                 return answer
 
-        return patiently(once)
+        return self._retry.call(once)
 
     def _find(self, operation: str, key: str, use: Callable[[dict[str, Any]], T]) -> T | None:
         """What `use` makes of the answer; None when there is no such object."""
@@ -146,7 +146,7 @@ class S3Store:
                         return None
                     raise
 
-        return patiently(once)
+        return self._retry.call(once)
 
 
 def _stored(answer: Mapping[str, Any], size: int, metadata: Mapping[str, str]) -> Stored:
@@ -174,24 +174,24 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _client(target: S3Config) -> Any:
+def _client(config: S3Config) -> Any:
     import boto3
     from botocore.config import Config
 
-    connecting, answering = timeouts()
+    connecting, answering = timeouts(config.retry)
     session = boto3.session.Session(
-        aws_access_key_id=target.access_key_id or None,
-        aws_secret_access_key=target.secret_access_key or None,
-        aws_session_token=target.session_token or None,
-        region_name=target.region or None,
+        aws_access_key_id=config.access_key_id or None,
+        aws_secret_access_key=config.secret_access_key or None,
+        aws_session_token=config.session_token or None,
+        region_name=config.region or None,
     )
-    config = Config(
+    options = Config(
         connect_timeout=connecting,
         read_timeout=answering,
         retries={"total_max_attempts": 1},
         # other stores have no bucket names in DNS, and do not all know the newer kinds of checksums
-        s3={"addressing_style": "path"} if target.endpoint else None,
+        s3={"addressing_style": "path"} if config.endpoint else None,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return session.client("s3", endpoint_url=target.endpoint or None, config=config)
+    return session.client("s3", endpoint_url=config.endpoint or None, config=options)

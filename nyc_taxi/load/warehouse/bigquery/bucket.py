@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable
-from nyc_taxi.load.contract import LedgerEntry
+from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 
 if TYPE_CHECKING:
@@ -43,25 +44,25 @@ class InBucket:
             )
 
 
-def in_bucket(files: MonthFiles, emulated: bool) -> InBucket | None:
-    """The month in the configured bucket; None when that holds another version or cannot be asked.
+def in_bucket(files: MonthFiles, config: BigQueryConfig) -> InBucket | None:
+    """The month in the configured bucket; None when that holds another version or cannot be read.
 
-    `emulated`: whether BigQuery is an emulator, which reads from an emulated bucket only.
+    An emulator of BigQuery reads from an emulated bucket only.
     """
-    from nyc_taxi.load.object_store.gcs import load as gcs
+    from nyc_taxi.load.object_store.gcs.load import Gcs
     from nyc_taxi.load.object_store.layout import KINDS, data_key
     from nyc_taxi.load.object_store.store import root
 
-    target = gcs.configured()
-    if target is None or bool(target.endpoint) != emulated:
+    bucket = config.bucket
+    if bucket is None or bool(bucket.endpoint) != bool(config.endpoint):
         return None
     try:
-        store = gcs.Gcs(target)
+        store = Gcs(bucket)
         row = store.ledger_entry(files.service, files.month)
     except DestinationError as error:
-        log.warning("The month is uploaded from this machine, as the bucket cannot be asked: %s", error)
+        log.warning("The month is uploaded from this machine, as the bucket cannot be read: %s", error)
         return None
     if row is None or row.version != files.version:
         return None
-    folder = f"gs://{target.bucket}/{root(target.prefix)}"
+    folder = f"gs://{bucket.bucket}/{root(bucket.prefix)}"
     return InBucket(store, row, {kind: folder + data_key(kind, files.service, files.month) for kind in KINDS})

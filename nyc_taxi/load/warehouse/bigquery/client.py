@@ -10,7 +10,6 @@ from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.google_credentials import credentials
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
-from nyc_taxi.settings import settings
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -29,7 +28,7 @@ class Connection:
     """A client and the dataset it works on."""
 
     client: Client
-    target: BigQueryConfig
+    config: BigQueryConfig
     location: str
     """Where the dataset is, and therefore its jobs."""
 
@@ -41,7 +40,7 @@ class Connection:
 
     def name(self, table: str) -> str:
         """A table or view as the API names it."""
-        return f"{self.project}.{self.target.dataset}.{table}"
+        return f"{self.project}.{self.config.dataset}.{table}"
 
     def qualified(self, table: str) -> str:
         """A table or view as SQL writes it."""
@@ -52,7 +51,7 @@ class Connection:
         """What every request is given: repeated while the service is busy, in bounded time."""
         from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-        seconds = settings().timeout
+        seconds = self.config.retry.timeout
         return {
             "retry": DEFAULT_RETRY.with_timeout(seconds).with_delay(initial=0.2, maximum=5),
             "timeout": seconds,
@@ -66,35 +65,35 @@ def quoted(name: str) -> str:
     return f"`{name}`"
 
 
-def connect(target: BigQueryConfig) -> Connection:
-    """Connect, and see that the dataset is there. Raises DestinationError or DestinationUnreachable."""
+def connect(config: BigQueryConfig) -> Connection:
+    """Connect to the dataset, which must exist. Raises DestinationError or DestinationUnreachable."""
     with warnings.catch_warnings():
         # the client library warns of what a later version of Python or grpc will mean to it
         warnings.simplefilter("ignore", FutureWarning)
         from google.cloud import bigquery
 
-    with translate_errors(target):
-        credentials, project = _credentials(target)
+    with translate_errors(config):
+        credentials, project = _credentials(config)
         client = bigquery.Client(
-            project=target.project or project,
+            project=config.project or project,
             credentials=credentials,
-            client_options={"api_endpoint": target.endpoint} if target.endpoint else None,
+            client_options={"api_endpoint": config.endpoint} if config.endpoint else None,
         )
-        if target.endpoint:
+        if config.endpoint:
             client._http.trust_env = False  # an emulator is near: no proxy leads to it
-        connection = Connection(client, target, "")
-        found = client.get_dataset(target.dataset, **connection.options)
-        return Connection(client, target, found.location)
+        connection = Connection(client, config, "")
+        dataset = client.get_dataset(config.dataset, **connection.options)
+        return Connection(client, config, dataset.location)
 
 
-def _credentials(target: BigQueryConfig) -> tuple[Credentials, str | None]:
+def _credentials(config: BigQueryConfig) -> tuple[Credentials, str | None]:
     from google.auth.credentials import AnonymousCredentials
 
-    if target.endpoint:
+    if config.endpoint:
         return AnonymousCredentials(), EMULATED_PROJECT
-    found, project = credentials(target.key_file, SCOPES)
-    if not (target.project or project):
+    loaded, project = credentials(config.key_file, SCOPES)
+    if not (config.project or project):
         raise SettingsError(
             "BigQuery needs a project, which the credentials do not name: set GOOGLE_CLOUD_PROJECT."
         )
-    return found, project
+    return loaded, project

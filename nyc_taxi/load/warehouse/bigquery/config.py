@@ -6,12 +6,14 @@ import os
 from dataclasses import dataclass
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.settings import profile
+from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
+from nyc_taxi.settings import Settings
 
 
 @dataclass(frozen=True)
 class BigQueryConfig:
-    """A dataset, and how to get in."""
+    """A dataset, and how to authenticate."""
 
     dataset: str
     project: str = ""
@@ -23,6 +25,39 @@ class BigQueryConfig:
     endpoint: str = ""
     """Of an emulator, which asks for no credentials; empty: Google."""
 
+    setting: str = "BIGQUERY_DATASET"
+    """Which setting names the dataset."""
+    bucket: GcsConfig | None = None
+    """The bucket of the destination gcs, from which a month is loaded when it holds it."""
+    retry: RetryPolicy = DEFAULT_RETRY
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> BigQueryConfig:
+        """The BIGQUERY_* values; raises SettingsError where BIGQUERY_DATASET is empty."""
+        values = settings.connections
+        if "BIGQUERY_DATASET" not in values:
+            raise SettingsError(
+                "BigQuery is not configured: set BIGQUERY_DATASET, or use the destination duckdb, which holds"
+                " the same tables in a file."
+            )
+        dataset = str(values["BIGQUERY_DATASET"])
+        if not dataset.replace("_", "").isalnum():
+            raise SettingsError(
+                f"BIGQUERY_DATASET={dataset!r} is not a dataset's name: give the name alone (letters, digits"
+                " and _), and the project as GOOGLE_CLOUD_PROJECT."
+            )
+        endpoint = os.environ.get("BIGQUERY_EMULATOR_HOST", "")
+        bucket = GcsConfig.from_settings(settings)
+        return cls(
+            dataset=dataset,
+            project=str(values.get("GOOGLE_CLOUD_PROJECT", "")),
+            key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
+            require_partition_filter=_flag(values.get("BIGQUERY_REQUIRE_PARTITION_FILTER", False)),
+            endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
+            bucket=None if bucket.embedded else bucket,
+            retry=RetryPolicy.of(settings),
+        )
+
     @property
     def where(self) -> str:
         """Project and dataset, for people."""
@@ -33,30 +68,6 @@ class BigQueryConfig:
         if self.endpoint:
             return f"{self.where} on the emulator {self.endpoint}"
         return f"{self.where} with {self.key_file or 'application default credentials'}"
-
-
-def configured() -> BigQueryConfig:
-    """The target of the BIGQUERY_* values; raises SettingsError where BIGQUERY_DATASET is empty."""
-    values = profile()
-    if "BIGQUERY_DATASET" not in values:
-        raise SettingsError(
-            "BigQuery is not configured: set BIGQUERY_DATASET, or use the destination duckdb, which holds"
-            " the same tables in a file."
-        )
-    dataset = str(values["BIGQUERY_DATASET"])
-    if not dataset.replace("_", "").isalnum():
-        raise SettingsError(
-            f"BIGQUERY_DATASET={dataset!r} is not a dataset's name: give the name alone (letters, digits and"
-            " _), and the project as GOOGLE_CLOUD_PROJECT."
-        )
-    endpoint = os.environ.get("BIGQUERY_EMULATOR_HOST", "")
-    return BigQueryConfig(
-        dataset=dataset,
-        project=str(values.get("GOOGLE_CLOUD_PROJECT", "")),
-        key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
-        require_partition_filter=_flag(values.get("BIGQUERY_REQUIRE_PARTITION_FILTER", False)),
-        endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
-    )
 
 
 def _flag(value: object) -> bool:

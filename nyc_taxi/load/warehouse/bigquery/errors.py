@@ -5,13 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, LockTimeout
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
-
-
-class LockTimeout(DestinationUnreachable):
-    """Another load was committed while this one was under way: look what is there now and start again."""
-
 
 _TRANSIENT = {
     "backendError",
@@ -30,8 +25,11 @@ _CONFLICT = ("due to concurrent update", "Failed to commit DuckLake transaction"
 """What BigQuery says of a transaction that it cancelled, and what the emulator says."""
 
 
+_BOTH = "the datasets of the trips and of the bike-share must both exist before the first load"
+
+
 @contextlib.contextmanager
-def translate_errors(target: BigQueryConfig) -> Iterator[None]:
+def translate_errors(config: BigQueryConfig) -> Iterator[None]:
     """Turn errors of the client library into DestinationError or DestinationUnreachable."""
     import requests  # type: ignore[import-untyped]
     from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -41,76 +39,81 @@ def translate_errors(target: BigQueryConfig) -> Iterator[None]:
         yield
     except GoogleAPICallError as error:
         first = error.errors[0] if error.errors else {}
-        raise _explain(target, first.get("reason", ""), error.message, error.code) from error
+        raise _explain(config, first.get("reason", ""), error.message, error.code) from error
     except RetryError as error:
         cause = error.cause
         if isinstance(cause, GoogleAPICallError):
-            raise _busy_service(target, cause.message) from error
-        raise _unreachable(target, cause or error) from error
+            raise _busy_service(config, cause.message) from error
+        raise _unreachable(config, cause or error) from error
     except (TransportError, requests.RequestException) as error:
-        raise _unreachable(target, error) from error
+        raise _unreachable(config, error) from error
     except GoogleAuthError as error:
-        key = f"the key {target.key_file}" if target.key_file else "the application default credentials"
+        key = f"the key {config.key_file}" if config.key_file else "the application default credentials"
         raise DestinationError(
-            f"{target.where}: {key} cannot be used ({one_line(error)}); set GOOGLE_SERVICE_ACC_KEY_FILEPATH"
+            f"{config.where}: {key} cannot be used ({one_line(error)}); set GOOGLE_SERVICE_ACC_KEY_FILEPATH"
             " to a service account's valid key, or run `gcloud auth application-default login`."
         ) from error
 
 
-def failure(target: BigQueryConfig, job_id: str, error: Mapping[str, str]) -> DestinationError:
+def failure(config: BigQueryConfig, job_id: str, error: Mapping[str, str]) -> DestinationError:
     """Why a job failed: `error` is its errorResult."""
-    return _explain(target, error.get("reason", ""), f"{error.get('message', '')} (job {job_id})", None)
+    return _explain(config, error.get("reason", ""), f"{error.get('message', '')} (job {job_id})", None)
 
 
-def _explain(target: BigQueryConfig, reason: str, message: str, code: int | None) -> DestinationError:
-    said = one_line(message)
-    if any(part in said for part in _CONFLICT):
+def _explain(config: BigQueryConfig, reason: str, message: str, code: int | None) -> DestinationError:
+    message = one_line(message)
+    if any(part in message for part in _CONFLICT):
         return LockTimeout(
-            f"{target.where}: other loads are being committed all the time; run the month again later."
+            f"{config.where}: other loads are being committed all the time; run the month again later."
         )
     if reason in _TRANSIENT or (code is not None and (code in (408, 429) or code >= 500)):
-        return _busy_service(target, said)
+        return _busy_service(config, message)
     if reason == "notFound" or code == 404:
-        return _not_found(target, said)
+        return _not_found(config, message)
     if code == 401:
-        return DestinationError(f"{target.where}: the credentials are not accepted ({said}); renew them.")
+        return DestinationError(f"{config.where}: the credentials are not accepted ({message}); renew them.")
     if reason in ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded"):
-        return DestinationError(f"{target.where}: the project has no more to spend ({said}); see its quotas.")
+        return DestinationError(
+            f"{config.where}: the project has no more to spend ({message}); see its quotas."
+        )
     if reason == "accessDenied" or code == 403:
+        # what Google answers where an account may not see which datasets exist
+        advice = f", or create the dataset: {_BOTH}" if "may not exist" in message else ""
         return DestinationError(
-            f"{target.where}: not permitted ({said}); grant the account roles/bigquery.dataEditor on the"
-            " dataset and roles/bigquery.jobUser on the project."
+            f"{config.where}: not permitted ({message}); grant the account roles/bigquery.dataEditor on the"
+            f" dataset and roles/bigquery.jobUser on the project{advice}."
         )
-    return DestinationError(f"{target.where}: refused ({said}).")
+    return DestinationError(f"{config.where}: refused ({message}).")
 
 
-def _not_found(target: BigQueryConfig, said: str) -> DestinationError:
-    if "staging_" in said:
+def _not_found(config: BigQueryConfig, message: str) -> DestinationError:
+    if "staging_" in message:
         return DestinationUnreachable(
-            f"{target.where}: a staged table is gone, another run ended first ({said}); run the month again."
+            f"{config.where}: a staging table is gone, as another run ended first ({message});"
+            " run the month again."
         )
-    if "Dataset" in said:
+    if "Dataset" in message:
         return DestinationError(
-            f"{target.where}: there is no such dataset ({said}); create it, or set BIGQUERY_DATASET and"
-            " GOOGLE_CLOUD_PROJECT."
+            f"{config.where}: there is no such dataset ({message}); create it, or set {config.setting} and"
+            f" GOOGLE_CLOUD_PROJECT: {_BOTH}."
         )
-    return DestinationError(f"{target.where}: {said}.")
+    return DestinationError(f"{config.where}: {message}.")
 
 
-def _busy_service(target: BigQueryConfig, said: str) -> DestinationUnreachable:
+def _busy_service(config: BigQueryConfig, message: str) -> DestinationUnreachable:
     return DestinationUnreachable(
-        f"{target.where}: the service is busy ({one_line(said)}); run the month again later."
+        f"{config.where}: the service is busy ({one_line(message)}); run the month again later."
     )
 
 
-def _unreachable(target: BigQueryConfig, error: BaseException) -> DestinationError:
+def _unreachable(config: BigQueryConfig, error: BaseException) -> DestinationError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return DestinationError(
-            f"{target.where}: the server's certificate is not trusted here ({one_line(error)}); behind a"
+            f"{config.where}: the server's certificate is not trusted here ({one_line(error)}); behind a"
             " proxy that re-signs traffic set REQUESTS_CA_BUNDLE to its certificate."
         )
     return DestinationUnreachable(
-        f"{target.where} cannot be reached or broke off ({one_line(error)}); check the network and run the"
+        f"{config.where} cannot be reached or broke off ({one_line(error)}); check the network and run the"
         " month again."
     )
 

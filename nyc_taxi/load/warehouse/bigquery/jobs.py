@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import failure, translate_errors
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
 
 if TYPE_CHECKING:
     Job = Any  # LoadJob or QueryJob: mypy does not see google's types
@@ -27,21 +27,24 @@ JOB_PATIENCE = 3600.0
 """Seconds to wait for one job; jobs may queue before they run."""
 
 
-def job_name(connection: Connection, files: MonthFiles, step: str) -> str:
+def job_name(connection: Connection, *parts: object) -> str:
     """The name of a job without the number of its attempt."""
-    return _safe(f"nyc_taxi-{connection.target.dataset}-{files.service}-{files.month}-{files.version}-{step}")
+    return _safe("-".join(map(str, ("nyc_taxi", connection.config.dataset, *parts))))
 
 
-def labels(files: MonthFiles, run: Run) -> dict[str, str]:
-    """What jobs are marked with in the project's lists and bills."""
-    values = {
-        "service": str(files.service),
-        "month": str(files.month),
-        "version": files.version,
-        "run_id": run.run_id,
-        "orchestrator": run.orchestrator,
-    }
-    return {name: _safe(value.lower())[:63] for name, value in values.items()}
+def month_job(connection: Connection, files: MonthFiles, step: str) -> str:
+    """The name of a job of a month, without the number of its attempt."""
+    return job_name(connection, files.service, files.month, files.version, step)
+
+
+def labels(run: Run, **values: str) -> dict[str, str]:
+    """The labels of a job in the project's lists and bills."""
+    return {name: _safe(value.lower())[:63] for name, value in (values | vars(run)).items()}
+
+
+def month_labels(files: MonthFiles) -> dict[str, str]:
+    """What a month's jobs are labelled with in addition."""
+    return {"service": str(files.service), "month": str(files.month), "version": files.version}
 
 
 def begin(
@@ -57,7 +60,7 @@ def begin(
         job_id = f"{name}-{attempt}"
         job = _find(connection, job_id)
         if job is None:
-            with translate_errors(connection.target):
+            with translate_errors(connection.config):
                 try:
                     return start(job_id)
                 except Exception as error:
@@ -90,21 +93,21 @@ def finish(connection: Connection, job: Job) -> None:
     while job.state != "DONE":
         if time.monotonic() > deadline:
             raise DestinationUnreachable(
-                f"{connection.target.where}: the job {job.job_id} has not ended for {JOB_PATIENCE:.0f} s;"
+                f"{connection.config.where}: the job {job.job_id} has not ended for {JOB_PATIENCE:.0f} s;"
                 " run the month again later, which will find it."
             )
         time.sleep(pause)
         pause = min(pause * 1.5, 2.0)
-        with translate_errors(connection.target):
+        with translate_errors(connection.config):
             job.reload(**connection.options)
     if job.error_result:
-        raise failure(connection.target, job.job_id, job.error_result)
+        raise failure(connection.config, job.job_id, job.error_result)
 
 
 def _find(connection: Connection, job_id: str) -> Job | None:
     from google.api_core.exceptions import Forbidden, NotFound
 
-    with translate_errors(connection.target):
+    with translate_errors(connection.config):
         try:
             return connection.client.get_job(job_id, location=connection.location, **connection.options)
         except (NotFound, Forbidden):

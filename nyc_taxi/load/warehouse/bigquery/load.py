@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 
-import stamina
-
-from nyc_taxi.errors import DestinationUnreachable
-from nyc_taxi.load.contract import LedgerEntry, Lookup, Progress, Run, refuse_sample
-from nyc_taxi.load.warehouse.bigquery import ledger
-from nyc_taxi.load.warehouse.bigquery.client import Connection, connect
+from nyc_taxi.load.contract import Lookup, Progress, new_entry, refuse_sample
+from nyc_taxi.load.warehouse import ledger
+from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.commit import commit_month, commit_name
-from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig, configured
-from nyc_taxi.load.warehouse.bigquery.errors import LockTimeout, translate_errors
+from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
+from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
+from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
 from nyc_taxi.load.warehouse.bigquery.staging import stage
 from nyc_taxi.load.warehouse.bigquery.tables import create_missing
-from nyc_taxi.load.warehouse.record import record
-from nyc_taxi.load.warehouse.views import ANALYST_VIEWS
+from nyc_taxi.load.warehouse.engine import retry_load
+from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.settings import settings
-
-PATIENCE = 600.0
-"""Seconds to go on trying while other loads are committed first."""
+from nyc_taxi.model.run import Run
+from nyc_taxi.schema.tables import all_tables
+from nyc_taxi.settings import Settings
+from nyc_taxi.transform.refined import RefinedMonth
 
 
 class BigQuery:
@@ -33,41 +31,44 @@ class BigQuery:
 
     name = "bigquery"
 
-    def __init__(self, target: BigQueryConfig | None = None) -> None:
-        """`target`: another dataset than the configured one."""
-        self._target = target or configured()
+    def __init__(self, config: BigQueryConfig) -> None:
+        self._config = config
+        self._engine = BigQueryEngine(config)
 
-    @functools.cached_property
+    @classmethod
+    def from_settings(cls, settings: Settings) -> BigQuery:
+        """See Destination."""
+        return cls(BigQueryConfig.from_settings(settings))
+
+    @property
     def _connection(self) -> Connection:
-        return connect(self._target)
+        return self._engine.connection
 
     def describe(self) -> str:
         """Where it is; says so when it is an emulator."""
-        return self._target.describe()
+        return self._config.describe()
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """What the ledger says is there; None when the month was never loaded."""
-        return ledger.current(self._connection, service, month)
+        return ledger.current(self._engine, service, month)
 
     def ledger_entries(self) -> list[LedgerEntry]:
         """The load in force of every service and month."""
-        return ledger.current_all(self._connection)
+        return ledger.current_all(self._engine)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""
         replace_lookup(self._connection, lookup)
 
-    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> LedgerEntry:
-        """Make the month equal to `files`: load it beside the tables, then swap it in by one transaction.
+    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+        """See Destination: load it beside the tables, then swap it in by one transaction.
 
-        Whatever is broken off is found and continued by the next run. Where the ledger names the
-        version already, nothing is loaded. Raises SchemaError for a column whose type is not the table's.
+        The next run finds and continues whatever is broken off. Raises SchemaError for a column whose type
+        is not the table's.
         """
-        wanted = record(files, run, dt.datetime.now(dt.UTC))
-        for attempt in stamina.retry_context(on=_may_succeed_now, attempts=settings().retries, timeout=None):
-            with attempt:
-                return self._replace(files, run, wanted, progress)
-        raise AssertionError("the last attempt returns or raises")
+        files = month.files()
+        entry = new_entry(files, run, dt.datetime.now(dt.UTC))
+        return retry_load(self._config.retry, lambda: self._replace(files, run, entry, progress))
 
     def dry_run_cost(self, month: Month | None = None) -> dict[str, int]:
         """Bytes that reading each analysts' view would scan, and be paid for; nothing is read.
@@ -79,7 +80,7 @@ class BigQuery:
         connection = self._connection
         config = QueryJobConfig(dry_run=True, use_query_cache=False)
         only = f" WHERE month = DATE '{month.first_day}'" if month else ""
-        with translate_errors(self._target):
+        with translate_errors(self._config):
             return {
                 view: int(
                     connection.client.query(
@@ -93,31 +94,26 @@ class BigQuery:
             }
 
     def _replace(
-        self, files: MonthFiles, run: Run, wanted: LedgerEntry, progress: Progress | None
+        self, files: MonthFiles, run: Run, entry: LedgerEntry, progress: Progress | None
     ) -> LedgerEntry:
-        """Stage and commit, anew as long as other loads are committed first."""
         connection = self._connection
-        for attempt in stamina.retry_context(
-            on=LockTimeout, attempts=None, timeout=PATIENCE, wait_initial=1, wait_max=20
-        ):
-            with attempt:
-                wait_for_running(connection, commit_name(connection, files))
-                there = ledger.current(connection, files.service, files.month)
-                if there is not None and there.version == files.version:
-                    return there
-                refuse_sample(files, there, self.name)
-                create_missing(connection)
-                staged = stage(connection, files, run)
-                if progress:
-                    progress(files.trips, files.rows_in)
-                commit_month(connection, files, run, staged, wanted)
-        done = ledger.last_of_version(connection, files.service, files.month, files.version)
-        assert done is not None, "the commit job ended well without a row in the ledger"
+        wait_for_running(connection, commit_name(connection, files))
+        held = ledger.current(self._engine, files.service, files.month)
+        if held is not None and held.version == files.version:
+            return held
+        refuse_sample(files, held, self.name)
+        create_tables(connection)
+        staged = stage(connection, files, run)
+        if progress:
+            progress(files.trips, files.rows_in)
+        commit_month(self._engine, files, run, staged, entry)
+        loaded = ledger.last_of_version(self._engine, files.service, files.month, files.version)
+        assert loaded is not None, "the commit job ended well without a row in the ledger"
         if progress:
             progress(files.rows_in, files.rows_in)
-        return done
+        return loaded
 
 
-def _may_succeed_now(error: Exception) -> bool:
-    """Whether to try again at once; for other loads we have waited long enough."""
-    return isinstance(error, DestinationUnreachable) and not isinstance(error, LockTimeout)
+def create_tables(connection: Connection) -> None:
+    """Create the tables and views of the trips that are missing, and replace views that have changed."""
+    create_missing(connection, all_tables(), views(connection.qualified))

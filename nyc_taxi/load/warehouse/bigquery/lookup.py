@@ -31,7 +31,7 @@ def replace_lookup(connection: Connection, lookup: Lookup) -> None:
         destination_table_description=lookup.description,
     )
     file.seek(0)
-    with translate_errors(connection.target):
+    with translate_errors(connection.config):
         job = connection.client.load_table_from_file(
             file,
             connection.name(lookup.name),

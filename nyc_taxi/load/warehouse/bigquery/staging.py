@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import Run
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
-from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish, job_name, labels
+from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish, labels, month_job, month_labels
 from nyc_taxi.load.warehouse.bigquery.tables import add_missing, field
-from nyc_taxi.load.warehouse.record import footer
+from nyc_taxi.load.warehouse.footer import footer
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
 
 KEPT = dt.timedelta(days=3)
@@ -45,7 +45,7 @@ def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
     What an earlier run has loaded or is loading is used. Raises SchemaError for a column that does
     not fit the table it is for, DestinationError when the files hold other counts than they say.
     """
-    bucket = in_bucket(files, emulated=bool(connection.target.endpoint))
+    bucket = in_bucket(files, connection.config)
     source = bucket.identity if bucket else "file"
     uris = bucket.uris if bucket else {}
     kinds = [
@@ -64,9 +64,14 @@ def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
     for staged in kinds:
         add_missing(connection, staged.target, staged.columns)
     jobs = [
-        _begin_load(connection, files, run, staged, source)
+        begin_load(
+            connection,
+            staged,
+            month_job(connection, files, f"load-{staged.kind}-{source}"),
+            labels(run, **month_labels(files)),
+        )
         for staged in kinds
-        if _lacks_rows(connection, staged)
+        if lacks_rows(connection, staged)
     ]
     for job in jobs:
         finish(connection, job)
@@ -85,20 +90,20 @@ def _described(files: MonthFiles, kind: str, target: Table, source: str, uri: st
     return Staged(kind, path, target, name, columns, file.num_rows, uri)
 
 
-def _lacks_rows(connection: Connection, staged: Staged) -> bool:
-    """Whether the staging table, which is made when it is missing, is still to be loaded."""
+def lacks_rows(connection: Connection, staged: Staged) -> bool:
+    """Create the staging table if it is missing; returns whether it is still to be loaded."""
     from google.cloud import bigquery
 
     schema = [field(name, kind) for name, kind in staged.columns.items()]
-    made = bigquery.Table(connection.name(staged.name), schema=schema)
-    made.description = f"For {staged.target.name}; dropped at the end of the load, or when it expires."
-    made.expires = dt.datetime.now(dt.UTC) + KEPT
-    with translate_errors(connection.target):
-        found = connection.client.create_table(made, exists_ok=True, **connection.options)
-    return int(found.num_rows or 0) != staged.rows
+    staging = bigquery.Table(connection.name(staged.name), schema=schema)
+    staging.description = f"For {staged.target.name}; dropped at the end of the load, or when it expires."
+    staging.expires = dt.datetime.now(dt.UTC) + KEPT
+    with translate_errors(connection.config):
+        table = connection.client.create_table(staging, exists_ok=True, **connection.options)
+    return int(table.num_rows or 0) != staged.rows
 
 
-def _begin_load(connection: Connection, files: MonthFiles, run: Run, staged: Staged, source: str) -> Any:
+def begin_load(connection: Connection, staged: Staged, name: str, labels: dict[str, str]) -> Any:
     """A load job that fills the staging table at once or, when it fails, leaves it as it is."""
     from google.cloud import bigquery
 
@@ -106,7 +111,7 @@ def _begin_load(connection: Connection, files: MonthFiles, run: Run, staged: Sta
         source_format=bigquery.SourceFormat.PARQUET,
         schema=[field(name, kind) for name, kind in staged.columns.items()],
         write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
-        labels=labels(files, run),
+        labels=labels,
     )
     config.parquet_options = bigquery.format_options.ParquetOptions()
     config.parquet_options.enable_list_inference = True  # otherwise a list is a record of records
@@ -119,5 +124,4 @@ def _begin_load(connection: Connection, files: MonthFiles, run: Run, staged: Sta
         with staged.path.open("rb") as file:
             return client.load_table_from_file(file, table, **how, timeout=connection.options["timeout"])
 
-    name = job_name(connection, files, f"load-{staged.kind}-{source}")
-    return begin(connection, name, start, lambda: not _lacks_rows(connection, staged))
+    return begin(connection, name, start, lambda: not lacks_rows(connection, staged))

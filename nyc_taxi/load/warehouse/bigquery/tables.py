@@ -1,17 +1,18 @@
-"""Tables and views of the dataset: made where they are missing, never changed but for new columns."""
+"""Tables and views of the dataset: created where they are missing, never changed except for new columns."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
-from nyc_taxi.load.warehouse.views import View, views
+from nyc_taxi.load.warehouse.views import View
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import comment
-from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, all_tables, column_types, missing
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types, missing
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
@@ -26,29 +27,24 @@ LOCK = Table(
     ),
 )
 
-CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetime")
-"""Analysts ask for zones and for days. Months before July 2016 have no zones, so there the time alone
-orders the rows; were it first, zones would never."""
+_PARTITIONS = {"month": "MONTH", "date": "DAY"}
+"""Unit of the partitions by the key column that they follow."""
 
 _OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}
 """The API answers with legacy SQL's names."""
 
 
-def create_missing(connection: Connection) -> None:
-    """Make the tables and views that are not there, and put views right whose text has changed."""
-    with translate_errors(connection.target):
-        listed = connection.client.list_tables(connection.target.dataset, **connection.options)
-        there = {table.table_id: table.labels for table in listed}
-        for table in (*all_tables(), LOCK):
-            if table.name not in there:
+def create_missing(connection: Connection, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
+    """Create missing tables and the lock, and create or replace views that are missing or have changed."""
+    with translate_errors(connection.config):
+        listed = connection.client.list_tables(connection.config.dataset, **connection.options)
+        existing = {table.table_id: table.labels for table in listed}
+        for table in (*tables, LOCK):
+            if table.name not in existing:
                 _create_table(connection, table)
-        stale = [
-            view
-            for view in views(connection.qualified)
-            if there.get(view.name, {}).get("text") != _fingerprint(view)
-        ]
+        stale = [view for view in views if existing.get(view.name, {}).get("text") != _fingerprint(view)]
         if stale:  # they may name columns that older tables lack
-            for table in all_tables():
+            for table in tables:
                 add_missing(connection, table, {})
         for view in stale:
             _create_view(connection, view)
@@ -61,24 +57,24 @@ def add_missing(connection: Connection, table: Table, of_file: dict[str, str]) -
     """
     from google.api_core.exceptions import PreconditionFailed
 
-    wanted = column_types(table.columns, BIGQUERY_TYPES) | of_file
+    expected = column_types(table.columns, BIGQUERY_TYPES) | of_file
     while True:
-        with translate_errors(connection.target):
-            found = connection.client.get_table(connection.name(table.name), **connection.options)
-            there = {item.name: _type_of(item) for item in found.schema}
-            lacking = missing(wanted, there, table.name)
+        with translate_errors(connection.config):
+            current = connection.client.get_table(connection.name(table.name), **connection.options)
+            types = {item.name: _type_of(item) for item in current.schema}
+            lacking = missing(expected, types, table.name)
             if not lacking:
                 return
             described = {column.name: comment(column) for column in table.columns}
-            found.schema = [
-                *found.schema,
+            current.schema = [
+                *current.schema,
                 *(
                     field(name, kind, described.get(name, "Not known to the schema; as in the file."))
                     for name, kind in lacking.items()
                 ),
             ]
             try:
-                connection.client.update_table(found, ["schema"], **connection.options)
+                connection.client.update_table(current, ["schema"], **connection.options)
             except PreconditionFailed:  # another run has just added columns: look again
                 continue
 
@@ -102,15 +98,16 @@ def _create_table(connection: Connection, table: Table) -> None:
 
     schema = [field(key.name, BIGQUERY_TYPES[key.type], comment(key), required=True) for key in table.keys]
     schema += [field(column.name, BIGQUERY_TYPES[column.type], comment(column)) for column in table.columns]
-    made = bigquery.Table(connection.name(table.name), schema=schema)
-    made.description = table.description
-    if any(key.name == "month" for key in table.keys):
-        made.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="month")
-    names = {column.name for column in table.columns}
-    if names.issuperset(CLUSTERING):
-        made.clustering_fields = list(CLUSTERING)
-        made.require_partition_filter = connection.target.require_partition_filter
-    connection.client.create_table(made, exists_ok=True, **connection.options)
+    created = bigquery.Table(connection.name(table.name), schema=schema)
+    created.description = table.description
+    for key in table.keys:
+        if key.name in _PARTITIONS:
+            created.time_partitioning = bigquery.TimePartitioning(_PARTITIONS[key.name], key.name)
+    if table.clustering:
+        created.clustering_fields = list(table.clustering)
+        if created.time_partitioning.field == "month":
+            created.require_partition_filter = connection.config.require_partition_filter
+    connection.client.create_table(created, exists_ok=True, **connection.options)
 
 
 def _create_view(connection: Connection, view: View) -> None:

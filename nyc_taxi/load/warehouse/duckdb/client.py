@@ -13,44 +13,45 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable
-from nyc_taxi.settings import settings
+from nyc_taxi.errors import DestinationError, LockTimeout
+from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 
 log = logging.getLogger(__name__)
 
 MEMORY_LIMIT = "512MB"
 """What DuckDB may hold before it writes to disk; its default is 80% of the machine's memory."""
 
-PATIENCE = 600.0
-"""Seconds to wait for other processes to close the file: several months, one after the other."""
-
 _turn = threading.Lock()
 """Connections of one process share one instance of the file, which takes no others beside a writer's."""
 
 
 @contextlib.contextmanager
-def opened(file: Path, read_only: bool, patience: float = PATIENCE) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(config: DuckDbConfig, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that closes at the end, undoing what was not committed.
 
     Waits while other processes have the file open in a way that excludes ours. Raises
-    DestinationUnreachable when they keep it for longer than `patience` seconds, DestinationError
+    LockTimeout when they keep it for longer than its patience, DestinationError
     when the file cannot be made or used or DuckDB refuses what is asked.
     """
-    deadline = time.monotonic() + patience
-    if not _turn.acquire(timeout=patience):
-        raise _kept(file, "this process")
+    deadline = time.monotonic() + config.patience
+    if not _turn.acquire(timeout=config.patience):
+        raise _kept(config.file, "this process")
     try:
-        with _translate_errors(file), contextlib.closing(_connect(file, read_only, deadline)) as connection:
+        with (
+            _translate_errors(config.file),
+            contextlib.closing(_connect(config, read_only, deadline)) as connection,
+        ):
             connection.execute("SET TimeZone = 'UTC'")
             yield connection
     finally:
         _turn.release()
 
 
-def _connect(file: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
-    config: dict[str, str | bool | int | float | list[str]] = {
+def _connect(config: DuckDbConfig, read_only: bool, deadline: float) -> duckdb.DuckDBPyConnection:
+    file = config.file
+    options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
-        "threads": settings().threads,
+        "threads": config.threads,
         "preserve_insertion_order": False,  # half the work, smaller files; source_row has the order
         "autoinstall_known_extensions": False,  # nothing is fetched from the network
     }
@@ -59,7 +60,7 @@ def _connect(file: Path, read_only: bool, deadline: float) -> duckdb.DuckDBPyCon
     pause, waiting = 0.05, False
     while True:
         try:
-            return duckdb.connect(file, read_only=read_only, config=config)
+            return duckdb.connect(file, read_only=read_only, config=options)
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise
@@ -95,8 +96,8 @@ def _holder(error: Exception) -> str:
     return rest.partition(". ")[0].strip() if found else "another process"
 
 
-def _kept(file: Path, holder: str) -> DestinationUnreachable:
-    return DestinationUnreachable(
+def _kept(file: Path, holder: str) -> LockTimeout:
+    return LockTimeout(
         f"{file} is kept open by {holder}: close it there (or open it read-only for a short time only)"
         " and run the month again."
     )

@@ -1,68 +1,66 @@
-"""DuckDB, the embedded warehouse: the same tables as BigQuery's in one file on this machine."""
+"""The destination duckdb."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from nyc_taxi.load.contract import LedgerEntry, Lookup, Progress, Run
-from nyc_taxi.load.warehouse.duckdb import ledger
-from nyc_taxi.load.warehouse.duckdb.client import PATIENCE, opened
+from nyc_taxi.load.contract import Lookup, Progress
+from nyc_taxi.load.warehouse import ledger
+from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
+from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
 from nyc_taxi.load.warehouse.duckdb.lookup import replace_lookup
 from nyc_taxi.load.warehouse.duckdb.replace import replace_month
-from nyc_taxi.load.warehouse.duckdb.tables import SCHEMA
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.settings import PROJECT, profile, settings
+from nyc_taxi.model.run import Run
+from nyc_taxi.settings import Settings
+from nyc_taxi.transform.refined import RefinedMonth
+
+SCHEMA = "taxi"
 
 
 class DuckDb:
-    """A Destination: the file that io_config.yaml names, by default warehouse.duckdb in the workspace."""
+    """A Destination: one file on this machine."""
 
     name = "duckdb"
 
-    def __init__(self, file: Path | None = None, patience: float = PATIENCE) -> None:
-        """`file`: another than the configured one; `patience`: seconds to wait while others have it open."""
-        self.file = file or _configured()
-        self._patience = patience
+    def __init__(self, config: DuckDbConfig) -> None:
+        self._config = config
+        self._engine = DuckDbEngine(config, SCHEMA)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> DuckDb:
+        """See Destination."""
+        return cls(DuckDbConfig.from_settings(settings))
+
+    @property
+    def file(self) -> Path:
+        """The database file."""
+        return self._config.file
 
     def describe(self) -> str:
-        """The file and the schema; says so when it is a stand-in."""
-        role = (
-            ""
-            if "BIGQUERY_DATASET" in profile()
-            else " (stands in for BigQuery: BIGQUERY_DATASET is not set)"
-        )
-        return f"DuckDB file {self.file}, schema {SCHEMA}{role}"
+        """See Destination."""
+        role = " (in place of BigQuery: BIGQUERY_DATASET is not set)" * self._config.replaces_bigquery
+        return self._engine.describe() + role
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
-        """What the ledger says is there; None when the month was never loaded."""
-        if not self.file.exists():
-            return None
-        with opened(self.file, read_only=True, patience=self._patience) as connection:
-            return ledger.current(connection, service, month)
+        """See Destination."""
+        return ledger.current(self._engine, service, month)
 
     def ledger_entries(self) -> list[LedgerEntry]:
-        """The load in force of every service and month."""
-        if not self.file.exists():
-            return []
-        with opened(self.file, read_only=True, patience=self._patience) as connection:
-            return ledger.current_all(connection)
+        """See Destination."""
+        return ledger.current_all(self._engine)
 
-    def replace_month(self, files: MonthFiles, run: Run, progress: Progress | None = None) -> LedgerEntry:
-        """Make the month equal to `files`, all or nothing; see `nyc_taxi.load.warehouse.duckdb.replace`.
+    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+        """See Destination and `nyc_taxi.load.warehouse.duckdb.replace`.
 
-        Where the ledger names the version already, nothing is loaded. Other runs of this project that
-        load at the same time are waited for.
+        Waits for other runs of this project that load at the same time.
         """
-        with opened(self.file, read_only=False, patience=self._patience) as connection:
-            return replace_month(connection, files, run, progress)
+        files = month.files()
+        with self._engine.session() as session:
+            return replace_month(session, files, run, progress)
 
     def replace_lookup(self, lookup: Lookup) -> None:
-        """Make a small table equal to `lookup`, in one transaction."""
-        with opened(self.file, read_only=False, patience=self._patience) as connection:
-            replace_lookup(connection, lookup)
-
-
-def _configured() -> Path:
-    named = profile().get("DUCKDB_DATABASE")
-    return PROJECT / Path(str(named)).expanduser() if named else settings().workspace / "warehouse.duckdb"
+        """See Destination; one transaction."""
+        with self._engine.session() as session:
+            replace_lookup(session, lookup)

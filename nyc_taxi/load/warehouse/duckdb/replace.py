@@ -10,19 +10,30 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-import duckdb
-
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import LedgerEntry, Progress, Run, refuse_sample
-from nyc_taxi.load.warehouse.duckdb import ledger, tables
-from nyc_taxi.load.warehouse.record import footer, record
+from nyc_taxi.load.contract import Progress, new_entry, refuse_sample
+from nyc_taxi.load.warehouse import ledger
+from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
+from nyc_taxi.load.warehouse.duckdb.tables import missing_columns, missing_tables, new_view
+from nyc_taxi.load.warehouse.footer import footer
+from nyc_taxi.load.warehouse.views import views
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
 from nyc_taxi.schema.sql import literal, quoted
-from nyc_taxi.schema.tables import DUCKDB_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
+from nyc_taxi.schema.tables import (
+    DUCKDB_TYPES,
+    QUALITY_TABLE,
+    Table,
+    all_tables,
+    file_types,
+    quarantine,
+    trips,
+)
 
 
 def replace_month(
-    connection: duckdb.DuckDBPyConnection, files: MonthFiles, run: Run, progress: Progress | None
+    session: DuckDbSession, files: MonthFiles, run: Run, progress: Progress | None
 ) -> LedgerEntry:
     """Load the month and record it, or find that it is recorded already.
 
@@ -30,42 +41,52 @@ def replace_month(
     whose type is not the table's; the caller then closes the connection, which undoes everything.
     """
     started = dt.datetime.now(dt.UTC)
-    connection.begin()
-    tables.create(connection)
-    entry = ledger.current(connection, files.service, files.month)
+    session.connection.begin()
+    _create_missing(session)
+    entry = ledger.current(session, files.service, files.month)
     if entry is not None and entry.version == files.version:
         return entry
     refuse_sample(files, entry, "duckdb")
-    trip_rows = _replace(connection, trips(files.service), files, files.trips_path)
+    trip_rows = _replace(session, trips(files.service), files, files.trips_path)
     if progress:
         progress(trip_rows, files.rows_in)
-    quarantined = _replace(connection, quarantine(files.service), files, files.quarantine_path)
-    _replace(connection, QUALITY_TABLE, files, files.quality_path)
+    quarantined = _replace(session, quarantine(files.service), files, files.quarantine_path)
+    _replace(session, QUALITY_TABLE, files, files.quality_path)
     if (trip_rows, quarantined) != (files.trips, files.rows_quarantined):
         raise DestinationError(
             f"{files.folder}: holds {trip_rows:,} trips and {quarantined:,} quarantined rows instead of"
             f" {files.trips:,} and {files.rows_quarantined:,}: make the month again."
         )
-    entry = record(files, run, started)
-    ledger.add(connection, entry)
-    connection.commit()  # DuckDB frees the deleted rows' space when the connection closes
+    entry = new_entry(files, run, started)
+    session.execute(ledger.insert_statement(session), entry.to_row())
+    session.connection.commit()  # DuckDB frees the deleted rows' space when the connection closes
     if progress:
         progress(files.rows_in, files.rows_in)
     return entry
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, table: Table, files: MonthFiles, path: Path) -> int:
+def _create_missing(session: DuckDbSession) -> None:
+    """Create missing tables and columns, and all views anew."""
+    statements = missing_tables(session, all_tables())
+    for view in views(session.qualified):
+        statements += new_view(session, view)
+    for statement in statements:
+        session.execute(statement)
+
+
+def _replace(session: DuckDbSession, table: Table, files: MonthFiles, path: Path) -> int:
     """Delete the month from a table and insert the file's rows; returns how many."""
     what = f"{path.name} of {files.service} {files.month}"
     of_file = file_types(footer(path).schema.to_arrow_schema(), DUCKDB_TYPES, what)
-    tables.add_missing(connection, table, of_file)
+    for statement in missing_columns(session, table, of_file):
+        session.execute(statement)
     values = {"service": literal(files.service), "month": f"DATE '{files.month.first_day}'"}
     keys = {key.name: values[key.name] for key in table.keys}
     where = " AND ".join(f"{name} = {value}" for name, value in keys.items())
-    connection.execute(f"DELETE FROM {tables.qualified(table.name)} WHERE {where}")
+    session.execute(f"DELETE FROM {session.qualified(table.name)} WHERE {where}")
     own = ", ".join(quoted(name) for name in of_file)
-    inserted = connection.execute(
-        f"INSERT INTO {tables.qualified(table.name)} ({', '.join(keys)}, {own})"
+    inserted = session.execute(
+        f"INSERT INTO {session.qualified(table.name)} ({', '.join(keys)}, {own})"
         f" SELECT {', '.join(keys.values())}, {own}"
         # folders of the workspace are named as `version=...`: a column of that name is the file's own
         f" FROM read_parquet({literal(str(path))}, hive_partitioning = false)"

@@ -1,68 +1,64 @@
-"""Tables and views in the schema `taxi`, with a comment on each and on every column."""
+"""Statements that create what a schema lacks: tables, columns and views, each with its comment."""
 
 from __future__ import annotations
 
-import duckdb
+from collections.abc import Iterable, Mapping
 
-from nyc_taxi.load.warehouse.views import View, views
+from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
+from nyc_taxi.load.warehouse.views import View
 from nyc_taxi.schema.sql import comment, literal, quoted
-from nyc_taxi.schema.tables import DUCKDB_TYPES, Table, all_tables, column_types, missing
-
-SCHEMA = "taxi"
+from nyc_taxi.schema.tables import DUCKDB_TYPES, Table, column_types, missing
 
 
-def qualified(name: str) -> str:
-    """A table or view as SQL writes it."""
-    return f"{quoted(SCHEMA)}.{quoted(name)}"
-
-
-def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables and columns that are missing, and the views anew: their text may have changed."""
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(SCHEMA)}")
-    for table in all_tables():
-        if columns(connection, table.name):
-            add_missing(connection, table, {})
+def missing_tables(session: DuckDbSession, tables: Iterable[Table]) -> list[str]:
+    """Create the tables and columns that are missing; raises SchemaError for a column of another type."""
+    statements = []
+    for table in tables:
+        if session.columns(table.name):
+            statements += missing_columns(session, table, {})
         else:
-            _create_table(connection, table)
-    for view in views(qualified):
-        _create_view(connection, view)
+            statements += _new_table(session, table)
+    return [f"CREATE SCHEMA IF NOT EXISTS {quoted(session.schema)}", *statements] if statements else []
 
 
-def columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """The types of a table's columns by name, in order; empty when there is no such table."""
-    rows = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns()"
-        " WHERE database_name = current_database()"
-        f" AND schema_name = {literal(SCHEMA)} AND table_name = {literal(table)} ORDER BY column_index"
-    )
-    return dict(rows.fetchall())
+def missing_columns(session: DuckDbSession, table: Table, of_file: Mapping[str, str]) -> list[str]:
+    """Add the columns that a table lacks: new canonical ones, and what else the file has.
 
-
-def add_missing(connection: duckdb.DuckDBPyConnection, table: Table, of_file: dict[str, str]) -> None:
-    """Add the columns that the table lacks: new canonical ones, and what else the file has.
-
-    Raises SchemaError naming a column whose type is another.
+    Raises SchemaError naming a column of another type.
     """
-    wanted = column_types(table.columns, DUCKDB_TYPES) | of_file
-    for name, kind in missing(wanted, columns(connection, table.name), table.name).items():
-        connection.execute(f"ALTER TABLE {qualified(table.name)} ADD COLUMN {quoted(name)} {kind}")
-        described = next((comment(column) for column in table.columns if column.name == name), None)
-        _comment_on_column(connection, table, name, described or "Not known to the schema; as in the file.")
+    name = session.qualified(table.name)
+    expected = column_types(table.columns, DUCKDB_TYPES) | dict(of_file)
+    comments = {column.name: comment(column) for column in table.columns}
+    statements = []
+    for column, kind in missing(expected, session.columns(table.name), table.name).items():
+        text = comments.get(column, "Not known to the schema; as in the file.")
+        statements += [
+            f"ALTER TABLE {name} ADD COLUMN {quoted(column)} {kind}",
+            column_comment(name, column, text),
+        ]
+    return statements
 
 
-def _create_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+def new_view(session: DuckDbSession, view: View) -> list[str]:
+    """Create the view, or replace it: its text may have changed."""
+    name = session.qualified(view.name)
+    return [
+        f"CREATE OR REPLACE VIEW {name} AS {view.query}",
+        f"COMMENT ON VIEW {name} IS {literal(view.description)}",
+    ]
+
+
+def column_comment(table: str, column: str, text: str) -> str:
+    """COMMENT ON COLUMN."""
+    return f"COMMENT ON COLUMN {table}.{quoted(column)} IS {literal(text)}"
+
+
+def _new_table(session: DuckDbSession, table: Table) -> list[str]:
+    name = session.qualified(table.name)
     lines = [f"{quoted(key.name)} {DUCKDB_TYPES[key.type]} NOT NULL" for key in table.keys]
     lines += [f"{quoted(column.name)} {DUCKDB_TYPES[column.type]}" for column in table.columns]
-    connection.execute(f"CREATE TABLE {qualified(table.name)} ({', '.join(lines)})")
-    connection.execute(f"COMMENT ON TABLE {qualified(table.name)} IS {literal(table.description)}")
-    for column in (*table.keys, *table.columns):
-        _comment_on_column(connection, table, column.name, comment(column))
-
-
-def _create_view(connection: duckdb.DuckDBPyConnection, view: View) -> None:
-    connection.execute(f"CREATE OR REPLACE VIEW {qualified(view.name)} AS {view.query}")
-    connection.execute(f"COMMENT ON VIEW {qualified(view.name)} IS {literal(view.description)}")
-
-
-def _comment_on_column(connection: duckdb.DuckDBPyConnection, table: Table, name: str, text: str) -> None:
-    connection.execute(f"COMMENT ON COLUMN {qualified(table.name)}.{quoted(name)} IS {literal(text)}")
+    return [
+        f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(lines)})",
+        f"COMMENT ON TABLE {name} IS {literal(table.description)}",
+        *(column_comment(name, column.name, comment(column)) for column in (*table.keys, *table.columns)),
+    ]

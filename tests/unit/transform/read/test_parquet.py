@@ -156,6 +156,16 @@ def test_a_value_that_does_not_fit_is_named_and_spoils_no_other(
     assert str(raw[name]) == str(array[1].as_py())
 
 
+def test_a_row_with_two_values_that_do_not_fit_is_one_unreadable_row(tmp_path: Path) -> None:
+    columns = {"VendorID": pa.array([2, 70_000]), "fare_amount": pa.array([1.0, float("inf")])}
+    rows = read(tmp_path, **columns)
+    assert list(rows.rows) == [1]
+    unreadable = rows.unreadable[2]
+    assert unreadable.column == "vendor_id"  # the first in the schema's order, as in a CSV
+    assert unreadable.detail == "VendorID is 70000, which does not fit int16"
+    assert json.loads(unreadable.raw)["fare_amount"] == "inf"
+
+
 def test_row_numbers_run_on_through_all_batches(tmp_path: Path) -> None:
     ok, bad = [2] * 5, [2, 70_000, 2, 70_000, 70_000]
     times = pa.array([TEN] * 10, pa.timestamp("us"))

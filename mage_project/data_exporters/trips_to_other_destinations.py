@@ -8,14 +8,14 @@ if "test" not in globals():
 
 
 @data_exporter
-def trips_to_s3(data, *args, **variables):
-    """The month's Parquet into an S3 bucket, object by object, the manifest last.
+def trips_to_other_destinations(data, *args, **variables):
+    """Load the month into every requested destination that has no block of its own.
 
-    Nothing happens without S3_BUCKET.
+    Currently that is S3, if S3_BUCKET is set, and any destination that you add to nyc_taxi/load/registry.py.
 
-    Outputs: the first trips; a reference to the files (MonthFiles) and to what was loaded.
+    Outputs: the first trips; the files (MonthFiles) and what each destination holds.
     """
-    return load_month("trips_to_s3", {"s3"}, data, variables)
+    return load_month("trips_to_other_destinations", data, variables)
 
 
 @test

@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.pipelines.bikeshare.config import place
+from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
 from nyc_taxi.reporting import preview
 
@@ -20,12 +20,12 @@ def file(path: Path | str, rows: int = preview.ROWS) -> pd.DataFrame:
     return frame
 
 
-def day_of_table(name: str, day: dt.date, rows: int = preview.ROWS) -> pd.DataFrame:
+def day_of_table(config: BikeshareConfig, name: str, day: dt.date, rows: int = preview.ROWS) -> pd.DataFrame:
     """The first rows of a table's day."""
     import pandas as pd
 
-    warehouse = open_warehouse(place())
-    found: list[dict[str, Any]] = warehouse.rows(
+    warehouse = open_warehouse(config)
+    records: list[dict[str, Any]] = warehouse.rows(
         f"SELECT * FROM {warehouse.qualified(name)} WHERE date = @day LIMIT {rows}", {"day": day}
     )
-    return pd.DataFrame(found)
+    return pd.DataFrame(records)

@@ -1,0 +1,128 @@
+"""Load requests from the params of a DAG run."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Param, get_current_context
+
+from nyc_taxi.model.months import Month, Service
+
+if TYPE_CHECKING:
+    from nyc_taxi.model.request import LoadRequest
+    from nyc_taxi.model.run import RunContext
+    from nyc_taxi.pipelines.pending import PendingMonth
+
+MONTH = Param(
+    None,
+    type=["null", "string"],
+    pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
+    title="Month",
+    description="Such as 2020-04. Empty: the newest month that is published at the run's date.",
+)
+SOURCE = Param(
+    None,
+    type=["null", "string"],
+    title="Source",
+    description="auto, tlc, csv, sample, a folder, a file, a URL or gs://bucket/file. Empty: TAXI_SOURCE.",
+)
+DESTINATIONS = Param(
+    None,
+    type=["null", "string"],
+    title="Destinations",
+    description="Names separated by commas: postgres, gcs, s3, bigquery, duckdb. Empty: TAXI_DESTINATIONS.",
+)
+
+SERVICES = Param(
+    "yellow,green",
+    type="string",
+    title="Services",
+    description="Names separated by commas: yellow, green, fhv, fhvhv.",
+)
+SINCE = Param(
+    None,
+    type=["null", "string"],
+    pattern=MONTH.schema["pattern"],
+    title="Since",
+    description="The first month to ask for, such as 2020-01. Empty: half a year back.",
+)
+
+
+def for_month(service: Service, month: Month | None, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The load request for a month, as plain values; without a month the newest one at the run's date.
+
+    Raises SettingsError that names a param at fault.
+    """
+    from nyc_taxi.pipelines.requests import make_request
+    from nyc_taxi.settings import load_settings
+
+    values = {**params, "service": service, "month": month}
+    return make_request(values, load_settings(), day_of(get_current_context())).to_dict()
+
+
+def for_services(month: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The load requests for one month of all services in the params."""
+    services = Service.parse_several(params["services"])
+    return [for_month(service, Month.parse(month), params) for service in services]
+
+
+def pending(params: Mapping[str, Any], day: dt.date) -> list[tuple[LoadRequest, PendingMonth]]:
+    """A load request for each month that is pending on a day, and why it is."""
+    from nyc_taxi.pipelines.pending import months_to_check, pending_months
+    from nyc_taxi.pipelines.requests import make_request
+    from nyc_taxi.settings import load_settings
+    from taxi_airflow import events
+
+    settings = load_settings()
+    first, last = months_to_check(day, Month.parse(params["since"]) if params["since"] else None)
+    services = Service.parse_several(params["services"])
+    default = make_request({**params, "service": services[0], "month": first}, settings)
+    requests = []
+    for month in pending_months(services, first, last, default.source, default.destinations, settings):
+        events.tell("due", service=month.service, month=month.month, why=month.why)
+        requests.append((dataclasses.replace(default, service=month.service, month=month.month), month))
+    return requests
+
+
+def day_of(context: Mapping[str, Any]) -> dt.date:
+    """The run's date: of its logical date, or of the moment it was due when it has none (Airflow 3)."""
+    run = context["dag_run"]
+    moment: dt.datetime = run.logical_date or run.run_after
+    return moment.date()
+
+
+def run_context() -> RunContext:
+    """Settings, and who loads, for the ledgers."""
+    from nyc_taxi.model.run import Run, RunContext
+    from nyc_taxi.settings import load_settings
+
+    return RunContext(load_settings(), Run(get_current_context()["dag_run"].run_id, "airflow"))
+
+
+def backfilled(context: Mapping[str, Any]) -> str | None:
+    """The month of a backfill's run: that of its logical date; None in other runs."""
+    run = context["dag_run"]
+    is_backfill = str(getattr(run.run_type, "value", run.run_type)) == "backfill"
+    return str(Month.of(run.logical_date)) if is_backfill else None
+
+
+def run_id(pending: PendingMonth) -> str:
+    """The id of the run that loads one published version of a month: from whoever asks, so it runs once."""
+    published = pending.published
+    version = "|".join(str(part) for part in (published.url, published.etag, published.last_modified))
+    digest = hashlib.sha256(version.encode()).hexdigest()[:10]
+    return f"taxi__{pending.service}__{pending.month}__{digest}"
+
+
+def has_ended(context: Mapping[str, Any], dag_id: str, run_id: str) -> bool:
+    """Whether a run with this id exists and is over, well or not."""
+    count = getattr(context["ti"], "get_dr_count", None)
+    if count is not None:
+        return bool(count(dag_id=dag_id, run_ids=[run_id], states=["success", "failed"]))
+    from airflow.models import DagRun  # Airflow 2, whose tasks may read the database
+
+    return any(run.state in ("success", "failed") for run in DagRun.find(dag_id=dag_id, run_id=run_id))

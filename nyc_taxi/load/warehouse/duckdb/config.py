@@ -1,0 +1,34 @@
+"""Where the DuckDB file is: the profile of io_config.yaml, by default in the workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nyc_taxi.settings import PROJECT, Settings
+
+PATIENCE = 600.0
+"""Seconds to wait for other processes to close the file: several months, one after the other."""
+
+
+@dataclass(frozen=True)
+class DuckDbConfig:
+    """A database file, and how to open it."""
+
+    file: Path
+    threads: int = 2
+    patience: float = PATIENCE
+    """Seconds to wait while others have the file open."""
+    replaces_bigquery: bool = False
+    """Whether it is used because BigQuery is not configured."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> DuckDbConfig:
+        """DUCKDB_DATABASE, else warehouse.duckdb in the workspace."""
+        values = settings.connections
+        named, default = values.get("DUCKDB_DATABASE"), settings.workspace / "warehouse.duckdb"
+        return cls(
+            file=PROJECT / Path(str(named)).expanduser() if named else default,
+            threads=settings.threads,
+            replaces_bigquery="BIGQUERY_DATASET" not in values,
+        )

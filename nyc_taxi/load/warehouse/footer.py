@@ -1,0 +1,20 @@
+"""Look at a Parquet file before it is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import DestinationError
+
+
+def footer(path: Path) -> pq.FileMetaData:
+    """Rows and columns of a Parquet file; raises DestinationError when it is no whole Parquet file."""
+    try:
+        return pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DestinationError(
+            f"{path}: cannot be read ({error}); make the month's Parquet again."
+        ) from error

@@ -1,0 +1,46 @@
+"""The ledger: what each destination records of every load."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+from pydantic.dataclasses import dataclass
+
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.record import CONFIG, Record
+from nyc_taxi.model.references import is_sample
+
+
+@dataclass(frozen=True, config=CONFIG)
+class LedgerEntry(Record):
+    """The record of one load of a service and month."""
+
+    service: Service
+    month: Month
+    version: str
+    source_url: str
+    source_etag: str | None
+    source_sha256: str
+    rows_in: int
+    rows_loaded: int
+    rows_quarantined: int
+    schema_version: int
+    package_version: str
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    run_id: str
+    orchestrator: str
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the month was generated rather than published by TLC."""
+        return is_sample(self.source_url)
+
+    def to_row(self) -> dict[str, object]:
+        """Values by column as databases hold them; the month is its first day."""
+        return vars(self) | {"service": str(self.service), "month": self.month.first_day}
+
+
+LEDGER_FIELDS = tuple(field.name for field in dataclasses.fields(LedgerEntry))
+"""The columns of a ledger table, without its id."""

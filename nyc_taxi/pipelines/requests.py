@@ -1,0 +1,50 @@
+"""Load requests from what people and schedulers give: texts, most of them empty.
+
+The command line, Mage and Airflow all make their requests here, so that defaults are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from nyc_taxi.load.registry import parse_names
+from nyc_taxi.model.months import Month, Service, expected_last
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.pipelines.pending import newest_published
+from nyc_taxi.settings import Settings
+
+DEFAULT_SERVICE = Service.GREEN
+DEFAULT_SERVICES = "yellow,green"
+"""What scheduled runs load."""
+
+
+def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | None = None) -> LoadRequest:
+    """Read `service`, `month`, `source` and `destinations`; whatever is missing or empty has a default.
+
+    Without a month it is the newest one that is published on `day` (today by default), for which the source
+    is asked. Raises SettingsError that names a value at fault, and SourceUnreachable.
+    """
+    service = Service.parse(values.get("service") or DEFAULT_SERVICE)
+    source = str(values.get("source") or settings.source)
+    if values.get("month"):
+        month = Month.parse(values["month"])
+    else:
+        month = newest_published(service, expected_last(day or today()), source, settings)
+    return LoadRequest(service, month, source, tuple(destinations(values, settings)))
+
+
+def destinations(values: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The value `destinations`, else TAXI_DESTINATIONS."""
+    return parse_names(str(values.get("destinations") or settings.destinations), settings)
+
+
+def services(values: Mapping[str, Any]) -> list[Service]:
+    """The value `services`: names separated by commas."""
+    return Service.parse_several(str(values.get("services") or DEFAULT_SERVICES))
+
+
+def today() -> dt.date:
+    """The current day, UTC."""
+    return dt.datetime.now(dt.UTC).date()

@@ -1,0 +1,69 @@
+"""Which months are to be loaded, by what a folder has and what a ledger says."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.pipelines import pending
+from nyc_taxi.pipelines.pending import newest_published, pending_months
+from nyc_taxi.settings import load_settings
+
+GREEN, APRIL = Service.GREEN, Month(2020, 4)
+STARTED = dt.datetime(2020, 7, 2, 7, 0, tzinfo=dt.UTC)
+FINISHED = STARTED + dt.timedelta(minutes=10)
+
+
+def publish(folder: Path, month: Month, changed: dt.datetime = STARTED - dt.timedelta(days=1)) -> Path:
+    """A month in the source, with the time of its last change."""
+    path = folder / f"green_tripdata_{month}.csv"
+    path.write_bytes(b"VendorID,fare\n2,10\n")
+    os.utime(path, (changed.timestamp(), changed.timestamp()))
+    return path
+
+
+def entry(path: Path) -> LedgerEntry:
+    """The ledger entry of a load of that file."""
+    return LedgerEntry(
+        GREEN, APRIL, "v1", str(path), None, "0" * 64, 1, 1, 0, 1, "0", STARTED, FINISHED, "run-1", "cli"
+    )
+
+
+@pytest.fixture
+def ledger(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[LedgerEntry]:
+    """The ledger of every destination."""
+    entries: list[LedgerEntry] = []
+    shelf = type("Shelf", (), {"ledger_entries": lambda self: entries})()
+    monkeypatch.setattr(pending, "open_destination", lambda _name, _settings: shelf)
+    return entries
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_due"),
+    [
+        (STARTED - dt.timedelta(minutes=1), False),
+        (STARTED + dt.timedelta(minutes=5), True),  # the load may have read the file before the change
+        (FINISHED + dt.timedelta(minutes=1), True),
+    ],
+)
+def test_a_month_republished_since_its_load_began_is_due(
+    tmp_path: Path, ledger: list[LedgerEntry], changed: dt.datetime, is_due: bool
+) -> None:
+    ledger.append(entry(publish(tmp_path, APRIL, changed)))
+    months = pending_months([GREEN], APRIL, APRIL, str(tmp_path), ["gcs"], load_settings())
+    found = [(each.month, each.why) for each in months]
+    assert found == ([(APRIL, "gcs holds an earlier version")] if is_due else [])
+
+
+@pytest.mark.parametrize(("late", "newest"), [(0, APRIL), (1, APRIL - 1), (2, APRIL - 2), (3, APRIL)])
+def test_the_newest_published_month_is_at_most_two_months_late(
+    tmp_path: Path, workspace: Path, late: int, newest: Month
+) -> None:
+    publish(tmp_path, APRIL - late)
+    publish(tmp_path, APRIL - 6)
+    assert newest_published(GREEN, APRIL, str(tmp_path), load_settings()) == newest

@@ -1,0 +1,32 @@
+"""Steps of the trips pipeline with the settings of the environment, as an edge calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import Run, RunContext
+from nyc_taxi.pipelines import trips
+from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.refined import RefinedMonth
+
+
+def run_month(
+    service: Service,
+    month: Month,
+    source: str,
+    destinations: list[str],
+    run: Run,
+    progress: Callable[[str], Any] | None = None,
+) -> trips.Outcome:
+    """All steps of one month."""
+    request = LoadRequest(service, month, source, tuple(destinations))
+    return trips.run_month(request, RunContext(load_settings(), run), progress)
+
+
+def load(files: MonthFiles, destination: str, run: Run) -> trips.Loaded:
+    """A month that is Parquet into one destination."""
+    return trips.load(RefinedMonth.of(files), destination, RunContext(load_settings(), run))
