@@ -42,14 +42,16 @@ class RetryPolicy:
 
     def call(self, action: Callable[[], T]) -> T:
         """The action's result, from the first attempt that does not fail transiently."""
-        for attempt in self.retrying(is_worth_another_attempt):
-            with attempt:
-                return action()
-        raise AssertionError("the last attempt returns or raises")
+        return self._first_result(is_worth_another_attempt, action)
 
     def restart(self, action: Callable[[], T]) -> T:
         """The same for work that begins anew when another writer was faster (PreconditionFailed)."""
-        for attempt in self.retrying(PreconditionFailed):
+        return self._first_result(PreconditionFailed, action)
+
+    def _first_result(
+        self, on: type[Exception] | Callable[[Exception], bool | float], action: Callable[[], T]
+    ) -> T:
+        for attempt in self.retrying(on):
             with attempt:
                 return action()
         raise AssertionError("the last attempt returns or raises")
