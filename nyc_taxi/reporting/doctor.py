@@ -87,8 +87,8 @@ def _workspace(settings: Settings) -> str:
 
 def _source(settings: Settings) -> str:
     month = Month(2020, 4)
-    found = resolve(settings.source, settings).published(Service.GREEN, month)
-    if found is None:
+    published = resolve(settings.source, settings).published(Service.GREEN, month)
+    if published is None:
         return f"{settings.source} answers, but has no green {month}"
     return f"{settings.source} answers, and has green {month}"
 

@@ -31,10 +31,10 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
     from nyc_taxi.settings import load_settings
     from taxi_airflow.inbox import local_source
 
-    wanted = LoadRequest.from_dict(request)
-    with events.call("source", source=wanted.source) as facts:
-        source = local_source(wanted.source)
-        file = trips.download(wanted.service, wanted.month, source, load_settings())
+    load_request = LoadRequest.from_dict(request)
+    with events.call("source", source=load_request.source) as facts:
+        source = local_source(load_request.source)
+        file = trips.download(load_request.service, load_request.month, source, load_settings())
         facts |= {"url": file.url, "bytes": file.size}
     return file.to_dict()
 
