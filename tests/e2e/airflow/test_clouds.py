@@ -35,7 +35,7 @@ def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):  
         AIRFLOW_VAR_TAXI=json.dumps(variable),
         AIRFLOW_CONN_TAXI_S3=json.dumps(keys),
     )
-    assert "postgres is not among the destinations" in log
+    assert "postgres is not among the request's destinations" in log
     held = {name: len(rows) for name, rows in shared_dataset.month_state(month).items()}
     assert held["ledger"] == 1
     assert held["trips"] + held["quarantine"] == 150
