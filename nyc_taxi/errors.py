@@ -36,6 +36,10 @@ class NotTripData(SourceError):
     """What came is not a trip file: an error page, a cut file, a pointer, a mangled file."""
 
 
+class Implausible(SourceError):
+    """The month is not what its name says, or only a part of it; `--accept` loads it all the same."""
+
+
 class SchemaError(TaxiError):
     """The file's or the table's columns do not fit the canonical schema."""
 

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     """Seconds to wait for a connection, and for the next byte of a download."""
     max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of rows that may fail to parse before the whole file is refused."""
+    max_quarantined: float = pydantic.Field(default=0.1, ge=0, le=1)
+    """Share of rows that may be quarantined, for whatever reason, before a month is refused."""
+    min_trips: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of the trips of the version it replaces, or of the months around it, that a month needs."""
     bikeshare_tables: Path = Path("nyc_taxi/pipelines/bikeshare/tables.yaml")
     """The tables of the bike-share pipeline."""
     bikeshare_extract: Literal["mysql", "export"] = "mysql"

@@ -30,6 +30,7 @@ the same version is not done again, so a run may be repeated at any time.
 | `month` | such as 2020-04; empty: the newest that is published at the run's date |
 | `source` | auto, tlc, csv, sample, a folder, a file, a URL, gs://bucket/file; empty: `TAXI_SOURCE` |
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
+| `accept` | load the month even if it looks like a wrong or cut file |
 
 Destinations that are not asked for are skipped. `check` compares every ledger with the Parquet. A red task
 says in its last log line what to do; clear it to go on from there.
@@ -39,6 +40,7 @@ says in its last log line what to do; clear it to go on from there.
         "month": load_requests.MONTH,
         "source": load_requests.SOURCE,
         "destinations": load_requests.DESTINATIONS,
+        "accept": load_requests.ACCEPT,
     },
     max_active_runs=PARALLEL_MONTHS,
     **common("ingest"),

@@ -2,12 +2,13 @@ import pyarrow.parquet as pq
 
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
-from mage_project.utils.variables import log_context
+from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.plausibility import review
+from nyc_taxi.pipelines.requests import accepts, destinations
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import trip_columns
-from nyc_taxi.settings import load_settings
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -19,13 +20,15 @@ if "test" not in globals():
 def trips_to_parquet(data, *args, **variables):
     """Write the month as Parquet: trips, quarantine and quality, then the manifest.
 
+    Refuses a month that looks like a wrong or cut file, unless the variable `accept` is true.
     The same raw file and rules yield the same bytes, on any machine and with any orchestrator.
 
     Outputs: the first trips; a reference to the files (MonthFiles).
     """
-    clean = CleanMonth.from_dict(data[1])
+    clean, context = CleanMonth.from_dict(data[1]), run_context(variables)
     with step("trips_to_parquet", log_context(variables, data[1])) as current:
-        files = trips.to_parquet(clean, load_settings())
+        review(clean, destinations(variables, context.settings), context, accept=accepts(variables))
+        files = trips.to_parquet(clean, context.settings)
         trips.discard_scratch(clean)
         return current.outputs(preview.trips(files), files)
 

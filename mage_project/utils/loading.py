@@ -10,7 +10,8 @@ from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.load.registry import REGISTRY, open_destination
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines import trips
-from nyc_taxi.pipelines.requests import destinations
+from nyc_taxi.pipelines.plausibility import review
+from nyc_taxi.pipelines.requests import accepts, destinations
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
@@ -49,10 +50,11 @@ def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> lis
         if not selected:
             current.log(f"{block}: nothing to do; this run loads into {', '.join(requested)}.")
             return current.outputs(preview.trips(files, 0), reference)
+        names = _with_prerequisites(selected, requested)
         results = trips.load_all(
             RefinedMonth.of(files),
-            _with_prerequisites(selected, requested),
-            context,
+            names,
+            review(files, names, context, accept=accepts(variables)),
             lambda _destination: current.progress,
         )
         reference["loaded"] = {

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.pipelines.requests import accepts
 
 
 def run_variables(
@@ -15,9 +16,11 @@ def run_variables(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A block's two outputs: the months (service, month, why) as a table, and `runs`: variables by run.
 
-    Source and destinations are those of this run's `variables`; an empty string stands for the default.
+    Source, destinations and `accept` are those of this run's `variables`; an empty string stands for the default.
     """
     rows = [{"service": str(service), "month": str(month), "why": why} for service, month, why in months]
-    common = {name: str(variables.get(name) or "") for name in ("source", "destinations")}
+    common: dict[str, Any] = {name: str(variables.get(name) or "") for name in ("source", "destinations")}
+    if accepts(variables):
+        common["accept"] = True
     runs = [{"service": row["service"], "month": row["month"], **common} for row in rows]
     return pd.DataFrame(rows, columns=["service", "month", "why"]), {"runs": runs}

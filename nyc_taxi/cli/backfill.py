@@ -53,16 +53,21 @@ def backfill(
     ],
     source: FromOption = "",
     to: ToOption = "",
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Load months even if they look like wrong or cut files.")
+    ] = False,
 ) -> None:
     """Load a range of months, one after another. What is done already is not done again."""
     from nyc_taxi.pipelines.backfill import backfill_months
 
     chosen = Service.parse(service)
     months = backfill_months(chosen, Month.parse(first), Month.parse(last))
-    _run([(chosen, month) for month in months], source, to, load_settings())
+    _run([(chosen, month) for month in months], source, to, load_settings(), accept)
 
 
-def _run(months: list[tuple[Service, Month]], source: str, to: str, settings: Settings) -> None:
+def _run(
+    months: list[tuple[Service, Month]], source: str, to: str, settings: Settings, accept: bool = False
+) -> None:
     """Load the months and print one line for each; exits with code 1 when one of them failed."""
     from nyc_taxi.cli.progress import bars
     from nyc_taxi.model.run import Run, RunContext
@@ -71,7 +76,7 @@ def _run(months: list[tuple[Service, Month]], source: str, to: str, settings: Se
 
     console = output()
     context = RunContext(settings, Run.new("cli"))
-    values = {"source": source, "destinations": to}
+    values = {"source": source, "destinations": to, "accept": accept}
     rows = loaded = failed = 0
     for service, month in months:
         request = make_request({**values, "service": service, "month": month}, settings)

@@ -50,6 +50,9 @@ def run(
         typer.Option(help="auto, tlc, csv, sample, or a folder, file or URL that has the month."),
     ] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Load the month even if it looks like a wrong or cut file.")
+    ] = False,
 ) -> None:
     """Download a month, clean it, write Parquet and load it. What is done already is not done again."""
     from nyc_taxi.cli.progress import bars
@@ -59,7 +62,7 @@ def run(
     from nyc_taxi.reporting import summary
 
     settings = load_settings()
-    values = {"service": service, "month": month, "source": source, "destinations": to}
+    values = {"service": service, "month": month, "source": source, "destinations": to, "accept": accept}
     request = make_request(values, settings)
     with bars() as progress:
         outcome = trips.run_month(request, RunContext(settings, Run.new("cli")), progress)

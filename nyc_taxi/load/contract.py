@@ -94,6 +94,8 @@ def new_entry(month: CleanMonth, run: Run, started: dt.datetime) -> LedgerEntry:
         finished_at=dt.datetime.now(dt.UTC),
         run_id=run.run_id,
         orchestrator=run.orchestrator,
+        rules=month.rules or None,
+        accepted=run.accepted,
     )
 
 

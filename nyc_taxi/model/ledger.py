@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
 
 from pydantic.dataclasses import dataclass
 
@@ -31,11 +32,20 @@ class LedgerEntry(Record):
     finished_at: dt.datetime
     run_id: str
     orchestrator: str
+    rules: str | None = None
+    """The fingerprint of the rules by which the month was cleaned; None in entries of version 0.1."""
+    accepted: str | None = None
+    """What was implausible about a month that was loaded because somebody accepted it."""
 
     @property
     def is_sample(self) -> bool:
         """Whether the month was generated rather than published by TLC."""
         return is_sample(self.source_url)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, object]) -> LedgerEntry:
+        """Read a row of a ledger table; its id and columns of later versions are ignored."""
+        return cls.from_dict({name: row[name] for name in LEDGER_FIELDS if name in row})
 
     def to_row(self) -> dict[str, object]:
         """Values by column as databases hold them; the month is its first day."""

@@ -67,6 +67,8 @@ class CleanMonth(Reference):
     flagged: dict[str, int] = field(default_factory=dict)
     """Trips by flag; a trip may have several."""
     unknown_columns: list[str] = field(default_factory=list)
+    rules: str = ""
+    """The fingerprint of the rules by which it was cleaned."""
 
     @property
     def rows_quarantined(self) -> int:

@@ -18,6 +18,8 @@ class LoadRequest(Record):
     """As `nyc_taxi.extract.sources.resolve` reads it."""
     destinations: tuple[str, ...]
     """In the registry's order."""
+    accept: bool = False
+    """Load the month even if it is implausible (`nyc_taxi.pipelines.plausibility`)."""
 
     def __str__(self) -> str:
         return f"{self.service} {self.month}"

@@ -16,6 +16,8 @@ class Run:
     run_id: str
     orchestrator: str
     """`cli`, `mage` or `airflow`."""
+    accepted: str | None = None
+    """What is implausible about the month that is loaded, if somebody accepted it."""
 
     @classmethod
     def new(cls, orchestrator: str) -> Run:

@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.registry import parse_names
 from nyc_taxi.model.months import Month, Service, expected_last
 from nyc_taxi.model.request import LoadRequest
@@ -21,7 +22,7 @@ DEFAULT_SERVICES = "yellow,green"
 
 
 def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | None = None) -> LoadRequest:
-    """Read `service`, `month`, `source` and `destinations`; whatever is missing or empty has a default.
+    """Read `service`, `month`, `source`, `destinations` and `accept`; what is missing or empty has a default.
 
     Without a month it is the newest one that is published on `day` (today by default), for which the source
     is asked. Raises SettingsError that names a value at fault, and SourceUnreachable.
@@ -32,12 +33,20 @@ def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | N
         month = Month.parse(values["month"])
     else:
         month = newest_published(service, expected_last(day or today()), source, settings)
-    return LoadRequest(service, month, source, tuple(destinations(values, settings)))
+    return LoadRequest(service, month, source, tuple(destinations(values, settings)), accepts(values))
 
 
 def destinations(values: Mapping[str, Any], settings: Settings) -> list[str]:
     """The value `destinations`, else TAXI_DESTINATIONS."""
     return parse_names(str(values.get("destinations") or settings.destinations), settings)
+
+
+def accepts(values: Mapping[str, Any]) -> bool:
+    """The value `accept`: whether an implausible month is loaded; raises SettingsError for no boolean."""
+    text = str(values.get("accept") or "false").strip().lower()
+    if text not in ("true", "false", "1", "0", "yes", "no"):
+        raise SettingsError(f"accept {text!r} is neither true nor false.")
+    return text in ("true", "1", "yes")
 
 
 def services(values: Mapping[str, Any]) -> list[Service]:

@@ -29,10 +29,10 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import RunContext
+from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import clean_month, month_version
 from nyc_taxi.transform.parquet import read_month, write_month
-from nyc_taxi.transform.quality import unusual_size
 from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.rules import Rules, load_rules
 
@@ -121,7 +121,10 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
 def load(
     month: RefinedMonth, destination: str, context: RunContext, progress: Progress | None = None
 ) -> Loaded:
-    """Have the month in a destination, complete and recorded; never a sample over a real month."""
+    """Have the month in a destination, complete and recorded; never a sample over a real month.
+
+    The caller has checked by `plausibility.review` that the month is plausible.
+    """
     started = time.monotonic()
     summary = month.summary
     service, number = summary.service, summary.month
@@ -131,14 +134,7 @@ def load(
         log.info("%s holds %s %s already: version %s.", destination, service, number, summary.version)
         return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
     refuse_sample(summary, held, destination)
-    earlier = {
-        entry.month: entry.rows_loaded for entry in target.ledger_entries() if entry.service == service
-    }
     entry = target.replace_month(month, context.run, progress)
-    year = {month: trips for month, trips in earlier.items() if number - 12 <= month < number}
-    odd = unusual_size(summary.trips, year)
-    if odd:
-        log.warning("%s %s: %s; look at it before you trust it.", service, number, odd)
     return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 
 
@@ -156,6 +152,7 @@ def run_month(
         source = download(request.service, request.month, request.source, settings, reporter("download"))
     with _timed(seconds, "clean"):
         cleaned = clean(source, settings, reporter("clean"))
+    context = review(cleaned, request.destinations, context, accept=request.accept)
 
     def parquet() -> MonthFiles:
         with _timed(seconds, "parquet"):

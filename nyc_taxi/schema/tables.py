@@ -55,6 +55,8 @@ LEDGER = (
     Column("finished_at", "instant", "When the month was about to become visible."),
     Column("run_id", "string", "The run that loaded, as its orchestrator names it."),
     Column("orchestrator", "string", "Who ran it: cli, mage or airflow."),
+    Column("rules", "string", "Fingerprint of the rules by which the month was cleaned."),
+    Column("accepted", "string", "What was implausible about the month, if it was loaded with --accept."),
 )
 """One row a load: `nyc_taxi.load.contract.LedgerEntry`, and the id that orders loads."""
 

@@ -88,6 +88,7 @@ def clean_month(
         quarantined=counts.in_order("quarantine"),
         flagged=counts.in_order("flag"),
         unknown_columns=list(reader.mapping.unknown),
+        rules=rules.fingerprint,
     )
 
 

@@ -13,26 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nyc_taxi.model.months import Month
 from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.schema import QUALITY, Column, arrow_schema, service_columns
 
 MEDIAN_ROWS = 200_000
-COMPARED_MONTHS = 3
 _MICROSECONDS_A_DAY = 86_400_000_000
-
-
-def unusual_size(trips: int, earlier: dict[Month, int]) -> str | None:
-    """Why a month's number of trips looks wrong beside the months before it; None when it does not.
-
-    `earlier` are the trips of earlier months; the last three of them are looked at.
-    """
-    latest = [earlier[month] for month in sorted(earlier)[-COMPARED_MONTHS:]]
-    usual = float(np.median(latest)) if latest else 0
-    if not usual or usual / 2 <= trips <= usual * 2:
-        return None
-    months = ", ".join(str(month) for month in sorted(earlier)[-COMPARED_MONTHS:])
-    return f"{trips:,} trips are {trips / usual:.0%} of the usual {usual:,.0f} ({months})"
 
 
 class QualityReport:

@@ -19,12 +19,14 @@ def run_month(
     month: Month,
     source: str,
     destinations: list[str],
-    run: Run,
+    run: Run | None = None,
     progress: Callable[[str], Any] | None = None,
+    *,
+    accept: bool = False,
 ) -> trips.Outcome:
     """All steps of one month."""
-    request = LoadRequest(service, month, source, tuple(destinations))
-    return trips.run_month(request, RunContext(load_settings(), run), progress)
+    request = LoadRequest(service, month, source, tuple(destinations), accept)
+    return trips.run_month(request, RunContext(load_settings(), run or Run.new("cli")), progress)
 
 
 def load(files: MonthFiles, destination: str, run: Run) -> trips.Loaded:

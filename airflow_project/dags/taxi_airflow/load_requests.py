@@ -36,7 +36,12 @@ DESTINATIONS = Param(
     title="Destinations",
     description="Names separated by commas: postgres, gcs, s3, bigquery, duckdb. Empty: TAXI_DESTINATIONS.",
 )
-
+ACCEPT = Param(
+    False,
+    type="boolean",
+    title="Accept",
+    description="Load the month even if it looks like a wrong or cut file; the ledger says so.",
+)
 SERVICES = Param(
     "yellow,green",
     type="string",

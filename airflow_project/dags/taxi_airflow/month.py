@@ -50,14 +50,18 @@ def clean(source: dict[str, Any]) -> dict[str, Any]:
 
 
 @step(**_LIMIT)
-def to_parquet(cleaned: dict[str, Any]) -> dict[str, Any]:
-    """The month as Parquet: trips, quarantine and quality, with a manifest written last."""
+def to_parquet(request: dict[str, Any], cleaned: dict[str, Any]) -> dict[str, Any]:
+    """The month as Parquet: trips, quarantine and quality, with a manifest written last.
+
+    Refuses a month that looks like a wrong or cut file, unless the param `accept` is set.
+    """
     from nyc_taxi.model.references import CleanMonth
     from nyc_taxi.pipelines import trips
-    from nyc_taxi.settings import load_settings
+    from nyc_taxi.pipelines.plausibility import review
 
-    month = CleanMonth.from_dict(cleaned)
-    files = trips.to_parquet(month, load_settings())
+    month, context = CleanMonth.from_dict(cleaned), run_context()
+    review(month, request["destinations"], context, accept=request["accept"])
+    files = trips.to_parquet(month, context.settings)
     trips.discard_scratch(month)
     return files.to_dict()
 
@@ -69,6 +73,7 @@ def load_into(name: str) -> Any:
     def load(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         from nyc_taxi.model.references import MonthFiles
         from nyc_taxi.pipelines import trips
+        from nyc_taxi.pipelines.plausibility import review
         from nyc_taxi.transform.refined import RefinedMonth
 
         if name not in request["destinations"]:
@@ -76,7 +81,9 @@ def load_into(name: str) -> Any:
                 f"{name} is not among the request's destinations: {', '.join(request['destinations'])}."
             )
         with events.call(name, service=request["service"], month=request["month"]) as facts:
-            loaded = trips.load(RefinedMonth.of(MonthFiles.from_dict(files)), name, run_context())
+            month = MonthFiles.from_dict(files)
+            context = review(month, [name], run_context(), accept=request["accept"])
+            loaded = trips.load(RefinedMonth.of(month), name, context)
             counts = {
                 "version": loaded.entry.version,
                 "rows_in": loaded.entry.rows_in,
@@ -125,7 +132,7 @@ def month(request: dict[str, Any]) -> None:
     """Download, clean, Parquet, then all destinations side by side, in the order of the registry."""
     from nyc_taxi.load.registry import REGISTRY
 
-    files = to_parquet(clean(download(request)))
+    files = to_parquet(request, clean(download(request)))
     loads = {name: load_into(name)(request, files) for name in REGISTRY}
     for name, registration in REGISTRY.items():
         for earlier in registration.loads_after:

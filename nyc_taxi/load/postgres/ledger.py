@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from nyc_taxi.model.ledger import LEDGER_FIELDS, LedgerEntry
 from nyc_taxi.model.months import Month, Service
@@ -34,13 +34,9 @@ def _select(
     if connection.scalar(text("SELECT to_regclass('ledger_current')")) is None:
         return []  # nothing was ever loaded here
     values = _key(service, month) if service and month else {}
-    rows = connection.execute(text(f"SELECT {', '.join(LEDGER_FIELDS)} FROM ledger_current {clause}"), values)
-    return [_entry(row) for row in rows]
+    rows = connection.execute(text(f"SELECT * FROM ledger_current {clause}"), values)
+    return [LedgerEntry.from_row(dict(row._mapping)) for row in rows]
 
 
 def _key(service: Service, month: Month) -> dict[str, object]:
     return {"service": str(service), "month": month.first_day}
-
-
-def _entry(row: Row[tuple[object, ...]]) -> LedgerEntry:
-    return LedgerEntry.from_dict(dict(row._mapping))

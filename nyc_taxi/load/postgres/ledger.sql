@@ -38,10 +38,3 @@ COMMENT ON COLUMN ledger.started_at IS 'When the load began.';
 COMMENT ON COLUMN ledger.finished_at IS 'When the month was about to become visible.';
 COMMENT ON COLUMN ledger.run_id IS 'The run that loaded, as its orchestrator names it.';
 COMMENT ON COLUMN ledger.orchestrator IS 'Who ran it: cli, mage or airflow.';
-
-CREATE VIEW ledger_current AS
-SELECT DISTINCT ON (service, month) *
-FROM ledger
-ORDER BY service, month, id DESC;
-
-COMMENT ON VIEW ledger_current IS 'The load in force of each service and month.';

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.model.ledger import LEDGER_FIELDS
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import QUALITY, QUARANTINE, trip_columns
 from nyc_taxi.schema.sql import MONTH, SERVICE, postgres_table, quoted
@@ -34,6 +35,8 @@ def create_missing(connection: Connection, schema: str, service: Service) -> Non
     A role that owns nothing but the schema may do this.
     """
     create(connection, schema, _statements(service))
+    if not {*LEDGER_FIELDS} <= {*columns_of(connection, "ledger")}:
+        execute(connection, _script("ledger_columns.sql"))
 
 
 def create(connection: Connection, schema: str, wanted: dict[str, str]) -> None:
@@ -67,12 +70,16 @@ def _missing(connection: Connection, wanted: dict[str, str]) -> list[str]:
     return [name for name in wanted if connection.scalar(there, {"name": quoted(name)}) is None]
 
 
+def _script(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
 def _statements(service: Service) -> dict[str, str]:
     """The SQL that makes each table, by its name."""
     trips, quarantine = trips_of(service), quarantine_of(service)
     by_month = "PARTITION BY LIST (month)"
     return {
-        "ledger": resources.files(__package__).joinpath("ledger.sql").read_text(encoding="utf-8"),
+        "ledger": _script("ledger.sql") + _script("ledger_columns.sql"),
         "quality": postgres_table(
             "quality", "Figures on each month: rows by rule, nulls by column, ...", QUALITY, [SERVICE, MONTH]
         )

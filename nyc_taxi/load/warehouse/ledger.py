@@ -41,5 +41,5 @@ def insert_statement(reader: Reader, finished_at: str = "@finished_at") -> str:
 
 
 def _select(reader: Reader, table: str, clause: str, values: Mapping[str, Any]) -> list[LedgerEntry]:
-    query = f"SELECT {', '.join(LEDGER_FIELDS)} FROM {reader.qualified(table)} {clause}"
-    return [LedgerEntry.from_dict(row) for row in reader.rows(query, values, optional=table)]
+    query = f"SELECT * FROM {reader.qualified(table)} {clause}"  # older tables lack later columns
+    return [LedgerEntry.from_row(row) for row in reader.rows(query, values, optional=table)]

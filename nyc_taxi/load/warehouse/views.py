@@ -9,7 +9,7 @@ from importlib import resources
 
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import trip_columns
-from nyc_taxi.schema.tables import all_tables
+from nyc_taxi.schema.tables import LEDGER, all_tables
 
 ANALYST_VIEWS = ("taxi_trips", "daily_revenue_by_zone")
 VIEWS = ("ledger_current", *ANALYST_VIEWS)
@@ -36,7 +36,8 @@ def _view(name: str, names: dict[str, str]) -> View:
     heading = re.match(r"(-- .*\n)+", text)
     assert heading, f"{name}.sql does not begin with what it is"
     description = heading[0].replace("-- ", "").replace("\n", " ").strip()
-    query = text[heading.end() :].format(columns=_common_columns(), **names).strip()
+    columns = {"columns": _common_columns(), "ledger_columns": ", ".join(column.name for column in LEDGER)}
+    query = text[heading.end() :].format(**columns, **names).strip()
     return View(name, description, query)
 
 

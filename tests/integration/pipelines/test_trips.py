@@ -24,7 +24,7 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference, SourceFile
 from nyc_taxi.model.run import Run
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines import plausibility, trips
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import RULES, green_csv
@@ -94,7 +94,8 @@ def order() -> list[str]:
 def shelves(monkeypatch: pytest.MonkeyPatch, workspace: Path, order: list[str]) -> dict[str, Shelf]:
     """A shelf in place of every destination."""
     shelves = {name: Shelf(name, order) for name in REGISTRY}
-    monkeypatch.setattr(trips, "open_destination", lambda name, _settings: shelves[name])
+    for module in (trips, plausibility):
+        monkeypatch.setattr(module, "open_destination", lambda name, _settings: shelves[name])
     return shelves
 
 
@@ -409,32 +410,6 @@ def test_a_column_that_the_schema_does_not_know_is_told(
         "green 2020-04 has a column that the schema does not know: new_fee. It is kept under that name;"
         " add it to nyc_taxi/schema/columns.yaml."
     ]
-
-
-def test_a_month_of_an_unusual_size_is_told(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    run_april("sample:1000")
-    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
-        run_april("sample:300", Month(2020, 5))
-        run_april("sample:9000", Month(2020, 3))  # nothing earlier to compare with
-    april, may = (shelf.ledger[GREEN, month].rows_loaded for month in (APRIL, Month(2020, 5)))
-    assert caplog.messages == [
-        f"green 2020-05: {may} trips are {may / april:.0%} of the usual {april} (2020-04);"
-        " look at it before you trust it."
-    ]
-
-
-def test_last_year_is_no_measure_for_this_one(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    run_april("sample:9000", Month(2019, 3))
-    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
-        run_april("sample:300", Month(2020, 4))
-    assert caplog.messages == []
-
-
-def test_the_same_month_of_last_year_is_compared_with(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    run_april("sample:9000", Month(2019, 4))
-    with caplog.at_level(logging.WARNING, "nyc_taxi.pipelines.trips"):
-        run_april("sample:300", Month(2020, 4))
-    assert "(2019-04); look at it before you trust it." in caplog.text
 
 
 def test_the_current_month_may_be_loaded(shelf: Shelf) -> None:

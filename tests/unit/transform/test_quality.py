@@ -12,7 +12,6 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.schema import service_columns
 from nyc_taxi.transform import quality
-from nyc_taxi.transform.quality import unusual_size
 from nyc_taxi.transform.read.csv import CsvReader
 from nyc_taxi.transform.rules import load_rules
 from tests.support.builders import RULES, green_csv, parquet_month, source_file
@@ -125,23 +124,3 @@ def test_trips_without_a_time_are_on_no_day(tmp_path: Path) -> None:
     found = report(parquet_month(source, tmp_path, load_rules(path, Service.GREEN)))
     assert found["trips_on_day"] == {"1969-12-31": 1, "2020-04-10": 1}
     assert found["null_share"]["pickup_datetime"] == pytest.approx(1 / 3)
-
-
-@pytest.mark.parametrize(
-    ("trips", "earlier", "told"),
-    [
-        (100, {}, None),
-        (100, {"2020-01": 0}, None),
-        (50, {"2020-01": 100}, None),
-        (200, {"2020-01": 100}, None),
-        (49, {"2020-01": 100}, "49 trips are 49% of the usual 100 (2020-01)"),
-        (201, {"2020-03": 100}, "201 trips are 201% of the usual 100 (2020-03)"),
-        (
-            1000,
-            {"2020-04": 30_000, "2019-01": 1, "2020-03": 20_000, "2020-02": 90_000},
-            "1,000 trips are 3% of the usual 30,000 (2020-02, 2020-03, 2020-04)",
-        ),
-    ],
-)
-def test_a_month_of_an_unusual_size_is_noticed(trips: int, earlier: dict[str, int], told: str | None) -> None:
-    assert unusual_size(trips, {Month.parse(month): count for month, count in earlier.items()}) == told

@@ -39,7 +39,8 @@ def month_job(connection: Connection, files: MonthFiles, step: str) -> str:
 
 def labels(run: Run, **values: str) -> dict[str, str]:
     """The labels of a job in the project's lists and bills."""
-    return {name: _safe(value.lower())[:63] for name, value in (values | vars(run)).items()}
+    values |= {"run_id": run.run_id, "orchestrator": run.orchestrator}
+    return {name: _safe(value.lower())[:63] for name, value in values.items()}
 
 
 def month_labels(files: MonthFiles) -> dict[str, str]:

@@ -1,0 +1,198 @@
+"""A wrong or cut file does not replace a good month: it is refused everywhere, unless it is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from nyc_taxi.cli import main
+from nyc_taxi.errors import Implausible
+from nyc_taxi.load.postgres.client import execute, transaction
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.local import samples
+from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.settings import load_settings
+from tests.support.builders import RULES
+from tests.support.runs import run_month
+
+GREEN = Service.GREEN
+MAY = Month(2021, 5)
+
+
+@pytest.fixture(autouse=True)
+def destinations(workspace: Path, postgres: PostgresConfig) -> tuple[str, ...]:
+    """Two destinations of the test's own."""
+    return ("postgres", "duckdb")
+
+
+def file_of(tmp_path: Path, month: Month, rows: int, seed: int = 1) -> str:
+    """A file that looks like TLC's; to the pipeline it is a real one."""
+    path = tmp_path / f"{month}-{rows}-{seed}.csv"
+    samples.write(GREEN, month, path, rows, seed)
+    return str(path)
+
+
+def load(source: str, month: Month = MAY, to: str = "postgres,duckdb", **options: Any) -> None:
+    run_month(GREEN, month, source, to.split(","), accept=options.get("accept", False))
+
+
+def held(name: str, month: Month = MAY) -> LedgerEntry | None:
+    return open_destination(name, load_settings()).ledger_entry(GREEN, month)
+
+
+def versions(month: Month = MAY) -> list[str | None]:
+    entries = [held(name, month) for name in ("postgres", "duckdb")]
+    return [entry and entry.version for entry in entries]
+
+
+def test_a_file_of_another_month_is_refused(tmp_path: Path) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    before = versions()
+    with pytest.raises(
+        Implausible, match=r"would be quarantined \(outside_month .*looks like green 2021-04\."
+    ):
+        load(file_of(tmp_path, Month(2021, 4), 400))
+    assert versions() == before
+    assert None not in before
+
+
+def test_far_fewer_trips_are_refused_even_where_the_month_is_new(tmp_path: Path) -> None:
+    load(file_of(tmp_path, MAY, 400), to="postgres")
+    before = versions()
+    with pytest.raises(Implausible, match=r"trips are less than 50% of the \d+ that postgres holds\."):
+        load(file_of(tmp_path, MAY, 150))
+    assert versions() == before == [before[0], None]
+
+
+def test_somewhat_fewer_trips_are_loaded(tmp_path: Path) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    before = versions()
+    load(file_of(tmp_path, MAY, 300))
+    assert before[0] not in versions()
+
+
+def test_the_months_around_are_the_measure_of_a_new_month(tmp_path: Path) -> None:
+    for month, rows in ((Month(2021, 2), 300), (Month(2021, 4), 400), (Month(2021, 8), 500)):
+        load(file_of(tmp_path, month, rows), month)
+    load(file_of(tmp_path, Month(2021, 9), 5), Month(2022, 9), accept=True)  # too far away to be looked at
+    with pytest.raises(
+        Implausible, match=r"of the usual \d+ \(the median of 2021-02, 2021-04, 2021-08 in postgres\)\."
+    ):
+        load(file_of(tmp_path, MAY, 150))
+    load(file_of(tmp_path, MAY, 250))
+    assert None not in versions()
+
+
+@pytest.mark.parametrize("month", [Month(2020, 4), Month(2013, 8)], ids=["pandemic", "first"])
+def test_months_that_really_are_small_are_loaded(tmp_path: Path, month: Month) -> None:
+    load(file_of(tmp_path, month + 1, 400), month + 1)
+    load(file_of(tmp_path, month, 50), month)
+    assert None not in versions(month)
+
+
+def test_an_accepted_month_is_loaded_and_the_ledger_says_why(tmp_path: Path) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    load(file_of(tmp_path, MAY, 150), accept=True)
+    for name in ("postgres", "duckdb"):
+        entry = held(name)
+        assert entry is not None
+        assert entry.accepted is not None
+        assert "trips are less than 50% of the" in entry.accepted
+
+
+def test_an_accepted_month_is_not_refused_when_it_is_run_again(tmp_path: Path) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    small = file_of(tmp_path, MAY, 150)
+    load(small, accept=True)
+    before = versions()
+    load(small)
+    assert versions() == before
+
+
+def test_a_plausible_month_needs_no_acceptance(tmp_path: Path) -> None:
+    load(file_of(tmp_path, MAY, 400), accept=True)
+    entry = held("postgres")
+    assert entry is not None
+    assert entry.accepted is None
+
+
+def test_generated_months_are_exempt() -> None:
+    load("sample:400")
+    load("sample:40")
+    entry = held("postgres")
+    assert entry is not None
+    assert entry.rows_in == 40
+
+
+def test_rules_that_quarantine_most_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = file_of(tmp_path, MAY, 400)
+    load(source)
+    before = versions()
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    rules["rules"].append(
+        {"name": "long", "action": "quarantine", "when": "trip_distance >= 0", "why": "A mistake."}
+    )
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
+    monkeypatch.setenv("TAXI_RULES", str(tmp_path / "rules.yaml"))
+    with pytest.raises(Implausible, match=r"would be quarantined \(long "):
+        load(source)
+    assert versions() == before
+
+
+def test_the_thresholds_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    monkeypatch.setenv("TAXI_MIN_TRIPS", "0.1")
+    load(file_of(tmp_path, MAY, 150))
+    monkeypatch.setenv("TAXI_MAX_QUARANTINED", "1")
+    monkeypatch.setenv("TAXI_MIN_TRIPS", "0")
+    load(file_of(tmp_path, Month(2021, 4), 400))
+    assert [entry and entry.rows_in for entry in map(held, ("postgres", "duckdb"))] == [400, 400]
+
+
+def test_the_command_ends_with_1_and_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = file_of(tmp_path, Month(2021, 4), 400)
+    arguments = ["taxi", "run", "green", str(MAY), "--source", wrong, "--to", "duckdb"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "Nothing was loaded. If the file is right, load it once with --accept" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", [*arguments, "--accept"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code in (0, None)
+    assert held("duckdb") is not None
+
+
+def test_a_ledger_of_the_first_release_gets_the_new_columns(
+    tmp_path: Path, workspace: Path, postgres: PostgresConfig
+) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    old_view = (
+        "CREATE VIEW {}ledger_current AS SELECT DISTINCT ON (service, month) * FROM {}ledger"
+        " ORDER BY service, month, id DESC"
+    )
+    drop = [f"ALTER TABLE {{}}ledger DROP COLUMN {name}" for name in ("rules", "accepted")]
+    statements = ["DROP VIEW {}ledger_current", *drop]
+    with transaction(postgres) as connection:
+        for statement in (*statements, old_view):
+            execute(connection, statement.format("", ""))
+    file = open_destination("duckdb", load_settings()).file  # type: ignore[attr-defined]
+    with duckdb.connect(str(file)) as database:
+        for statement in (*statements, old_view):
+            database.execute(statement.format("taxi.", "taxi."))
+    entries = [held(name) for name in ("postgres", "duckdb")]
+    assert [entry and (entry.rows_in, entry.rules, entry.accepted) for entry in entries] == [
+        (400, None, None)
+    ] * 2
+    load(file_of(tmp_path, MAY, 390))
+    entries = [held(name) for name in ("postgres", "duckdb")]
+    assert all(entry and entry.rules for entry in entries)
