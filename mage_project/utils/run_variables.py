@@ -16,7 +16,7 @@ def run_variables(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A block's two outputs: the months (service, month, why) as a table, and `runs`: variables by run.
 
-    Source, destinations and `accept` are those of this run's `variables`; an empty string stands for the default.
+    Source, destinations and `accept` are those of the `variables`; an empty string stands for the default.
     """
     rows = [{"service": str(service), "month": str(month), "why": why} for service, month, why in months]
     common: dict[str, Any] = {name: str(variables.get(name) or "") for name in ("source", "destinations")}

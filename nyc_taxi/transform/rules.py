@@ -53,6 +53,7 @@ class Rule(pydantic.BaseModel):
     services: list[Service] = list(Service)
     enabled: bool = True
     when: str | None = None
+    unless: list[str] = []
     repeats: list[str] | None = None
     reverses: Reversal | None = None
 
@@ -61,6 +62,8 @@ class Rule(pydantic.BaseModel):
         kinds = [kind for kind in (self.when, self.repeats, self.reverses) if kind]
         if len(kinds) != 1:
             raise ValueError("needs exactly one of when, repeats and reverses")
+        if self.unless and self.when is None:
+            raise ValueError("unless goes together with when")
         return self
 
 
@@ -74,7 +77,11 @@ class Rules:
     @property
     def fingerprint(self) -> str:
         """Changes when a rule that matters to the service changes (not with comments or `why`)."""
-        plain = [rule.model_dump(mode="json", exclude={"why", "services", "enabled"}) for rule in self.rules]
+        ignored = {"why", "services", "enabled"}
+        plain = [
+            rule.model_dump(mode="json", exclude=ignored if rule.unless else {*ignored, "unless"})
+            for rule in self.rules
+        ]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def of(self, action: str) -> list[tuple[int, Rule]]:
@@ -116,9 +123,14 @@ class Rules:
         order = ["timestamp", "float64"]
         return sorted(names, key=lambda name: order.index(types[name]) if types[name] in order else 2)
 
+    def _condition(self, rule: Rule) -> str:
+        """The condition of a row rule, without the rows that rules in its `unless` match."""
+        others = [other.when for other in self.rules if other.name in rule.unless]
+        return " AND ".join([f"({rule.when})", *(f"({other}) IS NOT TRUE" for other in others)])
+
     def _mask_sql(self, action: str) -> str:
         bits = [
-            f"CASE WHEN ({rule.when}) THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
+            f"CASE WHEN {self._condition(rule)} THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
             for bit, rule in self.of(action)
             if rule.when is not None
         ]
@@ -153,6 +165,7 @@ def _checked(path: Path, content: bytes, service: Service) -> Rules:
             raise RuleError(
                 f"{path}: a rule is called {name!r}, which is what rows that do not parse are called."
             )
+    _check_unless(path, rules)
     chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))
     if len(chosen.rules) > MAX_RULES:
         raise RuleError(
@@ -164,6 +177,16 @@ def _checked(path: Path, content: bytes, service: Service) -> Rules:
         for rule in chosen.rules:
             _check(path, rule, chosen, connection)
     return chosen
+
+
+def _check_unless(path: Path, rules: list[Rule]) -> None:
+    conditions = {rule.name for rule in rules if rule.when is not None}
+    for rule in rules:
+        for name in rule.unless:
+            if name not in conditions:
+                raise RuleError(
+                    f"{path}: rule {rule.name!r}: unless names {name!r}, which is no rule with a condition."
+                )
 
 
 def _entries(path: Path, content: bytes) -> list[Any]:

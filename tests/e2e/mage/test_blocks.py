@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nyc_taxi.errors import NotPublished, NotTripData, SettingsError
+from nyc_taxi.errors import Implausible, NotPublished, NotTripData, SettingsError
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
@@ -235,3 +235,18 @@ def test_a_preview_that_mage_cannot_show_is_found_out():
         assert_safe_preview(pd.DataFrame({"flags": [[], ["a"]]}))
     with pytest.raises(AssertionError, match="1001 rows"):
         assert_safe_preview(pd.DataFrame({"a": range(1001)}))
+
+
+def test_a_file_of_another_month_is_refused_until_it_is_accepted(here, tmp_path):
+    path = tmp_path / "wrong.csv"
+    samples.write(Service.GREEN, Month(2021, 4), path, rows=60)
+    wrong = {"month": "2021-06", "source": str(path), "destinations": "postgres"}
+    cleaned = call("clean_trips", call("download_trips", **wrong), **wrong)
+    with pytest.raises(Implausible, match=r"looks like green 2021-04\. Nothing was loaded\. .*accept = true"):
+        call("trips_to_parquet", cleaned, **wrong)
+    accepted = {**wrong, "accept": True}
+    outputs = call("trips_to_parquet", cleaned, **accepted)
+    with pytest.raises(Implausible, match="would be quarantined"):
+        call("trips_to_postgres", outputs, **wrong)
+    _, reference = call("trips_to_postgres", outputs, **accepted)
+    assert "would be quarantined" in reference["loaded"]["postgres"]["ledger"]["accepted"]

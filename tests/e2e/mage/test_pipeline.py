@@ -95,7 +95,7 @@ def test_blocks_are_named_and_ordered(pipeline):
         "explore_trips": [],  # a scratchpad: no part of a run
     }
     assert pipeline.description
-    assert set(pipeline.variables) == {*VARIABLES, "destinations"}
+    assert set(pipeline.variables) == {*VARIABLES, "destinations", "accept"}
 
 
 def test_no_absolute_path_is_saved():

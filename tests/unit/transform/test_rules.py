@@ -31,12 +31,12 @@ TRIP: dict[str, Any] = {
 }
 
 
-def verdicts(rules: Rules, rows: list[dict[str, Any]]) -> list[set[str]]:
+def verdicts(rules: Rules, rows: list[dict[str, Any]], month: Month = APRIL) -> list[set[str]]:
     """The names of the row rules that match each row."""
     batch = pa.Table.from_pylist(rows, arrow_schema(service_columns(rules.service)))
     with duckdb.connect() as connection:
         connection.register("batch", batch)
-        found = connection.execute(f"SELECT _reasons, _flags FROM ({rules.verdict_sql(APRIL)})").fetchall()
+        found = connection.execute(f"SELECT _reasons, _flags FROM ({rules.verdict_sql(month)})").fetchall()
     return [{*rules.names(reasons, "quarantine"), *rules.names(flags, "flag")} for reasons, flags in found]
 
 
@@ -50,6 +50,20 @@ MATCHING: dict[str, list[dict[str, Any]]] = {
         {"pickup_datetime": dt.datetime(2041, 1, 1), "dropoff_datetime": dt.datetime(2041, 1, 2)},
     ],
     "dropoff_before_pickup": [{"dropoff_datetime": TEN - dt.timedelta(microseconds=1)}],
+    "clock_change": [
+        {
+            "pickup_datetime": dt.datetime(2025, 11, 2, 1, 58, 21),
+            "dropoff_datetime": dt.datetime(2025, 11, 2, 1, 9, 31),
+        }
+    ],
+    "minute_is_month": [
+        {"pickup_datetime": TEN.replace(minute=4, second=38), "dropoff_datetime": TEN.replace(minute=4)},
+        {
+            "vendor_id": 6,
+            "pickup_datetime": TEN.replace(minute=4),
+            "dropoff_datetime": TEN.replace(hour=11, minute=4),
+        },
+    ],
     "null_block": [{"passenger_count": None, "rate_code_id": None, "store_and_fwd_flag": None}],
     "no_passengers": [{"passenger_count": 0}],
     "many_passengers": [{"passenger_count": 7}, {"passenger_count": 96}],
@@ -78,6 +92,10 @@ NOT_MATCHING: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "dropoff_before_pickup": [{"dropoff_datetime": TEN}],
+    "minute_is_month": [
+        {"pickup_datetime": TEN.replace(minute=4), "dropoff_datetime": TEN.replace(hour=11, minute=4)},
+        {"vendor_id": 6, "dropoff_datetime": TEN.replace(hour=11, minute=4)},
+    ],
     "null_block": [{"passenger_count": None, "rate_code_id": None}, {"store_and_fwd_flag": None}],
     "many_passengers": [{"passenger_count": 6}],
     "absurd_distance": [{"trip_distance": 300.0}],
@@ -134,6 +152,65 @@ def test_a_row_may_match_many_rules() -> None:
     assert verdicts(rules, [row]) == [{"missing_dropoff_time", "outside_month", "negative_fare"}]
 
 
+@pytest.mark.parametrize(
+    ("pickup", "dropoff", "explained"),
+    [
+        ("2025-11-02 01:58:21", "2025-11-02 01:09:31", True),
+        ("2025-11-02 01:58:21", "2025-11-02 00:59:59", False),  # before the hour that comes twice
+        ("2025-11-02 02:08:21", "2025-11-02 01:19:31", False),  # begins after it
+        ("2025-11-09 01:58:21", "2025-11-09 01:09:31", False),  # the second Sunday
+        ("2025-11-01 01:58:21", "2025-11-01 01:09:31", False),  # a Saturday
+        ("2025-11-02 09:11:38", "2025-11-02 09:11:24", True),  # minute 11, the month
+        ("2025-11-02 09:11:38", "2025-11-02 08:11:24", False),
+        ("2025-11-02 09:11:38", "2025-11-02 09:10:24", False),
+    ],
+)
+def test_an_end_before_the_beginning_is_no_trip_unless_it_is_explained(
+    pickup: str, dropoff: str, explained: bool
+) -> None:
+    rules = load_rules(RULES, Service.GREEN)
+    times = {
+        "pickup_datetime": dt.datetime.fromisoformat(pickup),
+        "dropoff_datetime": dt.datetime.fromisoformat(dropoff),
+    }
+    [matching] = verdicts(rules, [{**TRIP, **times}], Month(2025, 11))
+    assert ("dropoff_before_pickup" in matching) is not explained
+    assert bool(matching & {"clock_change", "minute_is_month"}) is explained
+
+
+def test_unless_names_rules_with_a_condition(tmp_path: Path) -> None:
+    flag = {"name": "far", "action": "flag", "when": "trip_distance > 9", "why": "It is far."}
+    short = {
+        "name": "all",
+        "action": "quarantine",
+        "when": "trip_distance > 1",
+        "why": "x",
+        "unless": ["far"],
+    }
+    rules = load_rules(written(tmp_path / "rules.yaml", short, flag), Service.GREEN)
+    distances = [{**TRIP, "trip_distance": miles} for miles in (1.0, 5.0, 10.0)]
+    assert verdicts(rules, distances) == [set(), {"all"}, {"far"}]
+    with pytest.raises(RuleError, match="rule 'all': unless names 'far', which is no rule with a condition"):
+        load_rules(written(tmp_path / "broken.yaml", short), Service.GREEN)
+    repeats = {"name": "again", "action": "flag", "repeats": ["all"], "why": "x", "unless": ["far"]}
+    with pytest.raises(RuleError, match="unless goes together with when"):
+        load_rules(written(tmp_path / "worse.yaml", repeats, flag), Service.GREEN)
+
+
+def test_a_rule_without_unless_keeps_its_fingerprint(tmp_path: Path) -> None:
+    rule = {"name": "far", "action": "flag", "when": "trip_distance > 9", "why": "It is far."}
+    plain = load_rules(written(tmp_path / "one.yaml", rule), Service.GREEN)
+    empty = load_rules(written(tmp_path / "two.yaml", {**rule, "unless": []}), Service.GREEN)
+    near = {**rule, "name": "near", "unless": ["far"]}
+    assert plain.fingerprint == empty.fingerprint
+    assert (
+        load_rules(written(tmp_path / "three.yaml", rule, near), Service.GREEN).fingerprint
+        != load_rules(
+            written(tmp_path / "four.yaml", rule, {**near, "unless": []}), Service.GREEN
+        ).fingerprint
+    )
+
+
 def written(path: Path, *rules: dict[str, Any]) -> Path:
     path.write_text(yaml.safe_dump({"rules": list(rules)}))
     return path
@@ -171,7 +248,7 @@ RULE = {"name": "long", "action": "flag", "why": "Long.", "when": "trip_distance
             {**RULE, "when": "fare_amount > (SELECT avg(fare_amount) FROM batch)"},
             "rule 'long' has a subquery",
         ),
-        ({**RULE, "unless": "x"}, "rule 'long': unless is not known; use name, action"),
+        ({**RULE, "except": "x"}, "rule 'long': except is not known; use name, action"),
         (
             {**RULE, "when": None, "reverses": {"like": [], "same": ["x"], "negated": ["y"]}},
             "rule 'long': reverses.like is not known; use same, negated",
