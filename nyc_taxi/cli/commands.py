@@ -93,7 +93,11 @@ def zones(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Also ask the source for months that are missing or newer there.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Also ask the source for missing and newer months; exit with 1 if anything is amiss.",
+        ),
     ] = False,
     source: Annotated[str, typer.Option(help="The source to ask, as for `taxi run`.")] = "",
 ) -> None:
@@ -108,6 +112,8 @@ def status(
         typer.echo(json.dumps(as_plain(months), indent=2))
     else:
         output().print(table(months))
+    if check and any(month.marks for month in months):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -20,6 +20,8 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last, month_range
 from nyc_taxi.model.references import is_sample
 from nyc_taxi.settings import Settings
+from nyc_taxi.transform.clean import version_of
+from nyc_taxi.transform.rules import read_rules
 
 LOOK_BACK = 6
 """How many months back a run looks by default."""
@@ -33,7 +35,7 @@ class PendingMonth:
     month: Month
     published: Published
     why: str
-    """`gcs does not hold it`, or `gcs holds an earlier version`."""
+    """`gcs does not hold it`, `gcs holds an earlier version`, or `gcs holds it as cleaned by other rules`."""
 
 
 def months_to_check(day: dt.date, since: Month | None = None) -> tuple[Month, Month]:
@@ -81,30 +83,34 @@ def pending_months(
             reasons = [
                 reason
                 for name, ledger in ledgers.items()
-                if (reason := _reason(name, ledger.get((service, month)), published, settings.workspace))
+                if (reason := _reason(name, ledger.get((service, month)), published, settings))
             ]
             if reasons:
                 yield PendingMonth(service, month, published, "; ".join(reasons))
 
 
-def _reason(destination: str, row: LedgerEntry | None, published: Published, workspace: Path) -> str | None:
+def is_outdated(entry: LedgerEntry, settings: Settings) -> bool:
+    """Whether the same raw file would make another version today: rules or code have changed."""
+    rules = read_rules(settings.rules, entry.service)
+    return entry.version != version_of(entry.service, entry.month, entry.source_sha256, rules)
+
+
+def _reason(
+    destination: str, row: LedgerEntry | None, published: Published, settings: Settings
+) -> str | None:
     if row is None:
         return f"{destination} does not hold it"
     if row.is_sample and not is_sample(published.url):
         return f"{destination} holds a generated sample"
-    if _changed(row, published) and not _same_bytes(row, published, workspace):
+    if row.source_url != published.url:
+        return None  # somebody loaded it from another place on purpose
+    if _changed(row, published) and not _same_bytes(row, published, settings.workspace):
         return f"{destination} holds an earlier version"
-    return None
+    return f"{destination} holds it as cleaned by other rules" if is_outdated(row, settings) else None
 
 
 def _changed(row: LedgerEntry, published: Published) -> bool:
-    """Whether the place the month was loaded from has another version now.
-
-    A month that somebody loaded from another place on purpose is left as it is. Without ETags the
-    date decides.
-    """
-    if row.source_url != published.url:
-        return False
+    """Whether the place the month was loaded from has another version now; without ETags the date decides."""
     if row.source_etag and published.etag:
         return row.source_etag != published.etag
     if not published.last_modified:

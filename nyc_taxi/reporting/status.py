@@ -14,7 +14,7 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.pipelines.pending import pending_months
+from nyc_taxi.pipelines.pending import is_outdated, pending_months
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.parquet import read_month
 
@@ -46,6 +46,8 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
             status.marks.append("generated, not TLC's data")
         if len({row.version for row in status.held.values()}) > 1:
             status.marks.append("versions differ")
+        if any(is_outdated(row, settings) for row in status.held.values()):
+            status.marks.append("cleaned by other rules than today's: run it again")
     for service in {service for service, _ in found} if source else ():
         first = min(month for known, month in found if known == service)
         last = expected_last(dt.datetime.now(dt.UTC).date())

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from nyc_taxi.errors import NotTripData
+from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.schema import SCHEMA_VERSION
 from nyc_taxi.schema.sql import literal
@@ -40,7 +41,12 @@ Progress = Callable[[int], None]
 
 def month_version(source: SourceFile, rules: Rules) -> str:
     """Names what a month holds: 12 hex digits of the source file, the rules and the code's versions."""
-    parts = (source.service, source.month, source.sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION)
+    return version_of(source.service, source.month, source.sha256, rules)
+
+
+def version_of(service: Service, month: Month, sha256: str, rules: Rules) -> str:
+    """The version that a month has if its raw file with this SHA-256 is cleaned today."""
+    parts = (service, month, sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION)
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
 
 

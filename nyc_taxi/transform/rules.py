@@ -148,14 +148,34 @@ class Rules:
 
 def load_rules(path: Path, service: Service) -> Rules:
     """Read the table and check every rule of the service; raises RuleError naming file and rule."""
+    return _checked(path, _content(path), service)
+
+
+def read_rules(path: Path, service: Service) -> Rules:
+    """The rules without the costly check that their SQL compiles; enough to compare fingerprints."""
+    return _read(path, _content(path), service)
+
+
+def _content(path: Path) -> bytes:
     try:
-        return _checked(path, path.read_bytes(), service)
+        return path.read_bytes()
     except OSError as error:
         raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
 
 
 @functools.lru_cache(maxsize=16)  # every step of a run asks for them
 def _checked(path: Path, content: bytes, service: Service) -> Rules:
+    rules = _read(path, content, service)
+    empty = arrow_schema(service_columns(service)).empty_table()
+    with duckdb.connect() as connection:
+        connection.register("batch", empty)
+        for rule in rules.rules:
+            _check(path, rule, rules, connection)
+    return rules
+
+
+@functools.lru_cache(maxsize=16)
+def _read(path: Path, content: bytes, service: Service) -> Rules:
     rules = [_rule(path, entry) for entry in _entries(path, content)]
     names = [rule.name for rule in rules]
     for name in names:
@@ -171,11 +191,6 @@ def _checked(path: Path, content: bytes, service: Service) -> Rules:
         raise RuleError(
             f"{path}: {len(chosen.rules)} rules are enabled for {service}; at most {MAX_RULES} can be."
         )
-    empty = arrow_schema(service_columns(service)).empty_table()
-    with duckdb.connect() as connection:
-        connection.register("batch", empty)
-        for rule in chosen.rules:
-            _check(path, rule, chosen, connection)
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import os
 from pathlib import Path
@@ -13,6 +14,9 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines import pending
 from nyc_taxi.pipelines.pending import newest_published, pending_months
 from nyc_taxi.settings import load_settings
+from nyc_taxi.transform.clean import version_of
+from nyc_taxi.transform.rules import read_rules
+from tests.support.builders import RULES
 
 GREEN, APRIL = Service.GREEN, Month(2020, 4)
 STARTED = dt.datetime(2020, 7, 2, 7, 0, tzinfo=dt.UTC)
@@ -28,9 +32,11 @@ def publish(folder: Path, month: Month, changed: dt.datetime = STARTED - dt.time
 
 
 def entry(path: Path) -> LedgerEntry:
-    """The ledger entry of a load of that file."""
+    """The ledger entry of a load of that file, by today's rules."""
+    sha256 = "0" * 64
+    version = version_of(GREEN, APRIL, sha256, read_rules(RULES, GREEN))
     return LedgerEntry(
-        GREEN, APRIL, "v1", str(path), None, "0" * 64, 1, 1, 0, 1, "0", STARTED, FINISHED, "run-1", "cli"
+        GREEN, APRIL, version, str(path), None, sha256, 1, 1, 0, 1, "0", STARTED, FINISHED, "run-1", "cli"
     )
 
 
@@ -58,6 +64,28 @@ def test_a_month_republished_since_its_load_began_is_due(
     months = pending_months([GREEN], APRIL, APRIL, str(tmp_path), ["gcs"], load_settings())
     found = [(each.month, each.why) for each in months]
     assert found == ([(APRIL, "gcs holds an earlier version")] if is_due else [])
+
+
+def test_a_month_cleaned_by_other_rules_is_due(
+    tmp_path: Path, ledger: list[LedgerEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def due() -> list[str]:
+        return [
+            each.why
+            for each in pending_months([GREEN], APRIL, APRIL, str(tmp_path), ["gcs"], load_settings())
+        ]
+
+    ledger.append(entry(publish(tmp_path, APRIL)))
+    assert due() == []
+    text = RULES.read_text(encoding="utf-8")
+    changed = tmp_path / "rules.yaml"
+    monkeypatch.setenv("TAXI_RULES", str(changed))
+    changed.write_text(text + "# a comment\n", encoding="utf-8")
+    assert due() == []
+    changed.write_text(text.replace("trip_distance > 300", "trip_distance > 200"), encoding="utf-8")
+    assert due() == ["gcs holds it as cleaned by other rules"]
+    ledger[0] = dataclasses.replace(ledger[0], source_url="somewhere else, on purpose")
+    assert due() == []
 
 
 @pytest.mark.parametrize(("late", "newest"), [(0, APRIL), (1, APRIL - 1), (2, APRIL - 2), (3, APRIL)])

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from nyc_taxi.cli import main
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.reporting.status import as_plain, collect
 from nyc_taxi.settings import load_settings
+from tests.support.builders import RULES
 from tests.support.runs import run_month
 
 RUN = Run("test", "cli")
@@ -66,6 +68,31 @@ def test_what_is_amiss_is_marked(source: Path) -> None:
     assert marks()["2020-04"] == ["versions differ"]
     load(source, "2020-04")
     assert marks() == {"2020-03": [], "2020-04": []}
+
+
+def test_a_month_cleaned_by_other_rules_is_marked(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(source, "2020-04")
+    text = RULES.read_text(encoding="utf-8")
+    (tmp_path / "rules.yaml").write_text(text.replace("> 300", "> 200"), encoding="utf-8")
+    monkeypatch.setenv("TAXI_RULES", str(tmp_path / "rules.yaml"))
+    assert marks() == {"2020-04": ["cleaned by other rules than today's: run it again"]}
+    load(source, "2020-04")
+    assert marks() == {"2020-04": []}
+
+
+@pytest.mark.parametrize(("loaded", "code"), [(("2020-03", "2020-04", "2020-05"), 0), (("2020-03",), 1)])
+def test_a_check_ends_with_1_while_months_are_missing(
+    source: Path, monkeypatch: pytest.MonkeyPatch, loaded: tuple[str, ...], code: int
+) -> None:
+    for month in loaded:
+        load(source, month)
+    monkeypatch.setenv("TAXI_DESTINATIONS", ",".join(BOTH))
+    monkeypatch.setattr("sys.argv", ["taxi", "status", "--check", "--source", str(source)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code or 0) == code
 
 
 def test_json_names_version_and_rows_of_each_destination(source: Path) -> None:
