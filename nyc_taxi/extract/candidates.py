@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -109,6 +110,8 @@ class LocalFile:
             raise NotPublished(f"{self.path}: is not there.") from None
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be read ({error.strerror}).") from error
+        if not S_ISREG(stat.st_mode):
+            raise SourceError(f"{self.path}: is not a file; remove it or use another source.")
         changed = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
         return Published(self.url, None, format_datetime(changed, usegmt=True), stat.st_size)
 

@@ -85,9 +85,12 @@ def resolve(text: str, settings: Settings) -> Source:
     if "://" in text:
         return _url(text, settings)
     for base in (Path.cwd(), PROJECT):
-        path = (base / Path(text).expanduser()).resolve()
+        try:
+            path = (base / Path(text).expanduser()).resolve()
+        except RuntimeError:  # a loop, or the home of a user who does not exist
+            continue
         if text and path.exists():
-            return _path(path.resolve())
+            return _path(path)
     raise SettingsError(
         f"source {text!r} is not known: use auto, tlc, csv, sample, an http(s) URL, "
         "or a folder or file that exists."
@@ -178,6 +181,8 @@ def _path(path: Path) -> Source:
         return Source(
             str(path), lambda service, month: [LocalFile(path / name) for name in _names(service, month)]
         )
+    if not path.is_file():
+        raise SettingsError(f"source {str(path)!r} is a device or pipe: use a file or a folder.")
     return Source(str(path), lambda service, month: [LocalFile(path)], any_name=True)
 
 

@@ -8,7 +8,9 @@ schemas made from them are in `nyc_taxi.schema.sql`.
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -134,6 +136,12 @@ def normalise(name: str) -> str:
 _RESERVED = {"service", "month", "month_start", "month_end"}
 """Names that tables and rules give a meaning of their own."""
 
+_SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "rowid"}
+"""Every table in Postgres (DuckDB: rowid) has these, so that none can have one of its own."""
+
+_NAME_LENGTH = 63
+"""Postgres cuts longer names, so that the column would not be found again."""
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -145,6 +153,18 @@ class Mapping:
     """Snake_case name to the file's own name, for columns the schema does not know."""
     absent: tuple[str, ...]
     """Canonical columns that the file does not have."""
+
+
+def _safe_name(name: str, reserved: Collection[str]) -> str:
+    """A name for an unknown column that every destination takes; the same for the same name in every file."""
+    if name in reserved:
+        return f"{name}_in_file"
+    if name[0].isdigit():
+        name = f"_{name}"  # BigQuery's begin with a letter or underscore
+    if len(name) <= _NAME_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _NAME_LENGTH - 9]}_{digest}"
 
 
 def map_header(service: Service, header: list[str], file: str) -> Mapping:
@@ -168,6 +188,9 @@ def map_header(service: Service, header: list[str], file: str) -> Mapping:
             )
         else:
             absent.append(column.name)
-    reserved = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | _RESERVED
-    unknown = {(f"{name}_in_file" if name in reserved else name): own for name, own in by_name.items()}
+    reserved = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | _RESERVED | _SYSTEM_COLUMNS
+    unknown: dict[str, str] = {}
+    for name, own in by_name.items():
+        if unknown.setdefault(_safe_name(name, reserved), own) != own:
+            raise SchemaError(f"{file}: the header has the column {own.strip()!r} twice.")
     return Mapping(columns, unknown, tuple(absent))

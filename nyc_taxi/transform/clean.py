@@ -22,7 +22,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nyc_taxi.errors import NotTripData
+from nyc_taxi.errors import NotTripData, RuleError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.schema import SCHEMA_VERSION
@@ -111,7 +111,10 @@ def _judged(
         chunk = reader.parse(block)
         batch = pa.RecordBatchReader.from_batches(chunk.batch.schema, [chunk.batch])
         local.connection.register("batch", batch)  # a reader is spared the scanner that a table gets
-        verdict = local.connection.execute(query).to_arrow_table()
+        try:
+            verdict = local.connection.execute(query).to_arrow_table()
+        except duckdb.Error as error:
+            raise _rule_error(error, chunk.batch, rules, source, reader) from error
         local.connection.unregister("batch")
         return chunk, verdict
 
@@ -127,6 +130,26 @@ def _judged(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _rule_error(
+    error: duckdb.Error, batch: pa.RecordBatch, rules: Rules, source: SourceFile, reader: Reader
+) -> RuleError:
+    """Name the rule whose condition fails on rows of a batch."""
+    failing = "a rule"
+    with duckdb.connect() as connection:
+        connection.register("batch", batch)
+        for rule in rules.rules:
+            try:
+                alone = Rules(rules.service, (rule,)).verdict_sql(source.month, reader.mapping.absent)
+                connection.execute(alone).fetchall()
+            except duckdb.Error:
+                failing = f"rule {rule.name!r}"
+                break
+    return RuleError(
+        f"{failing} fails on rows of {source.path.name} ({str(error).splitlines()[0]}):"
+        " change its condition in the rules (TAXI_RULES); TRY_CAST converts what can be converted."
+    )
 
 
 class _Counts:

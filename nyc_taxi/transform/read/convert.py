@@ -8,6 +8,7 @@ halved until the values at fault stand alone.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,11 @@ NULL_TEXTS = ["", "NULL", "null", "\\N", "nan", "NaN"]
 
 Converted = tuple[pa.Array, np.ndarray | None]
 """Values, and a boolean mask of the bad ones (None: there are none)."""
+
+_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_FIRST_DAY = (dt.date.min - dt.date(1970, 1, 1)).days + 1
+_LAST_DAY = (dt.date.max - dt.date(1970, 1, 1)).days - 1
+_SMALLEST, _GREATEST = -(2**63), 2**63 - 1
 
 _AM_PM = r"^\d+/\d+/\d{4} \d+:[0-5]\d:[0-5]\d [APap][Mm]$"
 _BAD = object()
@@ -40,7 +46,7 @@ def convert(array: pa.Array, column: Column, file: str) -> Converted:
     if pa.types.is_string(target):
         return _as_text(array), None
     if pa.types.is_timestamp(target) and (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
-        return wall_time(array), None
+        return wall_time(array)
     if _is_number(kind) and pa.types.is_floating(target):
         return finite(array.cast(target, safe=False))
     if _is_number(kind) and pa.types.is_integer(target):
@@ -62,17 +68,36 @@ def finite(values: pa.Array) -> Converted:
     return pc.if_else(pc.is_finite(values), values, None), _mask(pc.fill_null(pc.is_inf(values), False))
 
 
-def wall_time(array: pa.Array) -> pa.Array:
-    """Dates and timestamps of any unit as naive microseconds.
+def wall_time(array: pa.Array) -> Converted:
+    """Dates and timestamps of any unit as naive microseconds; those outside the years 1 to 9999 are bad.
 
     A zone in a file labels New York wall time; the wall time is what was meant.
     """
+    array, bad = _within_calendar(array)
     if pa.types.is_timestamp(array.type) and array.type.tz:
         # UTC needs no database of time zones, which not every machine has
         array = (
             array.cast(pa.timestamp(array.type.unit)) if array.type.tz == "UTC" else pc.local_timestamp(array)
         )
-    return array.cast(ARROW_TYPES["timestamp"], safe=False)
+    return array.cast(ARROW_TYPES["timestamp"], safe=False), bad
+
+
+def _within_calendar(array: pa.Array) -> Converted:
+    """Times without those that neither Python's nor most databases' calendar has: a day off at either end,
+    so that no zone leads out of it.
+    """
+    day_units = {"date32[day]": 1, "date64[ms]": 86_400_000}
+    unit = day_units.get(str(array.type)) or 86_400 * _UNITS[array.type.unit]
+    numbers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).cast(pa.int64())
+    inside = pc.and_(
+        pc.greater_equal(numbers, max(_FIRST_DAY * unit, _SMALLEST)),
+        pc.less_equal(numbers, min(_LAST_DAY * unit, _GREATEST)),
+    )
+    if pc.all(inside).as_py() is not False:
+        return array, None
+    return pc.if_else(inside, array, pa.scalar(None, array.type)), _mask(
+        pc.fill_null(pc.invert(inside), False)
+    )
 
 
 def clean_text(array: pa.Array) -> pa.Array:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.errors import NotTripData
+from nyc_taxi.errors import NotTripData, SchemaError
 from nyc_taxi.model.references import SourceFile
 from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
 from nyc_taxi.transform.read import Chunk, Unreadable, as_json
@@ -60,11 +60,16 @@ class ParquetReader:
             if bad is None:
                 continue
             for row in np.flatnonzero(bad & ~bad_rows).tolist():
-                detail = f"{own[0]} is {block[own[0]][row].as_py()!r}, which does not fit {column.type}"
+                detail = f"{own[0]} is {_plain(block[own[0]][row])!r}, which does not fit {column.type}"
                 unreadable[row] = Unreadable(row, column.name, detail, as_json(_row(block, row)))
             bad_rows |= bad
         for name, own_name in self.mapping.unknown.items():
-            converted[name] = _kept(block[own_name], self._unknown_types[name])
+            converted[name], bad = _kept(block[own_name], self._unknown_types[name])
+            if bad is not None:
+                for row in np.flatnonzero(bad & ~bad_rows).tolist():
+                    detail = f"{own_name} is {_plain(block[own_name][row])!r}, which does not fit a timestamp"
+                    unreadable[row] = Unreadable(row, name, detail, as_json(_row(block, row)))
+                bad_rows |= bad
         arrays = [
             converted[item.name] if item.name in converted else pa.nulls(len(block), item.type)
             for item in self.schema
@@ -82,6 +87,11 @@ class ParquetReader:
         except pa.ArrowInvalid:
             raise NotTripData(
                 f"{self._file}: column {own[0]} holds text that is not UTF-8; fetch the file again."
+            ) from None
+        except pa.ArrowNotImplementedError:
+            kind = block[own[0]].type
+            raise SchemaError(
+                f"{self._file}: column {own[0]} has type {kind}, which cannot become {column.type}."
             ) from None
 
     def _opened(self) -> pq.ParquetFile:
@@ -104,19 +114,28 @@ def _kept_type(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp("us") if pa.types.is_timestamp(kind) else pa.string()
 
 
-def _kept(array: pa.Array, kind: pa.DataType) -> pa.Array:
+def _kept(array: pa.Array, kind: pa.DataType) -> Converted:
     """An unknown column's values; lists, structs and bytes as JSON."""
     if pa.types.is_timestamp(kind):
         return wall_time(array)
     own = array.type
     if pa.types.is_nested(own) or pa.types.is_binary(own) or pa.types.is_fixed_size_binary(own):
         values = array.to_pylist()
-        return pa.array([None if item is None else json.dumps(item, default=str) for item in values], kind)
-    return array.cast(kind)
+        texts = [None if item is None else json.dumps(item, default=str) for item in values]
+        return pa.array(texts, kind), None
+    return array.cast(kind), None
 
 
 def _row(block: pa.RecordBatch, row: int) -> dict[str, Any]:
-    return {name: block[name][row].as_py() for name in block.schema.names}
+    return {name: _plain(block[name][row]) for name in block.schema.names}
+
+
+def _plain(value: pa.Scalar) -> Any:
+    """A Python value; the number that is stored for a time that Python does not have."""
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.value
 
 
 def _first(error: Exception) -> str:

@@ -1,9 +1,10 @@
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
 
-from nyc_taxi.errors import SettingsError
+from nyc_taxi.errors import SettingsError, SourceError
 from nyc_taxi.extract.sources import names_other, resolve
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
@@ -130,3 +131,20 @@ def test_names_that_say_another_month() -> None:
     assert names_other("my.csv", GREEN, APRIL) is None
     assert names_other("green_tripdata_2020-05.parquet", GREEN, APRIL) == "green 2020-05"
     assert names_other("old_fhvhv_tripdata_2020-04.csv", GREEN, APRIL) == "fhvhv 2020-04"
+
+
+def test_a_device_a_pipe_and_a_loop_are_no_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for text in ("/dev/zero", str(tmp_path / "pipe")):
+        with pytest.raises(SettingsError, match="is a device or pipe: use a file or a folder"):
+            resolve(text, load_settings())
+    for text in (str(tmp_path / "loop"), "~no_such_user/trips.csv"):
+        with pytest.raises(SettingsError, match="is not known: use auto"):
+            resolve(text, load_settings())
+
+
+def test_a_pipe_in_a_folder_is_no_month(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "green_tripdata_2020-04.parquet")
+    with pytest.raises(SourceError, match="is not a file; remove it"):
+        resolve(str(tmp_path), load_settings()).published(Service.GREEN, Month(2020, 4))

@@ -123,17 +123,26 @@ def test_a_doubled_column_is_refused_however_it_is_written() -> None:
 
 
 def test_unknown_columns_are_kept_and_named() -> None:
-    own = ["New-Fee ", "flags", "Month", "month_start", "", "  "]
+    own = ["New-Fee ", "flags", "Month", "month_start", "", "  ", "ctid", "2nd fee", "Long Name " * 7]
     mapping = map_header(Service.GREEN, [*header(Service.GREEN), *own], "f.csv")
     last = len(header(Service.GREEN))
     assert mapping.unknown == {
         "new_fee": "New-Fee ",
+        "ctid_in_file": "ctid",  # which all tables in Postgres have
+        "_2nd_fee": "2nd fee",  # BigQuery takes no digit first
+        "long_name_long_name_long_name_long_name_long_name_long_07e3a8b3": "Long Name "
+        * 7,  # Postgres takes 63
         "flags_in_file": "flags",  # what our tables and rules call otherwise
         "month_in_file": "Month",
         "month_start_in_file": "month_start",
         f"unnamed_{last + 5}": "",
         f"unnamed_{last + 6}": "  ",
     }
+
+
+def test_names_that_a_table_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(SchemaError, match=r"^f\.csv: the header has the column 'ctid_in_file' twice\.$"):
+        map_header(Service.GREEN, [*header(Service.GREEN), "ctid", "ctid_in_file"], "f.csv")
 
 
 def test_two_names_of_one_column_are_both_kept_the_better_one_first() -> None:

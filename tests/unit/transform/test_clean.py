@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.errors import NotTripData, RuleError, SchemaError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.settings import PROJECT
@@ -17,7 +17,7 @@ from nyc_taxi.transform import clean
 from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.read import csv, parquet
 from nyc_taxi.transform.read.csv import CsvReader
-from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.rules import Rule, Rules, load_rules
 from tests.support.builders import GREEN_TRIP, cleaned, green_csv, project_rules, source_file
 
 BROKEN = {"total_amount": "1O.80"}
@@ -290,3 +290,14 @@ def test_no_dataframes_and_no_services_are_loaded_on_the_way(tmp_path: Path) -> 
     command = [sys.executable, "-c", IMPORTS, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_a_rule_that_fails_on_a_row_is_named(tmp_path: Path) -> None:
+    rules = project_rules(Service.GREEN)
+    broken = Rule(
+        name="stored", action="flag", when="CAST(store_and_fwd_flag AS INT) > 3", why="It was stored."
+    )
+    source = green_csv(tmp_path / "green.csv", rows(4))
+    with pytest.raises(RuleError, match=r"^rule 'stored' fails on rows of green\.csv \(Conversion Error"):
+        cleaned(source, tmp_path / "scratch", Rules(Service.GREEN, (*rules.rules, broken)))
+    assert left_in(tmp_path) == []

@@ -279,3 +279,38 @@ def test_the_format_follows_the_content_not_the_name(tmp_path: Path) -> None:
     reader(tmp_path)
     renamed = (tmp_path / "trips.parquet").rename(tmp_path / "trips.csv")
     assert isinstance(open_month(source_file(renamed)), ParquetReader)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array([253_402_300_800, 1_585_735_200], pa.timestamp("s")),  # 10000-01-01
+        pa.array([-(10**17), 1_585_735_200_000], pa.timestamp("ms")),
+        pa.array([2**63 - 1, 1_585_735_200_000_000], pa.timestamp("us")),
+        pa.array([2**62, 1_585_735_200_000_000], pa.timestamp("us", "UTC")),
+        pa.array([-(2**62), 1_585_735_200_000_000], pa.timestamp("us", "America/New_York")),
+        pa.array([3_000_000, 18_353], pa.date32()),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["lpep_pickup_datetime", "checked_at"])
+def test_a_time_outside_the_calendar_makes_its_row_unreadable(
+    tmp_path: Path, times: pa.Array, name: str
+) -> None:
+    if pa.types.is_date(times.type) and name == "checked_at":
+        pytest.skip("unknown columns of dates are kept as text")
+    result = read(tmp_path, **{name: times})
+    assert list(result.rows) == [2]
+    [unreadable] = result.unreadable.values()
+    assert name in unreadable.detail
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pa.array([[1], [2]]), pa.array([{"a": 1}, {"a": 2}])],
+    ids=["list", "struct"],
+)
+@pytest.mark.parametrize("name", ["VendorID", "store_and_fwd_flag", "lpep_pickup_datetime", "fare_amount"])
+def test_a_type_that_cannot_become_the_columns_is_named(tmp_path: Path, name: str, values: pa.Array) -> None:
+    with pytest.raises(SchemaError, match=r"has type .*, which cannot become"):
+        read(tmp_path, **{name: values})
