@@ -18,7 +18,7 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.bigquery.client import quoted
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.errors import LockTimeout, failure, translate_errors
-from nyc_taxi.load.warehouse.bigquery.load import BigQuery
+from nyc_taxi.load.warehouse.bigquery.load import BigQuery, create_tables
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import load_settings
 from tests.support.bigquery import Dataset
@@ -52,9 +52,9 @@ def refusal(code: int, reason: str, message: str) -> Response:
     return Response(json.dumps({"error": error}), status=code, content_type="application/json")
 
 
-def found() -> Response:
+def found(**properties: str) -> Response:
     reference = {"projectId": "project", "datasetId": "taxi"}
-    answer = {"datasetReference": reference, "location": "EU"}
+    answer = {"datasetReference": reference, "location": "EU", **properties}
     return Response(json.dumps(answer), content_type="application/json")
 
 
@@ -201,3 +201,21 @@ def test_names_cannot_leave_their_quotes():
     assert quoted("p.d.t") == "`p.d.t`"
     with pytest.raises(SettingsError, match="cannot be a name"):
         quoted("a` UNION ALL")
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [("defaultTableExpirationMs", "tables"), ("defaultPartitionExpirationMs", "partitions")],
+)
+def test_a_dataset_that_would_delete_months_is_refused(
+    httpserver: HTTPServer, tmp_path: Path, setting: str, what: str
+) -> None:
+    answer = found(**{setting: str(60 * 86_400_000)})
+    httpserver.expect_request(DATASET).respond_with_response(answer)
+    empty = Response("{}", content_type="application/json")
+    httpserver.expect_request(f"{DATASET}/tables", method="GET").respond_with_response(empty)
+    with pytest.raises(
+        SettingsError,
+        match=rf"new {what} of the dataset are deleted after 60 days, .*`bq update .* project:taxi`",
+    ):
+        create_tables(at(httpserver)._connection)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.views import View
@@ -39,9 +40,11 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
     with translate_errors(connection.config):
         listed = connection.client.list_tables(connection.config.dataset, **connection.options)
         existing = {table.table_id: table.labels for table in listed}
-        for table in (*tables, LOCK):
-            if table.name not in existing:
-                _create_table(connection, table)
+        lacking = [table for table in (*tables, LOCK) if table.name not in existing]
+        if lacking:
+            _refuse_expiration(connection)
+        for table in lacking:
+            _create_table(connection, table)
         stale = [view for view in views if existing.get(view.name, {}).get("text") != _fingerprint(view)]
         if stale:  # they may name columns that older tables lack
             for table in tables:
@@ -91,6 +94,23 @@ def field(name: str, kind: str, description: str = "", required: bool = False) -
 def _type_of(item: SchemaField) -> str:
     kind = _OLD_NAMES.get(item.field_type, item.field_type)
     return f"ARRAY<{kind}>" if item.mode == "REPEATED" else kind
+
+
+def _refuse_expiration(connection: Connection) -> None:
+    """Raise SettingsError for a dataset whose new tables or partitions expire: months would be deleted."""
+    dataset = connection.client.get_dataset(connection.config.dataset, **connection.options)
+    ages = {
+        "tables": dataset.default_table_expiration_ms,
+        "partitions": dataset.default_partition_expiration_ms,
+    }
+    for what, age in ages.items():
+        if age:
+            name = f"{connection.project}:{connection.config.dataset}"
+            raise SettingsError(
+                f"{connection.config.where}: new {what} of the dataset are deleted after"
+                f" {age / 86_400_000:.0f} days, and months with them; use another dataset, or run"
+                f" `bq update --default_table_expiration 0 --default_partition_expiration 0 {name}`."
+            )
 
 
 def _create_table(connection: Connection, table: Table) -> None:
