@@ -85,8 +85,14 @@ class Settings(BaseSettings):
             ) from None
         try:
             profiles = yaml.safe_load(_template(text).render(env_var=os.getenv)) or {}
-        except (jinja2.TemplateError, yaml.YAMLError) as error:
-            raise SettingsError(f"{self.io_config}: is not a valid template of YAML: {error}") from None
+        except jinja2.TemplateError as error:
+            raise SettingsError(f"{self.io_config}: is not a valid template: {error}.") from None
+        except yaml.YAMLError as error:  # its own text quotes the line, which may hold a password
+            mark = getattr(error, "problem_mark", None)
+            where = f" in line {mark.line + 1}" if mark else ""
+            raise SettingsError(
+                f"{self.io_config}: is not valid YAML{where}, after the environment's values are filled in."
+            ) from None
         if self.profile not in profiles:
             known = ", ".join(name for name in profiles if name != "version")
             raise SettingsError(
