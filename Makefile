@@ -103,10 +103,11 @@ bench: environment ## this pipeline, other tools and the machine's limit, side b
 bench-parts: environment ## where the time of a month goes, part by part, into docs/performance.md
 	@$(PYTHON) -m benchmarks.parts
 
-lint: environment-dev ## check style and types
+lint: environment-dev ## check style, types and layers
 	@$(PYTHON) -m ruff check
 	@$(PYTHON) -m ruff format --check
 	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports --cache-dir .cache/import_linter
 
 format: environment-dev ## put the code into shape
 	@$(PYTHON) -m ruff check --fix --quiet
