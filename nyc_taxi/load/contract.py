@@ -13,7 +13,7 @@ from nyc_taxi import __version__
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import CleanMonth
+from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import SCHEMA_VERSION, Column
 from nyc_taxi.settings import Settings
@@ -72,12 +72,7 @@ class Destination(Protocol):
 
 
 def new_entry(month: CleanMonth, run: Run, started: dt.datetime) -> LedgerEntry:
-    """The ledger entry of a load that ends now; raises DestinationError when rows got lost."""
-    if month.trips + month.rows_quarantined != month.rows_in:
-        raise DestinationError(
-            f"{month.folder}: {month.trips:,} trips and {month.rows_quarantined:,} quarantined rows are not"
-            f" the {month.rows_in:,} rows of the source: make the month again."
-        )
+    """The ledger entry of a load that ends now."""
     return LedgerEntry(
         service=month.service,
         month=month.month,
@@ -97,6 +92,16 @@ def new_entry(month: CleanMonth, run: Run, started: dt.datetime) -> LedgerEntry:
         rules=month.rules or None,
         accepted=run.accepted,
     )
+
+
+def check_counts(files: MonthFiles, trips: int, quarantined: int) -> None:
+    """Raise DestinationError unless the month holds the rows that it says, and all rows of its source."""
+    if (trips, quarantined) != (files.trips, files.rows_quarantined) or trips + quarantined != files.rows_in:
+        raise DestinationError(
+            f"{files.folder}: holds {trips:,} trips and {quarantined:,} quarantined rows instead of"
+            f" {files.trips:,} and {files.rows_quarantined:,}, in all {files.rows_in:,}:"
+            " make the month again."
+        )
 
 
 def refuse_sample(month: CleanMonth, held: LedgerEntry | None, where: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import functools
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nyc_taxi.load.object_store.store import PART_BYTES
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.schema import QUALITY, QUARANTINE, arrow_schema, trip_columns
@@ -127,6 +130,13 @@ def month_files(
         quarantined={"reversed": quarantined} if quarantined else {},
         unknown_columns=list(extra or {}),
     )
+
+
+def large_month(folder: Path, version: str = "v1") -> MonthFiles:
+    """A month whose trips an object store gets in three parts."""
+    size = 2 * PART_BYTES // 20  # of each trip's text, which does not compress
+    texts = [base64.b85encode(os.urandom(size)).decode() for _ in range(20)]
+    return month_files(folder, version, extra={"noise": pa.array(texts)})
 
 
 def _trips(service: Service, month: Month, version: str, count: int, extra: dict[str, pa.Array]) -> pa.Table:

@@ -38,6 +38,8 @@ Objects = dict[str, tuple[bytes, dict[str, str]]]
 class Cloud(Protocol):
     """A bucket."""
 
+    name: str
+    """Of the destination."""
     faulty: Faulty
     write: str
     """Method of the request that writes a small object."""
@@ -52,6 +54,10 @@ class Cloud(Protocol):
 
     def objects(self) -> Objects:
         """All objects of the bucket."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """What leads the destination to the bucket."""
         ...
 
     def overwrite(self, key: str, data: bytes) -> None:
@@ -70,7 +76,11 @@ class GcsCloud:
     url: str
     faulty: Faulty
     stub: StubGcs
+    name = "gcs"
     write = "POST"
+
+    def environment(self) -> dict[str, str]:
+        return {"GCS_BUCKET": "taxi", "GCS_PREFIX": "", "STORAGE_EMULATOR_HOST": self.url}
 
     def target(self, prefix: str = "", url: str = "") -> GcsConfig:
         return GcsConfig("taxi", prefix, endpoint=url or self.url, retry=RetryPolicy.of(load_settings()))
@@ -99,7 +109,19 @@ class S3Cloud:
     client: Any
     """Of boto3, past the faults."""
     bucket: str = field(default_factory=lambda: f"bucket-{uuid.uuid4().hex[:12]}")
+    name = "s3"
     write = "PUT"
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "S3_BUCKET": self.bucket,
+            "S3_PREFIX": "",
+            "AWS_ENDPOINT": self.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_SESSION_TOKEN": "",
+        }
 
     def target(self, prefix: str = "", url: str = "") -> S3Config:
         return S3Config(

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import Lookup, Progress, refuse_sample
+from nyc_taxi.load.contract import Lookup, Progress, check_counts, refuse_sample
+from nyc_taxi.load.footer import footer
 from nyc_taxi.load.object_store.layout import KINDS, MANIFESTS, data_key, history_key, manifest_key, month_of
 from nyc_taxi.load.object_store.manifest import Manifest, marks
 from nyc_taxi.load.object_store.store import Content, Sent, Store, Stored
@@ -185,6 +186,7 @@ def _contents(files: MonthFiles) -> dict[str, Content]:
                 f"{path}: has changed since it was written (its SHA-256 differs); delete {files.folder} and"
                 " run the month again."
             )
+    check_counts(files, footer(files.trips_path).num_rows, footer(files.quarantine_path).num_rows)
     return contents
 
 

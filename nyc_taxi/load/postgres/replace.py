@@ -18,8 +18,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nyc_taxi.errors import DestinationError, LockTimeout
-from nyc_taxi.load.contract import Progress, new_entry, refuse_sample
+from nyc_taxi.errors import LockTimeout
+from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sample
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.copy import copy_batches
@@ -105,12 +105,7 @@ def _stage(connection: Connection, month: RefinedMonth, progress: Progress | Non
     files = month.files()
     quarantined_rows = read_batches(files.quarantine_path)
     quarantine = stage(connection, quarantine_of(service), QUARANTINE, number, quarantined_rows, count)
-    loaded = (trips.rows, quarantine.rows)
-    if loaded != (files.trips, files.rows_quarantined) or sum(loaded) != files.rows_in:
-        raise DestinationError(
-            f"{files.folder}: holds {trips.rows:,} trips and {quarantine.rows:,} quarantined rows instead of"
-            f" {files.trips:,} and {files.rows_quarantined:,}, in all {files.rows_in:,}: make it again."
-        )
+    check_counts(files, trips.rows, quarantine.rows)
     return [trips, quarantine]
 
 

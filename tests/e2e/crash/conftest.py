@@ -5,23 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
+import httpx
 import pytest
 
-from nyc_taxi.local import samples
+from nyc_taxi.local import gcs, samples
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.settings import load_settings
 from tests.support.bigquery import bigquery, emulator, shared_dataset  # noqa: F401
-from tests.support.clouds import S3Cloud, s3_cloud
+from tests.support.destinations import (  # noqa: F401
+    ObjectProbe,
+    Probe,
+    bigquery_destination,
+    duckdb_destination,
+    postgres_destination,
+    s3_destination,
+)
+from tests.support.servers import quick  # noqa: F401
 
 MONTHS = ("2020-03", "2020-04", "2022-01")
 ROWS = 1_500
 
 
+@dataclass
+class EmbeddedGcsProbe(ObjectProbe):
+    """The embedded server, which the first victim starts."""
+
+    def _objects(self) -> dict[str, bytes]:
+        server = gcs.ensure(load_settings().workspace / "gcs")  # a victim may have died while it started it
+        client = httpx.Client(base_url=f"{server.url}/storage/v1/b/taxi/", trust_env=False)
+        with client:
+            items = client.get("o").raise_for_status().json().get("items", [])
+            names = [item["name"] for item in items]
+            get = {name: client.get(f"o/{quote(name, safe='')}", params={"alt": "media"}) for name in names}
+        return {name: answer.raise_for_status().content for name, answer in get.items()}
+
+
 @pytest.fixture
-def s3() -> Iterator[S3Cloud]:
-    """An empty bucket of S3."""
-    with s3_cloud() as cloud:
-        yield cloud
+def gcs_destination(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Probe]:
+    """In place of the stub, which does not run in a process of its own."""
+    monkeypatch.delenv("GCS_BUCKET", raising=False)
+    yield EmbeddedGcsProbe("gcs")
+    gcs.stop(workspace / "gcs")
 
 
 @dataclass

@@ -13,59 +13,38 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.lake.workspace import Workspace
-from nyc_taxi.load.registry import open_destination
-from nyc_taxi.local import gcs
+from nyc_taxi.load.registry import REGISTRY
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
 from tests.e2e.crash.conftest import MONTHS, Source
-from tests.support.crash_places import DATASET, READERS, Rows, rows_of
 from tests.support.crash_victim import WATCHED, ended, start, watched
+from tests.support.destinations import FIXTURES, Probe, Row
 
 KILLS = int(os.environ.get("CRASH_KILLS", "6"))
 
 
 @pytest.fixture
-def destination(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """An empty destination of the kind that the test names, configured in the environment."""
-    name: str = request.param
-    workspace = request.getfixturevalue("workspace")
-    match name:
-        case "postgres":
-            request.getfixturevalue("postgres")
-        case "duckdb":
-            monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "warehouse.duckdb"))
-        case "gcs":  # the embedded server, which the first victim starts
-            monkeypatch.delenv("GCS_BUCKET", raising=False)
-        case "s3":
-            cloud = request.getfixturevalue("s3")
-            values = {"S3_BUCKET": cloud.bucket, "AWS_ENDPOINT": cloud.url, "AWS_REGION": "us-east-1"}
-            for variable, value in {
-                **values,
-                "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret",
-            }.items():
-                monkeypatch.setenv(variable, value)
-        case "bigquery":
-            DATASET[:] = [request.getfixturevalue("bigquery")]
-    yield name
-    gcs.stop(workspace / "gcs")
+def probe(request: pytest.FixtureRequest, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
+    """An empty destination, configured in the environment."""
+    probe: Probe = request.getfixturevalue(FIXTURES[request.param])
+    monkeypatch.setenv("TAXI_RETRIES", "5")  # victims overtake each other
+    return probe
 
 
 @pytest.mark.crash
-@pytest.mark.parametrize("destination", sorted(READERS), indirect=True)
+@pytest.mark.parametrize("probe", sorted(REGISTRY), indirect=True)
 def test_every_month_survives(
-    destination: str, source: Source, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    probe: Probe, source: Source, workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    destination = probe.name
     chance = random.Random(20200401)
-    whole, places, seconds = _every_version(source, destination, tmp_path)
+    whole, places, seconds = _every_version(source, probe, tmp_path)
     killed = survived = hit = 0
     at_places = _spread(list(places), KILLS - KILLS // 3)
     aimed = len(at_places)
@@ -88,15 +67,15 @@ def test_every_month_survives(
         killed += codes.count(-9)
         survived += codes.count(0)
         for each in MONTHS:
-            _check(destination, each, whole)
+            _check(probe, each, whole)
         assert survived < 3 * KILLS + 20, "victims no longer die"
     # a load that goes on from what a killed one left may not come to every place
     assert hit >= aimed / 2, f"only {hit} of {aimed} victims came to the place chosen for them"
     for month in MONTHS:
         assert ended(start(month, source.folder, destination)) == 0
         expected = whole[month][source.turns[month]]
-        assert READERS[destination](month) == expected[1]
-        entry = open_destination(destination, load_settings()).ledger_entry(Service.GREEN, Month.parse(month))
+        assert probe.rows("trips", Month.parse(month)) == expected[1]
+        entry = probe.open().ledger_entry(Service.GREEN, Month.parse(month))
         assert entry is not None
         assert entry.version == expected[0]
         assert entry.rows_loaded == len(expected[1])
@@ -110,7 +89,7 @@ def test_every_month_survives(
         )
 
 
-Versions = dict[str, dict[int, tuple[str, Rows]]]
+Versions = dict[str, dict[int, tuple[str, list[Row]]]]
 """By month and turn of the source: the version's name and its trips."""
 
 
@@ -118,7 +97,7 @@ Places = dict[str, list[str]]
 """The months whose load passes a place of the code, by place."""
 
 
-def _every_version(source: Source, destination: str, folder: Path) -> tuple[Versions, Places, float]:
+def _every_version(source: Source, probe: Probe, folder: Path) -> tuple[Versions, Places, float]:
     """Load every version once.
 
     Returns the versions as the Parquet in the workspace has them, all places that a load over another
@@ -130,16 +109,17 @@ def _every_version(source: Source, destination: str, folder: Path) -> tuple[Vers
         for watch in (None, passed):
             source.turn(month)
             began = time.monotonic()
-            assert ended(start(month, source.folder, destination, places=watch)) == 0
+            assert ended(start(month, source.folder, probe.name, places=watch)) == 0
             seconds = seconds if watch else time.monotonic() - began  # watching makes it slower
-            entry = open_destination(destination, load_settings()).ledger_entry(
-                Service.GREEN, Month.parse(month)
-            )
+            entry = probe.open().ledger_entry(Service.GREEN, Month.parse(month))
             assert entry is not None
             folder = Workspace(load_settings().workspace).version_folder(
                 Service.GREEN, Month.parse(month), entry.version
             )
-            whole[month][source.turns[month]] = (entry.version, rows_of(folder / "trips.parquet"))
+            whole[month][source.turns[month]] = (
+                entry.version,
+                pq.read_table(folder / "trips.parquet").to_pylist(),
+            )
         assert whole[month][0] != whole[month][1]
         for place in passed.read_text().splitlines():
             places.setdefault(place, []).append(month)
@@ -148,12 +128,12 @@ def _every_version(source: Source, destination: str, folder: Path) -> tuple[Vers
     return whole, places, seconds
 
 
-def _check(destination: str, month: str, whole: Versions) -> None:
+def _check(probe: Probe, month: str, whole: Versions) -> None:
     """The month is there as one whole version, which is the ledger's if the ledger names one."""
-    rows = READERS[destination](month)
+    rows = probe.rows("trips", Month.parse(month))
     versions = [version for version, expected in whole[month].values() if rows == expected]
-    assert len(versions) == 1, f"{destination} holds {len(rows)} rows of {month}, which is no version of it"
-    entry = open_destination(destination, load_settings()).ledger_entry(Service.GREEN, Month.parse(month))
+    assert len(versions) == 1, f"{probe.name} holds {len(rows)} rows of {month}, which is no version of it"
+    entry = probe.open().ledger_entry(Service.GREEN, Month.parse(month))
     assert entry is None or entry.version == versions[0]
 
 

@@ -107,34 +107,6 @@ def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset):
         assert client.get_table(table).description, table.table_id
 
 
-def test_versions_replace_each_other_and_no_other_month(bigquery: Dataset, tmp_path: Path):
-    there, april, may = bigquery.destination(), bigquery.month(), bigquery.month()
-    first, second = (
-        month_files(tmp_path, "v1", april),
-        month_files(tmp_path, "v2", april, trips=0, quarantined=1),
-    )
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", may, trips=7)), RUN)
-    other = bigquery.month_state(may)
-    there.replace_month(RefinedMonth.of(first), RUN)
-
-    there.replace_month(RefinedMonth.of(second), RUN)
-
-    held = bigquery.month_state(april)
-    assert [len(held[name]) for name in ("trips", "quarantine", "quality", "ledger")] == [0, 1, 1, 2]
-
-    # the first again: its jobs have run before, under the names they would have again
-    entry = there.replace_month(RefinedMonth.of(first), RUN)
-    assert trips_of(bigquery, april) == [("v1", 20)]
-    assert {"commit-1", "commit-2"} <= bigquery.job_ids(april)
-    assert bigquery.month_state(may) == other
-
-    # and once more: it is there
-    first.trips_path.unlink()
-    before = len(bigquery.jobs(april))
-    assert there.replace_month(RefinedMonth.of(first), Run("run-2", "cli")) == entry
-    assert len(bigquery.jobs(april)) == before
-
-
 def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset, tmp_path: Path):
     there, month, later = bigquery.destination(), bigquery.month(), bigquery.month()
     extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
@@ -156,22 +128,6 @@ def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset
     with pytest.raises(SchemaError, match="trips_fhv: the column robot is STRING, but INT64 in the month"):
         there.replace_month(RefinedMonth.of(number), RUN)
     assert bigquery.month_state(month, "fhv") == was
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"trips": 21, "rows_in": 24}, "holds 20 trips and 3 quarantined rows instead of 21 and 3"),
-        ({"rows_in": 25}, "20 trips and 3 quarantined rows are not the 25 rows of the source"),
-    ],
-)
-def test_other_counts_are_refused(bigquery: Dataset, tmp_path: Path, change: dict[str, Any], said: str):
-    month = bigquery.month()
-    with pytest.raises(DestinationError, match=said):
-        bigquery.destination().replace_month(
-            RefinedMonth.of(dataclasses.replace(month_files(tmp_path, month=month), **change)), RUN
-        )
-    assert bigquery.jobs(month) == []
 
 
 def test_the_script_itself_refuses_other_counts(bigquery: Dataset, tmp_path: Path):
@@ -259,47 +215,6 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
 
 
 # ---- two at once
-
-
-def test_the_same_month_at_once_is_loaded_once(bigquery: Dataset, tmp_path: Path):
-    month = bigquery.month()
-    files = month_files(tmp_path, month=month)
-    found: list[Any] = []
-    runs = [
-        threading.Thread(
-            target=lambda: found.append(bigquery.destination().replace_month(RefinedMonth.of(files), RUN))
-        )
-        for _ in range(3)
-    ]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    assert len(found) == 3
-    assert found == [found[0]] * 3
-    assert trips_of(bigquery, month) == [("v1", 20)]
-    assert len(bigquery.month_state(month)["ledger"]) == 1
-
-
-def test_two_versions_at_once_leave_one_of_them_whole(bigquery: Dataset, tmp_path: Path):
-    """A first load of both: neither deletes rows, so only the lock keeps them apart."""
-    month = bigquery.month()
-    versions = {"v1": 5, "v2": 8}
-    runs = [
-        threading.Thread(
-            target=bigquery.destination().replace_month,
-            args=(RefinedMonth.of(month_files(tmp_path, version, month, trips=trips)), RUN),
-        )
-        for version, trips in versions.items()
-    ]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    current = bigquery.destination().ledger_entry(Service.GREEN, Month.parse(month))
-    assert current is not None
-    assert trips_of(bigquery, month) == [(current.version, versions[current.version])]
-    assert len(bigquery.month_state(month)["ledger"]) == 2
 
 
 def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_path: Path):

@@ -14,7 +14,6 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.bigquery.client import quoted
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.errors import LockTimeout, failure, translate_errors
@@ -56,11 +55,6 @@ def found(**properties: str) -> Response:
     reference = {"projectId": "project", "datasetId": "taxi"}
     answer = {"datasetReference": reference, "location": "EU", **properties}
     return Response(json.dumps(answer), content_type="application/json")
-
-
-def test_without_a_dataset_it_is_not_configured():
-    with pytest.raises(SettingsError, match=r"set BIGQUERY_DATASET, or use the destination duckdb"):
-        open_destination("bigquery", load_settings())
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,32 +59,6 @@ def state(there: DuckDb) -> dict[str, list[str]]:
     return {name: sorted(map(repr, ask(there, f"FROM {name}"))) for (name,) in tables}
 
 
-def test_a_month_is_loaded_with_every_value_and_recorded(warehouse: DuckDb, tmp_path: Path):
-    assert warehouse.ledger_entries() == []
-    assert warehouse.ledger_entry(Service.GREEN, APRIL) is None
-    before = dt.datetime.now(dt.UTC)
-    files = month_files(tmp_path, trips=20, quarantined=3)
-    told: list[tuple[int, int]] = []
-
-    entry = warehouse.replace_month(
-        RefinedMonth.of(files), RUN, lambda done, total: told.append((done, total))
-    )
-
-    parquet = pq.read_table(files.trips_path).to_pylist()
-    columns = ", ".join(parquet[0])
-    found = ask(warehouse, f"SELECT month, {columns} FROM trips_green ORDER BY source_row")
-    assert found == [(dt.date(2020, 4, 1), *row.values()) for row in parquet]
-    assert ask(warehouse, "SELECT count(*), any_value(reasons) FROM quarantine_green") == [(3, ["reversed"])]
-    assert ask(warehouse, "FROM quality") == [("green", dt.date(2020, 4, 1), "trips", "", 20.0)]
-    assert entry == warehouse.ledger_entry(Service.GREEN, APRIL)
-    assert warehouse.ledger_entries() == [entry]
-    assert (entry.version, entry.source_sha256) == ("v1", files.source.sha256)
-    assert (entry.rows_in, entry.rows_loaded, entry.rows_quarantined) == (23, 20, 3)
-    assert before <= entry.started_at <= entry.finished_at <= dt.datetime.now(dt.UTC)
-    assert (entry.run_id, entry.orchestrator) == ("run-1", "cli")
-    assert told[-1] == (23, 23)
-
-
 def test_tables_columns_and_views_say_what_they_are(warehouse: DuckDb, tmp_path: Path):
     warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     mine = "schema_name = 'taxi' AND NOT internal"
@@ -101,44 +73,6 @@ def test_tables_columns_and_views_say_what_they_are(warehouse: DuckDb, tmp_path:
         warehouse, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trips_green'"
     )
     assert {c.name: comment(c) for c in trip_columns(Service.GREEN)}.items() <= dict(found).items()
-
-
-def test_another_version_replaces_the_month_and_no_other(warehouse: DuckDb, tmp_path: Path):
-    for files in (
-        month_files(tmp_path, "v1", trips=20),
-        month_files(tmp_path, "v1", month="2020-05", trips=7),
-        month_files(tmp_path, "v2", trips=9, quarantined=0),
-        month_files(tmp_path, "v1", service=Service.FHV, trips=5),
-    ):
-        warehouse.replace_month(RefinedMonth.of(files), RUN)
-    counts = "SELECT month, source_version, count(*) FROM {} GROUP BY ALL ORDER BY ALL"
-    april, may = dt.date(2020, 4, 1), dt.date(2020, 5, 1)
-    assert ask(warehouse, counts.format("trips_green")) == [(april, "v2", 9), (may, "v1", 7)]
-    assert ask(warehouse, counts.format("quarantine_green")) == [(may, "v1", 3)]
-    assert ask(warehouse, "SELECT service, month, value FROM quality ORDER BY ALL") == [
-        ("fhv", april, 5),
-        ("green", april, 9),
-        ("green", may, 7),
-    ]
-    history = "SELECT id, service, month, version FROM ledger ORDER BY id"
-    assert [row[0] for row in ask(warehouse, history)] == [1, 2, 3, 4]
-    held = [(row.service, str(row.month), row.version) for row in warehouse.ledger_entries()]
-    assert held == [("fhv", "2020-04", "v1"), ("green", "2020-04", "v2"), ("green", "2020-05", "v1")]
-
-
-def test_a_version_that_is_recorded_is_not_loaded_again(warehouse: DuckDb, tmp_path: Path):
-    files = month_files(tmp_path)
-    first = warehouse.replace_month(RefinedMonth.of(files), RUN)
-    files.trips_path.unlink()
-    assert warehouse.replace_month(RefinedMonth.of(files), Run("run-2", "cli")) == first
-    assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
-
-
-def test_a_version_that_was_replaced_comes_back(warehouse: DuckDb, tmp_path: Path):
-    first, second = month_files(tmp_path, "v1", trips=4), month_files(tmp_path, "v2", trips=6)
-    for files in (first, second, first):
-        warehouse.replace_month(RefinedMonth.of(files), RUN)
-    assert ask(warehouse, "SELECT source_version, count(*) FROM trips_green GROUP BY 1") == [("v1", 4)]
 
 
 def test_unknown_columns_are_added_and_empty_elsewhere(warehouse: DuckDb, tmp_path: Path):
@@ -170,41 +104,6 @@ def test_a_column_of_another_type_is_refused_and_nothing_changes(warehouse: Duck
         SchemaError, match="trips_green: the column robot is BIGINT, but VARCHAR in the month"
     ):
         warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=2, extra=text)), RUN)
-    assert state(warehouse) == was
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"trips": 21, "rows_in": 24}, "holds 20 trips and 3 quarantined rows instead of 21 and 3"),
-        (
-            {"quarantined": {"a": 2}, "rows_in": 22},
-            "holds 20 trips and 3 quarantined rows instead of 20 and 2",
-        ),
-        ({"rows_in": 25}, "20 trips and 3 quarantined rows are not the 25 rows of the source"),
-        (
-            {"trips": 3, "quarantined": {"reversed": 20}},
-            "holds 20 trips and 3 quarantined rows instead of 3 and 20",
-        ),
-    ],
-)
-def test_other_counts_are_refused_and_nothing_changes(
-    warehouse: DuckDb, tmp_path: Path, change: dict[str, Any], said: str
-):
-    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v0", trips=2)), RUN)
-    was = state(warehouse)
-    with pytest.raises(DestinationError, match=said):
-        warehouse.replace_month(RefinedMonth.of(dataclasses.replace(month_files(tmp_path), **change)), RUN)
-    assert state(warehouse) == was
-
-
-def test_a_file_that_is_not_whole_is_named_and_nothing_changes(warehouse: DuckDb, tmp_path: Path):
-    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v0", trips=2)), RUN)
-    was = state(warehouse)
-    files = month_files(tmp_path)
-    files.quarantine_path.write_bytes(files.quarantine_path.read_bytes()[:-1])
-    with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* make the month's"):
-        warehouse.replace_month(RefinedMonth.of(files), RUN)
     assert state(warehouse) == was
 
 
@@ -346,15 +245,6 @@ def test_months_side_by_side_all_end(warehouse: DuckDb, tmp_path: Path):
     assert ask(warehouse, "SELECT count(*) FROM trips_green") == [(1500,)]
 
 
-def test_the_same_month_twice_at_once_is_loaded_once(warehouse: DuckDb, tmp_path: Path):
-    files = month_files(tmp_path)
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda _: warehouse.replace_month(RefinedMonth.of(files), RUN), range(4)))
-    assert found == [found[0]] * 4
-    assert ask(warehouse, "SELECT count(*) FROM ledger") == [(1,)]
-    assert ask(warehouse, "SELECT count(*) FROM trips_green") == [(20,)]
-
-
 # ---- kill -9
 
 
@@ -365,32 +255,6 @@ CREATED, INSERTED, COMMITTING, COMMITTED, LOADED = checked(
     "nyc_taxi.load.warehouse.duckdb.replace:replace_month:after commit",
     "nyc_taxi.load.warehouse.duckdb.load:DuckDb.replace_month:return",
 )
-
-
-@pytest.mark.parametrize(
-    ("kill_point", "before", "committed"),
-    [
-        (INSERTED, "2020-04", False),
-        (COMMITTING, "2020-04", False),
-        (COMMITTING, "2020-03", False),
-        (COMMITTED, "2020-04", True),
-        (LOADED, "2020-04", True),
-    ],
-)
-def test_a_killed_load_left_the_month_whole_and_the_next_completes_it(
-    warehouse: DuckDb, tmp_path: Path, kill_point: str, before: str, committed: bool
-):
-    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", before)), RUN)
-    was = state(warehouse)
-    files = month_files(tmp_path, "v2", trips=3000)
-
-    load_and_kill("duckdb", files, kill_point)
-
-    assert (state(warehouse) != was) == committed
-    assert warehouse.replace_month(RefinedMonth.of(files), RUN).run_id == ("killed" if committed else "run-1")
-    there = "SELECT source_version, count(*) FROM trips_green WHERE month = '2020-04-01' GROUP BY 1"
-    assert ask(warehouse, there) == [("v2", 3000)]
-    assert ask(warehouse, "SELECT count(*) FROM ledger") == [(2,)]
 
 
 def test_a_run_that_is_killed_while_it_makes_the_file_leaves_none(warehouse: DuckDb, tmp_path: Path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +30,11 @@ from nyc_taxi.load.object_store.store import PART_BYTES
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import gcs as embedded
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-from tests.support.builders import month_files
+from tests.support.builders import large_month, month_files
 from tests.support.clouds import GcsCloud, gcs_cloud
 from tests.support.servers import quick  # noqa: F401
 from tests.support.wsgi import (
@@ -72,14 +70,6 @@ def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def cloud() -> Iterator[GcsCloud]:
     with gcs_cloud() as made:
         yield made
-
-
-def large_month(folder: Path, version: str = "v1") -> MonthFiles:
-    """A month whose trips are sent in three parts."""
-    files = month_files(folder, version)
-    with files.trips_path.open("ab") as file:
-        file.write(os.urandom(2 * PART_BYTES))
-    return files
 
 
 def parts(faulty: Faulty) -> list[int]:

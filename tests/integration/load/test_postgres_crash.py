@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,76 +11,10 @@ import pytest
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
 from nyc_taxi.local import postgres as embedded
-from nyc_taxi.settings import PROJECT, load_settings
-from nyc_taxi.transform.refined import RefinedMonth
-from tests.support.builders import month_files
-from tests.support.postgres_probe import RUN, query, state
-from tests.support.waiting import until
-
-LOADER = """
-import json, sys
-from nyc_taxi.model.run import Run
-from nyc_taxi.load.postgres import replace
-from nyc_taxi.load.postgres.load import Postgres
-from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-
-def pause(*_):
-    print("paused", flush=True)
-    sys.stdin.read()
-
-def pausing(name):
-    original = getattr(replace, name)
-    def then_pause(*arguments):
-        result = original(*arguments)
-        pause()
-        return result
-    setattr(replace, name, then_pause)
-
-files, point = MonthFiles.from_dict(json.loads(sys.argv[1])), sys.argv[2]
-if point != "COPY":
-    pausing(point)
-postgres, month = Postgres.from_settings(load_settings()), RefinedMonth.of(files)
-postgres.replace_month(month, Run("killed", "cli"), pause if point == "COPY" else None)
-"""
-
-
-@pytest.mark.parametrize("before", ["v1", None])
-@pytest.mark.parametrize("point", ["COPY", "_stage", "_swap"])
-def test_a_killed_load_leaves_no_trace(
-    postgres: PostgresConfig, tmp_path: Path, point: str, before: str | None
-) -> None:
-    """Killed inside COPY, after loading and before the swap, after the swap and before the ledger's row."""
-    there = Postgres(postgres)
-    there.replace_month(
-        RefinedMonth.of(month_files(tmp_path, before or "v1", month="2020-04" if before else "2020-03")), RUN
-    )
-    was = state(postgres)
-    files = month_files(tmp_path, "v2", trips=9)
-
-    command = [sys.executable, "-c", LOADER, json.dumps(files.to_dict()), point]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT
-    ) as loader:
-        assert loader.stdout
-        assert loader.stdout.readline() == "paused\n"
-        assert there.ledger_entry(files.service, files.month) == (
-            there.ledger_entries()[0] if before else None
-        )
-        loader.send_signal(signal.SIGKILL)
-
-    until(lambda: query(postgres, "SELECT FROM pg_stat_activity WHERE application_name = 'nyc_taxi'") == [])
-    assert state(postgres) == was
-    entry = there.replace_month(RefinedMonth.of(files), RUN)
-    assert there.ledger_entry(files.service, files.month) == entry
-    found = query(postgres, "SELECT count(*) FROM trips_green WHERE source_version = 'v2'")
-    assert found == [(9,)]
-    leftovers = query(
-        postgres,
-        "SELECT relname FROM pg_class WHERE relname LIKE '%new%' AND relnamespace = 'taxi'::regnamespace",
-    )
-    assert leftovers == []
+from tests.support.builders import month_files
+from tests.support.postgres_probe import RUN, query
 
 
 def test_a_connection_cut_inside_copy_is_made_again(postgres: PostgresConfig, tmp_path: Path) -> None:

@@ -23,14 +23,13 @@ from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsEr
 from nyc_taxi.load.object_store.s3 import store as s3_store
 from nyc_taxi.load.object_store.s3.config import S3Config
 from nyc_taxi.load.object_store.s3.load import S3
-from nyc_taxi.load.object_store.store import PART_BYTES
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-from tests.support.builders import month_files
+from tests.support.builders import large_month, month_files
 from tests.support.clouds import S3Cloud, s3_cloud
 from tests.support.servers import quick  # noqa: F401
 from tests.support.wsgi import Application, Fault, Pause, answers, cut, damage, lose_answer
@@ -55,14 +54,6 @@ def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def cloud() -> Iterator[S3Cloud]:
     with s3_cloud() as made:
         yield made
-
-
-def large_month(folder: Path, version: str = "v1") -> MonthFiles:
-    """A month whose trips are sent in three parts."""
-    files = month_files(folder, version)
-    with files.trips_path.open("ab") as file:
-        file.write(os.urandom(2 * PART_BYTES))
-    return files
 
 
 def unfinished(cloud: S3Cloud) -> list[str]:
@@ -264,11 +255,6 @@ def test_a_setting_that_makes_no_sense(wrong: dict[str, str]) -> None:
 
 
 # ---- configuration
-
-
-def test_without_a_bucket_it_is_not_configured() -> None:
-    with pytest.raises(SettingsError, match="S3_BUCKET is not set"):
-        open_destination("s3", load_settings())
 
 
 def test_the_target_is_that_of_io_config(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nyc_taxi.load.footer import footer
 from nyc_taxi.load.warehouse.bigquery.client import Connection, connect
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
@@ -17,7 +18,6 @@ from nyc_taxi.load.warehouse.bigquery.queries import run_transaction, select
 from nyc_taxi.load.warehouse.bigquery.staging import Staged, begin_load, lacks_rows
 from nyc_taxi.load.warehouse.bigquery.tables import add_missing, create_missing
 from nyc_taxi.load.warehouse.engine import Statement
-from nyc_taxi.load.warehouse.footer import footer
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nyc_taxi.errors import DestinationError
+from nyc_taxi.load.contract import check_counts
+from nyc_taxi.load.footer import footer
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish, labels, month_job, month_labels
 from nyc_taxi.load.warehouse.bigquery.tables import add_missing, field
-from nyc_taxi.load.warehouse.footer import footer
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
@@ -56,11 +56,7 @@ def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
             "quality": QUALITY_TABLE,
         }.items()
     ]
-    if (kinds[0].rows, kinds[1].rows) != (files.trips, files.rows_quarantined):
-        raise DestinationError(
-            f"{files.folder}: holds {kinds[0].rows:,} trips and {kinds[1].rows:,} quarantined rows instead of"
-            f" {files.trips:,} and {files.rows_quarantined:,}: make the month again."
-        )
+    check_counts(files, kinds[0].rows, kinds[1].rows)
     for staged in kinds:
         add_missing(connection, staged.target, staged.columns)
     jobs = [

@@ -10,12 +10,11 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.contract import Progress, new_entry, refuse_sample
+from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sample
+from nyc_taxi.load.footer import footer
 from nyc_taxi.load.warehouse import ledger
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
 from nyc_taxi.load.warehouse.duckdb.tables import missing_columns, missing_tables, new_view
-from nyc_taxi.load.warehouse.footer import footer
 from nyc_taxi.load.warehouse.views import views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
@@ -52,11 +51,7 @@ def replace_month(
         progress(trip_rows, files.rows_in)
     quarantined = _replace(session, quarantine(files.service), files, files.quarantine_path)
     _replace(session, QUALITY_TABLE, files, files.quality_path)
-    if (trip_rows, quarantined) != (files.trips, files.rows_quarantined):
-        raise DestinationError(
-            f"{files.folder}: holds {trip_rows:,} trips and {quarantined:,} quarantined rows instead of"
-            f" {files.trips:,} and {files.rows_quarantined:,}: make the month again."
-        )
+    check_counts(files, trip_rows, quarantined)
     entry = new_entry(files, run, started)
     session.execute(ledger.insert_statement(session), entry.to_row())
     session.connection.commit()  # DuckDB frees the deleted rows' space when the connection closes

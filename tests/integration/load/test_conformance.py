@@ -1,0 +1,333 @@
+"""What every registered destination promises (`nyc_taxi.load.contract`), tried on each of them.
+
+`tests/support/destinations.py` sets the destinations up and reads them past the code under test. What only
+one destination promises, and what its service may do to it, is tested in the other files of this folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nyc_taxi import __version__
+from nyc_taxi.errors import DestinationError, SettingsError
+from nyc_taxi.load.contract import Lookup, Progress
+from nyc_taxi.load.registry import REGISTRY, open_destination
+from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.run import Run
+from nyc_taxi.schema import SCHEMA_VERSION, Column
+from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.transform.refined import RefinedMonth
+from tests.support import archive
+from tests.support.builders import month_files
+from tests.support.destinations import FIXTURES, KEYS, SLOW, Probe
+from tests.support.killed import load_and_kill
+
+GREEN = Service.GREEN
+RUN = Run("Run 1: A+B", "cli")
+VARIABLES = re.findall(r"env_var\('(\w+)'", (PROJECT / "io_config.yaml").read_text())
+"""The settings of all destinations."""
+
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for name in dict.fromkeys([*REGISTRY, "archive"])
+]
+
+
+@pytest.fixture(params=NAMES)
+def probe(request: pytest.FixtureRequest, workspace: Path) -> Probe:
+    """Each destination, empty."""
+    assert request.param in FIXTURES, f"add {request.param} to tests/support/destinations.py"
+    probe: Probe = request.getfixturevalue(FIXTURES[request.param])
+    return probe
+
+
+def load(probe: Probe, files: MonthFiles, progress: Progress | None = None, run: Run = RUN) -> LedgerEntry:
+    """Load a month as a new process does."""
+    return probe.open().replace_month(RefinedMonth.of(files), run, progress)
+
+
+def never(_done: int, _total: int) -> None:
+    raise AssertionError("it was loaded again")
+
+
+Contents = dict[str, list[dict[str, Any]]]
+"""The rows of a month by kind."""
+
+
+def contents_of(files: MonthFiles) -> Contents:
+    """What a destination has to hold of a month."""
+    tables = {kind: pq.read_table(files.folder / f"{kind}.parquet").to_pylist() for kind in KEYS}
+    return {kind: sorted(rows, key=lambda row: row[KEYS[kind]]) for kind, rows in tables.items()}
+
+
+def contents(probe: Probe, month: Month, service: Service = GREEN) -> Contents:
+    """What a destination holds of a month."""
+    return {kind: probe.rows(kind, month, service) for kind in KEYS}
+
+
+def assert_holds(probe: Probe, files: MonthFiles) -> LedgerEntry:
+    """The destination holds this version of the month, whole, and its ledger says so."""
+    assert contents(probe, files.month, files.service) == contents_of(files)
+    entry = probe.open().ledger_entry(files.service, files.month)
+    assert entry is not None
+    assert entry.version == files.version
+    return entry
+
+
+# ---- a load
+
+
+def test_every_value_is_loaded_and_every_field_recorded(probe: Probe, tmp_path: Path) -> None:
+    month = probe.new_month()
+    assert probe.open().ledger_entry(GREEN, month) is None
+    assert [entry for entry in probe.open().ledger_entries() if entry.month == month] == []
+    files = month_files(tmp_path, month=str(month), trips=20, quarantined=3)
+    before = dt.datetime.now(dt.UTC)
+    counts: list[tuple[int, int]] = []
+    entry = load(probe, files, lambda done, total: counts.append((done, total)))
+    assert assert_holds(probe, files) == entry
+    assert [entry for entry in probe.open().ledger_entries() if entry.month == month] == [entry]
+    assert before <= entry.started_at <= entry.finished_at <= dt.datetime.now(dt.UTC)
+    assert entry == LedgerEntry(
+        service=GREEN,
+        month=month,
+        version="v1",
+        source_url=files.source.url,
+        source_etag='"v1"',
+        source_sha256=files.source.sha256,
+        rows_in=23,
+        rows_loaded=20,
+        rows_quarantined=3,
+        schema_version=SCHEMA_VERSION,
+        package_version=__version__,
+        started_at=entry.started_at,
+        finished_at=entry.finished_at,
+        run_id="Run 1: A+B",
+        orchestrator="cli",
+    )
+    assert sorted(counts) == counts, "progress never goes back"
+    assert counts[-1] == (23, 23)
+
+
+def test_another_version_replaces_its_month_and_no_other(probe: Probe, tmp_path: Path) -> None:
+    month, other = probe.new_month(), probe.new_month()
+    first = month_files(tmp_path, "v1", str(month), trips=20)
+    second = month_files(tmp_path, "v2", str(month), trips=9, quarantined=0)
+    others = [
+        month_files(tmp_path, "v1", str(other), trips=7),
+        month_files(tmp_path, "v1", str(month), service=Service.FHV, trips=5),
+    ]
+    for files in (first, *others, second):
+        load(probe, files)
+    entry = assert_holds(probe, second)
+    kept = [assert_holds(probe, files) for files in others]
+    entries = [each for each in probe.open().ledger_entries() if each.month in (month, other)]
+    assert entries == sorted([entry, *kept], key=lambda each: (each.service, each.month))
+
+    load(probe, first)  # a version comes back
+    assert_holds(probe, first)
+    assert probe.versions(month) == ["v1", "v2", "v1"]
+
+
+def test_the_same_version_is_not_loaded_again(probe: Probe, tmp_path: Path) -> None:
+    files = month_files(tmp_path, month=str(probe.new_month()))
+    first = load(probe, files)
+    assert load(probe, files, never, Run("later", "cli")) == first
+    assert probe.versions(files.month) == ["v1"]
+
+
+def test_a_month_without_trips_is_loaded(probe: Probe, tmp_path: Path) -> None:
+    month = str(probe.new_month())
+    load(probe, month_files(tmp_path, "v1", month))
+    empty = month_files(tmp_path, "v2", month, trips=0, quarantined=1)
+    load(probe, empty)
+    assert assert_holds(probe, empty).rows_loaded == 0
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trips": 21, "rows_in": 24},
+        {"quarantined": {"reversed": 2}, "rows_in": 22},
+        {"trips": 3, "quarantined": {"reversed": 20}},
+        {"rows_in": 25},
+    ],
+    ids=["trips", "quarantine", "swapped", "sum"],
+)
+def test_a_month_whose_counts_do_not_add_up_is_refused(
+    probe: Probe, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    month = str(probe.new_month())
+    held = month_files(tmp_path, "v1", month, trips=2)
+    load(probe, held)
+    wrong = dataclasses.replace(month_files(tmp_path, "v2", month), **change)
+    with pytest.raises(DestinationError, match=r"20 trips and 3 quarantined rows .*make the month again"):
+        load(probe, wrong)
+    assert_holds(probe, held)
+    assert probe.versions(held.month) == ["v1"]
+
+
+def test_a_file_that_is_not_whole_is_refused(probe: Probe, tmp_path: Path) -> None:
+    month = str(probe.new_month())
+    held, broken = month_files(tmp_path, "v1", month), month_files(tmp_path, "v2", month)
+    load(probe, held)
+    broken.quarantine_path.write_bytes(broken.quarantine_path.read_bytes()[:-1])
+    with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* make the month's"):
+        load(probe, broken)
+    assert_holds(probe, held)
+
+
+def test_a_sample_is_not_loaded_over_a_real_month(probe: Probe, tmp_path: Path) -> None:
+    month = str(probe.new_month())
+    real, sample = month_files(tmp_path, "real", month), month_files(tmp_path, "sample", month)
+    sample = dataclasses.replace(sample, source=dataclasses.replace(sample.source, url="sample:20:1"))
+    load(probe, real)
+    with pytest.raises(DestinationError, match=f"holds the real green {month}"):
+        load(probe, sample)
+    assert_holds(probe, real)
+
+
+# ---- others at the same time
+
+
+@pytest.mark.parametrize("versions", [("v1", "v1"), ("v1", "v2")], ids=["same version", "two versions"])
+def test_of_two_loads_at_once_one_version_remains(
+    probe: Probe, tmp_path: Path, versions: tuple[str, str]
+) -> None:
+    """The second load begins while the first one is under way."""
+    month = str(probe.new_month())
+    first = month_files(tmp_path, versions[0], month, trips=5)
+    second = first if versions[1] == versions[0] else month_files(tmp_path, versions[1], month, trips=8)
+    is_loading, has_begun = threading.Event(), threading.Event()
+
+    def progress(_done: int, _total: int) -> None:
+        is_loading.set()
+        assert has_begun.wait(60)
+
+    def overtake() -> LedgerEntry:
+        assert is_loading.wait(60)
+        has_begun.set()
+        return load(probe, second, run=Run("other", "cli"))
+
+    with ThreadPoolExecutor(2) as pool:
+        loads = [pool.submit(load, probe, first, progress), pool.submit(overtake)]
+        entries = [each.result() for each in loads]
+    current = probe.open().ledger_entry(GREEN, first.month)
+    assert current in entries
+    assert_holds(probe, first if current == entries[0] else second)
+    assert sorted(probe.versions(first.month)) == sorted(set(versions))
+
+
+def test_readers_see_one_whole_version(probe: Probe, tmp_path: Path) -> None:
+    """One reads whenever the load reports progress, one all the time; an open DuckDB file admits neither."""
+    month = probe.new_month()
+    names = ("v1", "v2", "v3")
+    versions = [month_files(tmp_path, name, str(month), trips=5 + i) for i, name in enumerate(names)]
+    load(probe, versions[0])
+    seen: list[list[dict[str, Any]]] = []
+    is_loaded = threading.Event()
+
+    def look(*_: int) -> None:
+        seen.append(probe.rows("trips", month))
+
+    def watch() -> None:
+        look()
+        while not is_loaded.is_set():
+            look()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch) if probe.admits_readers else None
+        try:
+            for files in versions[1:]:
+                load(probe, files, look if probe.admits_readers else None)
+                look()
+        finally:
+            is_loaded.set()
+        if watching:
+            watching.result()
+    whole = [contents_of(files)["trips"] for files in versions]
+    assert all(rows in whole for rows in seen)
+    assert seen[-1] == whole[-1] or watching
+
+
+# ---- kill -9
+
+
+def test_a_killed_load_leaves_a_whole_month_and_the_next_one_completes_it(
+    probe: Probe, tmp_path: Path
+) -> None:
+    for kill_point in probe.kill_points:
+        month = str(probe.new_month())
+        old = month_files(tmp_path, "v1", month, trips=2)
+        new = month_files(tmp_path, "v2", month, trips=9_000)
+        load(probe, old)
+        load_and_kill(probe.name, new, kill_point)
+        entry = probe.open().ledger_entry(GREEN, old.month)
+        if entry is not None:
+            assert_holds(probe, old if entry.version == "v1" else new)
+        else:
+            assert not probe.is_transactional, kill_point
+            trips = probe.rows("trips", old.month)
+            assert trips in (contents_of(old)["trips"], contents_of(new)["trips"])
+        load(probe, new)
+        assert_holds(probe, new)
+        assert probe.versions(old.month) == ["v1", "v2"]
+
+
+# ---- lookups
+
+
+def test_a_lookup_is_replaced_whole(probe: Probe) -> None:
+    columns = (Column("id", "int16", "Number."), Column("name", "string", "Name."))
+    name = f"lookup_{uuid.uuid4().hex}"
+    for rows in ([(1, "a"), (2, None)], [(2, "b"), (3, "N/A")], [(2, "b")]):
+        numbers, names = zip(*rows, strict=True)
+        table = pa.table({"id": pa.array(numbers, pa.int16()), "name": pa.array(names, pa.string())})
+        probe.open().replace_lookup(Lookup(name, "A lookup.", columns, "id", table))
+        assert probe.lookup(name) == rows
+
+
+# ---- where it is
+
+
+def test_no_secret_is_shown(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [name for name in VARIABLES if any(word in name for word in ("PASSWORD", "SECRET", "TOKEN"))]
+    assert len(secrets) >= 4
+    for name in secrets:
+        monkeypatch.setenv(name, "s3cr3t")
+    destination = probe.open()
+    assert destination.name == probe.name
+    assert destination.describe()
+    assert "s3cr3t" not in destination.describe() + repr(vars(destination))
+
+
+@pytest.mark.parametrize("name", dict.fromkeys([*REGISTRY, "archive"]))
+def test_without_settings_it_is_embedded_or_says_what_to_set(
+    name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGISTRY, "archive", archive.REGISTRATION)
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, "")
+    settings = load_settings()
+    if REGISTRY[name].is_automatic(settings.connections):
+        assert str(workspace) in open_destination(name, settings).describe()
+    else:
+        with pytest.raises(SettingsError) as raised:
+            open_destination(name, settings)
+        assert any(variable in str(raised.value) for variable in VARIABLES)
