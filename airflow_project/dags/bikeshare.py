@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, TriggerRule, dag, get_current_context, task
+from airflow.providers.common.compat.sdk import TriggerRule, dag, get_current_context, task
 from airflow.providers.google.cloud.operators.cloud_sql import CloudSQLExportInstanceOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import events, load_requests
+from taxi_airflow import cloud_sql, events, load_requests
 from taxi_airflow.defaults import common
 from taxi_airflow.environment import configure_environment
 from taxi_airflow.step import step
-
-if TYPE_CHECKING:
-    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 
 PATIENCE = dt.timedelta(days=1)
 """How long to wait for a day's trips before the run fails and alerts."""
@@ -41,15 +38,7 @@ bucket under their day, waits for the day's trips, loads the raw tables and comp
 - `trips_are_there` frees its worker between two checks. If the trips do not arrive within a day it fails and
   alerts; clear it when they have arrived.
 """,
-    params={
-        "day": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            title="Day",
-            description="Such as 2018-01-01. Empty: the day before the run's date.",
-        )
-    },
+    params={"day": load_requests.optional("Day", "Such as 2018-01-01. Empty: yesterday.", format="date")},
     max_active_runs=8,  # a day that is waited for does not hold up the others
     **common("bikeshare"),
 )
@@ -60,29 +49,15 @@ def bikeshare() -> None:
         return str(params["day"] or load_requests.day_of(get_current_context()) - dt.timedelta(days=1))
 
     @step()
-    def extract(day: str) -> list[dict[str, Any]]:
-        """The tables as they are now, in the workspace; those that Cloud SQL exports are left out."""
+    def extract(day: str) -> list[str]:
+        """Copy the tables, except those that Cloud SQL exports, into the bucket under their day."""
         from nyc_taxi.pipelines.bikeshare import flow
 
-        with events.call("mysql") as counts:
-            snapshots = flow.extract(_config(), flow.parse_day(day))
-            counts |= {snapshot.table: snapshot.rows for snapshot in snapshots}
-        return [snapshot.to_dict() for snapshot in snapshots]
-
-    @step()
-    def land(snapshots: list[dict[str, Any]]) -> list[str]:
-        """The extracted tables in the bucket, under their day."""
-        from nyc_taxi.pipelines.bikeshare import flow
-
+        config = flow.load_config()
+        with events.call("mysql"):
+            snapshots = flow.extract(config, flow.parse_day(day))
         with events.call("gcs", objects=len(snapshots)):
-            return flow.land(_config(), [flow.Snapshot.from_dict(snapshot) for snapshot in snapshots])
-
-    @step()
-    def exports(day: str) -> list[dict[str, Any]]:
-        """What Cloud SQL is asked to export; nothing where the tables are read row by row."""
-        from taxi_airflow.cloud_sql import exports_of
-
-        return exports_of(day)
+            return flow.land(config, snapshots)
 
     @task.sensor(mode="reschedule", poke_interval=300, timeout=PATIENCE.total_seconds(), retries=0)
     def trips_are_there(day: str) -> bool:
@@ -92,7 +67,7 @@ def bikeshare() -> None:
 
         configure_environment()
         try:
-            return bool(flow.wait_for_day(_config(), flow.parse_day(day)))
+            return bool(flow.wait_for_day(flow.load_config(), flow.parse_day(day)))
         except NotPublished:
             return False
 
@@ -102,7 +77,8 @@ def bikeshare() -> None:
         from nyc_taxi.pipelines.bikeshare import flow
 
         with events.call("warehouse"):
-            return _plain(flow.load(_config(), flow.parse_day(day), load_requests.run_context().run))
+            entries = flow.load(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
+        return [entry.to_dict() for entry in entries]
 
     @step()
     def transform(day: str) -> list[dict[str, Any]]:
@@ -110,26 +86,14 @@ def bikeshare() -> None:
         from nyc_taxi.pipelines.bikeshare import flow
 
         with events.call("warehouse"):
-            return _plain(flow.transform(_config(), flow.parse_day(day), load_requests.run_context().run))
+            entries = flow.transform(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
+        return [entry.to_dict() for entry in entries]
 
     chosen = day()
-    export = CloudSQLExportInstanceOperator.partial(task_id="export").expand_kwargs(exports(chosen))
-    extracted, arrived, loaded = extract(chosen), trips_are_there(chosen), load(chosen)
-    extracted >> arrived  # a database that cannot be read fails the run at once, not after a day of waiting
-    [land(extracted), export, arrived] >> loaded >> transform(chosen)
-
-
-def _config() -> BikeshareConfig:
-    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
-    from nyc_taxi.settings import load_settings
-
-    return BikeshareConfig.from_settings(load_settings())
-
-
-def _plain(entries: list[Any]) -> list[dict[str, Any]]:
-    return [
-        {"table": entry.table_name, "rows": entry.row_count, "version": entry.version} for entry in entries
-    ]
+    export = CloudSQLExportInstanceOperator.partial(task_id="export").expand_kwargs(cloud_sql.exports(chosen))
+    arrived, loaded = trips_are_there(chosen), load(chosen)
+    extract(chosen) >> arrived  # a database that cannot be read fails the run at once, not after a day
+    [export, arrived] >> loaded >> transform(chosen)
 
 
 bikeshare()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, dag
+from airflow.providers.common.compat.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from taxi_airflow import events, load_requests
@@ -27,26 +27,13 @@ rarely, and the load replaces it as a whole, so the run may be repeated at any t
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
 """,
     params={
-        "source": Param(None, type=["null", "string"], title="Source", description="A URL or a file."),
+        "source": load_requests.optional("Source", "A URL or a file. Empty: TAXI_ZONES_URL."),
         "destinations": load_requests.DESTINATIONS,
     },
     max_active_runs=1,
     **common("zones"),
 )
 def zone_lookup() -> None:
-    @step()
-    def fetch(params: dict[str, Any]) -> dict[str, str]:
-        """The list as published, in the workspace."""
-        from nyc_taxi.pipelines import zones
-        from nyc_taxi.settings import load_settings
-
-        settings = load_settings()
-        source = params["source"] or settings.zones_url
-        with events.call("source", source=source) as facts:
-            path, sha256 = zones.fetch_list(settings, source)
-            facts["sha256"] = sha256
-        return {"path": str(path), "version": sha256[:12]}
-
     @step()
     def destinations(params: dict[str, Any]) -> list[str]:
         """Their names."""
@@ -56,19 +43,19 @@ def zone_lookup() -> None:
         return requests.destinations(params, load_settings())
 
     @step()
-    def load(file: dict[str, str], destination: str) -> int:
-        """The list in one destination; how many zones it has."""
-        from pathlib import Path
-
+    def load(destination: str, params: dict[str, Any]) -> int:
+        """The list as published, in one destination; how many zones it has."""
         from nyc_taxi.pipelines import zones
         from nyc_taxi.settings import load_settings
 
-        lookup = zones.read_zones(Path(file["path"]), file["version"])
-        with events.call(destination, version=file["version"]):
-            zones.load_zones(lookup, [destination], load_settings())
+        settings = load_settings()
+        with events.call("source", source=params["source"] or settings.zones_url):
+            lookup = zones.fetch_zones(settings, params["source"] or "")
+        with events.call(destination):
+            zones.load_zones(lookup, [destination], settings)
         return len(lookup.rows)
 
-    load.partial(file=fetch()).expand(destination=destinations())
+    load.expand(destination=destinations())
 
 
 zone_lookup()

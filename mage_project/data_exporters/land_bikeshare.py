@@ -1,6 +1,5 @@
 import pandas as pd
 
-from mage_project.utils.bikeshare import bikeshare_config
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from nyc_taxi.pipelines.bikeshare import flow
@@ -20,14 +19,14 @@ def land_bikeshare(data, *args, **variables):
     reference = data[1]
     with step("land_bikeshare") as current:
         snapshots = [flow.Snapshot.from_dict(plain) for plain in reference["snapshots"]]
-        uris = flow.land(bikeshare_config(), snapshots)
+        uris = flow.land(flow.load_config(), snapshots)
         rows = pd.DataFrame({"uri": uris, "rows": [plain["rows"] for plain in reference["snapshots"]]})
         return current.outputs(rows, reference)
 
 
 @test
 def test_bucket_holds_the_snapshots(rows, reference, **variables):
-    bucket = bikeshare_config().bucket
+    bucket = flow.load_config().bucket
     for snapshot in map(flow.Snapshot.from_dict, reference["snapshots"]):
         stored = bucket.head(snapshot.key)
         assert stored is not None, f"{snapshot.key} is not in the bucket."

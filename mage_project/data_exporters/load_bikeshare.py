@@ -1,4 +1,4 @@
-from mage_project.utils.bikeshare import bikeshare_config, number, plain, waiting_of
+from mage_project.utils.bikeshare import number, waiting_of
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from mage_project.utils.variables import run_context
@@ -21,11 +21,11 @@ def load_bikeshare(data, *args, **variables):
     """
     day = flow.parse_day(data[1]["day"])
     with step("load_bikeshare") as current:
-        config = bikeshare_config()
+        config = flow.load_config()
         flow.wait_for_day(config, day, *waiting_of(variables))
         entries = flow.load(config, day, run_context(variables).run)
         rows = bikeshare_preview.day_of_table(config, "raw_trips", day)
-        return current.outputs(rows, {"day": str(day), "ledger": plain(entries)})
+        return current.outputs(rows, {"day": str(day), "ledger": [entry.to_dict() for entry in entries]})
 
 
 @test

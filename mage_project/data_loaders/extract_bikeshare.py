@@ -1,6 +1,6 @@
 import pandas as pd
 
-from mage_project.utils.bikeshare import bikeshare_config, day_of
+from mage_project.utils.bikeshare import day_of
 from mage_project.utils.checks import assert_safe_preview, sha256
 from mage_project.utils.steps import step
 from nyc_taxi.pipelines.bikeshare import flow
@@ -20,7 +20,7 @@ def extract_bikeshare(*args, **variables):
     """
     day = day_of(variables)
     with step("extract_bikeshare") as current:
-        snapshots = flow.extract(bikeshare_config(), day)
+        snapshots = flow.extract(flow.load_config(), day)
         rows = bikeshare_preview.file(snapshots[0].path) if snapshots else pd.DataFrame()
         reference = {"day": str(day), "snapshots": [snapshot.to_dict() for snapshot in snapshots]}
         return current.outputs(rows, reference)

@@ -1,4 +1,4 @@
-from mage_project.utils.bikeshare import bikeshare_config, number, plain
+from mage_project.utils.bikeshare import number
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
 from mage_project.utils.variables import run_context
@@ -21,10 +21,10 @@ def transform_bikeshare(data, *args, **variables):
     """
     day = flow.parse_day(data[1]["day"])
     with step("transform_bikeshare") as current:
-        config = bikeshare_config()
+        config = flow.load_config()
         entries = flow.transform(config, day, run_context(variables).run)
         rows = bikeshare_preview.day_of_table(config, "top_stations_daily", day).sort_values("position")
-        return current.outputs(rows, {"day": str(day), "ledger": plain(entries)})
+        return current.outputs(rows, {"day": str(day), "ledger": [entry.to_dict() for entry in entries]})
 
 
 @test

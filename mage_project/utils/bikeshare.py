@@ -8,16 +8,8 @@ from typing import Any
 
 from mage_project.utils.variables import execution_day
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
-from nyc_taxi.pipelines.bikeshare.flow import POLL, parse_day
-from nyc_taxi.pipelines.bikeshare.ledger import Entry
+from nyc_taxi.pipelines.bikeshare.flow import POLL, load_config, parse_day
 from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
-from nyc_taxi.settings import load_settings
-
-
-def bikeshare_config() -> BikeshareConfig:
-    """The pipeline's configuration, from the settings as they are now."""
-    return BikeshareConfig.from_settings(load_settings())
 
 
 def day_of(variables: Mapping[str, Any]) -> dt.date:
@@ -36,17 +28,9 @@ def waiting_of(variables: Mapping[str, Any]) -> tuple[float, float]:
         ) from None
 
 
-def plain(entries: list[Entry]) -> list[dict[str, Any]]:
-    """Ledger entries as values that Mage can pass between blocks."""
-    return [
-        {name: value if isinstance(value, int) else str(value) for name, value in vars(entry).items()}
-        for entry in entries
-    ]
-
-
 def number(query: str, day: str) -> int:
     """Run a query for a single number; `{name}` stands for a table, `@day` for the day."""
-    warehouse = open_warehouse(bikeshare_config())
+    warehouse = open_warehouse(load_config())
     names = ("raw_stations", "raw_trips", "dim_stations", "fact_trips_daily", "top_stations_daily")
     sql = query.format(**{name: warehouse.qualified(name) for name in names})
     [row] = warehouse.rows(f"SELECT ({sql}) AS number", {"day": parse_day(day)})

@@ -28,12 +28,9 @@ def run(
 ) -> None:
     """Extract, land, load and transform one day. Steps that are done already are skipped."""
     from nyc_taxi.model.run import Run
-    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
-    from nyc_taxi.pipelines.bikeshare.flow import parse_day, run_day
-    from nyc_taxi.settings import load_settings
+    from nyc_taxi.pipelines.bikeshare.flow import load_config, parse_day, run_day
 
-    config = BikeshareConfig.from_settings(load_settings())
-    _show(output(), run_day(config, parse_day(day), Run.new("cli"), wait, poll))
+    _show(output(), run_day(load_config(), parse_day(day), Run.new("cli"), wait, poll))
 
 
 @app.command()
@@ -41,12 +38,11 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
 ) -> None:
     """Show what each table of the warehouse holds of each day, and what the checks counted."""
-    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
+    from nyc_taxi.pipelines.bikeshare.flow import load_config
     from nyc_taxi.pipelines.bikeshare.ledger import entries as ledger_entries
     from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
-    from nyc_taxi.settings import load_settings
 
-    config = BikeshareConfig.from_settings(load_settings())
+    config = load_config()
     warehouse = open_warehouse(config)
     entries = ledger_entries(warehouse)
     if as_json:

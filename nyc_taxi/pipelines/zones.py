@@ -34,20 +34,15 @@ def fetch_zones(settings: Settings, source: str = "") -> Lookup:
 
     Raises NotTripData or SchemaError for a file that is no list of zones, and what downloads raise.
     """
-    path, sha256 = fetch_list(settings, source)
-    return read_zones(path, sha256[:12])
-
-
-def fetch_list(settings: Settings, source: str = "") -> tuple[Path, str]:
-    """The list as published, in the workspace, and its SHA-256; raises what downloads raise."""
     folder = settings.workspace / "source" / "zones"
     try:
-        return fetch_file(source or settings.zones_url, folder, RetryPolicy.of(settings))
+        path, sha256 = fetch_file(source or settings.zones_url, folder, RetryPolicy.of(settings))
     except SourceUnreachable as error:
         reason = str(error).partition("; ")[0]  # the rest is advice on months
         raise SourceUnreachable(
             f"{reason}; name a file or another URL as the source, or in TAXI_ZONES_URL."
         ) from error
+    return read_zones(path, sha256[:12])
 
 
 def read_zones(path: Path, version: str) -> Lookup:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from taxi_airflow.step import step
 
-def exports_of(day: str) -> list[dict[str, Any]]:
+
+@step()
+def exports(day: str) -> list[dict[str, Any]]:
     """Arguments of CloudSQLExportInstanceOperator, a set a table; none unless TAXI_BIKESHARE_EXTRACT=export.
 
     Raises SettingsError where CLOUD_SQL_INSTANCE is empty.
     """
     from nyc_taxi.errors import SettingsError
     from nyc_taxi.pipelines.bikeshare.bucket import day_folder
-    from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
     from nyc_taxi.pipelines.bikeshare.extract import select
-    from nyc_taxi.pipelines.bikeshare.flow import parse_day
-    from nyc_taxi.settings import load_settings
+    from nyc_taxi.pipelines.bikeshare.flow import load_config, parse_day
 
-    settings = load_settings()
+    config = load_config()
+    settings = config.settings
     if settings.bikeshare_extract != "export":
         return []
     instance = os.environ.get("CLOUD_SQL_INSTANCE")
@@ -28,7 +30,6 @@ def exports_of(day: str) -> list[dict[str, Any]]:
             " TAXI_BIKESHARE_EXTRACT=mysql."
         )
     project = os.environ.get("CLOUD_SQL_PROJECT")
-    config = BikeshareConfig.from_settings(settings)
     exports = []
     for table in config.tables:
         if table.origin != "mysql":

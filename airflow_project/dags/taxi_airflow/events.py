@@ -43,14 +43,15 @@ def failed(context: Mapping[str, Any]) -> None:
 @contextmanager
 def call(to: str, **facts: Any) -> Iterator[dict[str, Any]]:
     """Log a call to something outside with its seconds and status; more facts may be put into the dict."""
-    started = time.monotonic()
-    said: dict[str, Any] = {"to": to, **facts}
+    started, status = time.monotonic(), "ok"
+    facts = {"to": to, **facts}
     try:
-        yield said
+        yield facts
     except Exception as error:
-        tell("call", **said, status=type(error).__name__, seconds=round(time.monotonic() - started, 3))
+        status = type(error).__name__
         raise
-    tell("call", **said, status="ok", seconds=round(time.monotonic() - started, 3))
+    finally:
+        tell("call", **facts, status=status, seconds=round(time.monotonic() - started, 3))
 
 
 def tell(event: str, **facts: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Param, get_current_context
 
+from nyc_taxi.load.registry import REGISTRY
 from nyc_taxi.model.months import Month, Service
 
 if TYPE_CHECKING:
@@ -17,24 +18,20 @@ if TYPE_CHECKING:
     from nyc_taxi.model.run import RunContext
     from nyc_taxi.pipelines.pending import PendingMonth
 
-MONTH = Param(
-    None,
-    type=["null", "string"],
-    pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
-    title="Month",
-    description="Such as 2020-04. Empty: the newest month that is published at the run's date.",
+
+def optional(title: str, description: str, **schema: str) -> Param:
+    """A param that may be left empty."""
+    return Param(None, type=["null", "string"], title=title, description=description, **schema)
+
+
+_MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
+MONTH = optional("Month", "Such as 2020-04. Empty: the newest published at the run's date.", pattern=_MONTH)
+SINCE = optional("Since", "The first month to ask for. Empty: half a year back.", pattern=_MONTH)
+SOURCE = optional(
+    "Source", "auto, tlc, csv, sample, a folder, a file, a URL or gs://bucket/file. Empty: TAXI_SOURCE."
 )
-SOURCE = Param(
-    None,
-    type=["null", "string"],
-    title="Source",
-    description="auto, tlc, csv, sample, a folder, a file, a URL or gs://bucket/file. Empty: TAXI_SOURCE.",
-)
-DESTINATIONS = Param(
-    None,
-    type=["null", "string"],
-    title="Destinations",
-    description="Names separated by commas: postgres, gcs, s3, bigquery, duckdb. Empty: TAXI_DESTINATIONS.",
+DESTINATIONS = optional(
+    "Destinations", f"Names separated by commas: {', '.join(REGISTRY)}. Empty: TAXI_DESTINATIONS."
 )
 ACCEPT = Param(
     False,
@@ -46,14 +43,7 @@ SERVICES = Param(
     "yellow,green",
     type="string",
     title="Services",
-    description="Names separated by commas: yellow, green, fhv, fhvhv.",
-)
-SINCE = Param(
-    None,
-    type=["null", "string"],
-    pattern=MONTH.schema["pattern"],
-    title="Since",
-    description="The first month to ask for, such as 2020-01. Empty: half a year back.",
+    description=f"Names separated by commas: {', '.join(Service)}.",
 )
 
 

@@ -26,6 +26,7 @@ from nyc_taxi.pipelines.bikeshare.ledger import Entry
 from nyc_taxi.pipelines.bikeshare.load import load_day
 from nyc_taxi.pipelines.bikeshare.transform import transform_day
 from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
+from nyc_taxi.settings import load_settings
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,11 @@ def parse_day(text: str | dt.date) -> dt.date:
     except ValueError:
         pass
     raise SettingsError(f"day {text!r} is not a day: write it as 2018-01-31.")
+
+
+def load_config() -> BikeshareConfig:
+    """The configuration, from the settings as they are now."""
+    return BikeshareConfig.from_settings(load_settings())
 
 
 def extract(config: BikeshareConfig, day: dt.date) -> list[Snapshot]:
