@@ -38,7 +38,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty workspace of the test's own, which the settings name; the rules are the project's."""
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("TAXI_RULES", "mage_project/rules.yaml")

@@ -128,7 +128,7 @@ def _install() -> None:
 
 @contextmanager
 def _started(folder: Path, server: embedded_gcs.Server) -> Iterator[str]:
-    command = [
+    command: list[str | Path] = [
         ENVIRONMENT / "bin" / "local-bigquery",
         "--host",
         "127.0.0.1",
@@ -191,7 +191,7 @@ def shared_dataset(emulator: Place) -> Iterator[Dataset]:
 
 
 @pytest.fixture
-def bigquery(shared_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
+def bigquery(shared_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """The dataset; the environment leads to it, and to no bucket."""
     target = shared_dataset.target
     monkeypatch.setenv("BIGQUERY_DATASET", target.dataset)

@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from nyc_taxi.load.contract import Run
 from nyc_taxi.local import gcs
+from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines.bikeshare import bucket, sample
 from nyc_taxi.pipelines.bikeshare.config import NAME, BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.database import Database

@@ -72,7 +72,8 @@ class StubGcs:
     def _upload(self, request: Request) -> Response:
         if request.args["uploadType"] == "multipart":
             head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
-            meta, content = BytesParser().parsebytes(head + request.get_data()).get_payload()
+            message: Any = BytesParser().parsebytes(head + request.get_data())
+            meta, content = message.get_payload()
             data = content.get_payload(decode=True)
             resource = json.loads(meta.get_payload(decode=True))
             resource.setdefault("contentType", content.get_content_type())

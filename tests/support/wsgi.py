@@ -139,7 +139,7 @@ class _Quiet(WSGIRequestHandler):
 def serve(application: Any) -> Iterator[str]:
     """Serve a WSGI application on a free port; its URL."""
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
-    server.daemon_threads = True
+    server.daemon_threads = True  # type: ignore[attr-defined]  # of its ThreadingMixIn
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -213,8 +213,8 @@ def test_pyarrow_is_the_one_of_every_environment():
 
 
 def test_what_composer_installs_resolves_beside_its_own_packages():
-    listed = (PROJECT / "requirements" / "composer.in").read_text().partition("# what a deployment adds")[2]
-    listed = re.findall(r"^([\w-]+)(\S*)", listed.partition("\n")[2], re.MULTILINE)
+    text = (PROJECT / "requirements" / "composer.in").read_text().partition("# what a deployment adds")[2]
+    listed = re.findall(r"^([\w-]+)(\S*)", text.partition("\n")[2], re.MULTILINE)
     assert dict(listed) == packages.composer_packages(), "renew requirements/composer.in"
 
 

@@ -49,10 +49,10 @@ def check(name, test, rows, reference):
 
 def run_all():
     """Each block's outputs."""
-    outputs, last = {}, ()
+    outputs, last = {}, []
     for name in BLOCKS:
         outputs[name] = call(name, *last)
-        last = (outputs[name],)
+        last = [outputs[name]]
     return outputs
 
 

@@ -95,9 +95,9 @@ def test_a_page_gets_no_shell_where_terminals_are_off(here, monkeypatch):
         server = tornado.httpserver.HTTPServer(pages)
         server.add_socket(listening)
         page = await websocket_connect(f"ws://127.0.0.1:{port}/websocket/terminal?term_name=tty")
-        messages = [json.loads(await page.read_message())]
+        messages = [json.loads(await page.read_message() or "")]
         await page.write_message(json.dumps({"command": ["stdin", "ls"]}))
-        messages.append(json.loads(await page.read_message()))
+        messages.append(json.loads(await page.read_message() or ""))
         page.close()
         server.stop()
         await server.close_all_connections()

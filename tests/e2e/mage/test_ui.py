@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+from typing import Any
 
 import dotenv
 import httpx
@@ -110,7 +111,7 @@ def test_where_nothing_can_be_written_it_is_one_sentence(environment, tmp_path, 
 def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = {
+    options: dict[str, Any] = {
         "cwd": PROJECT,
         "env": {
             **os.environ,
@@ -125,6 +126,7 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
     command = [sys.executable, "-m", "launchers.mage.ui", "--port"]
     process = subprocess.Popen([*command, str(port)], **options)
     request.addfinalizer(process.terminate)  # its children end with it
+    assert process.stdout
     shown = [next(process.stdout)]
     while not shown[-1].startswith("Ctrl-C"):
         shown.append(next(process.stdout))

@@ -22,7 +22,7 @@ def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gcs.Server]
 
 
 @pytest.fixture
-def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty workspace, and nothing configured."""
     ours = ("TAXI_", "MYSQL_", "GCS_", "BIGQUERY_", "BIKESHARE_", "DUCKDB_", "STORAGE_")
     for name in os.environ:

@@ -54,8 +54,9 @@ def test_a_nasty_station_comes_through_unchanged(either: Stack):
         (None, "North Shore"),
         ("Depot", None),
     ]
-    landed, _ = stack.config.bucket.read(f"raw/stations/date={DAY}/stations.parquet")
-    assert NASTY in [tuple(row.values()) for row in pq.read_table(io.BytesIO(landed)).to_pylist()]
+    landed = stack.config.bucket.read(f"raw/stations/date={DAY}/stations.parquet")
+    assert landed
+    assert NASTY in [tuple(row.values()) for row in pq.read_table(io.BytesIO(landed[0])).to_pylist()]
     assert {entry.table_name for entry in outcome.entries} == set(TABLES)
     assert not outcome.generated
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ DATASET = "/bigquery/v2/projects/project/datasets/taxi"
 
 
 @pytest.fixture(autouse=True)
-def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile of this test's own, and little patience."""
     for name in ("BIGQUERY_DATASET", "BIGQUERY_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("TAXI_TIMEOUT", "1")
-    return
 
 
 def to_endpoint(url: str) -> BigQuery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pyarrow as pa
@@ -313,7 +314,7 @@ def test_a_role_without_the_right_is_told_what_it_needs(postgres: PostgresConfig
     ],
 )
 def test_what_no_second_try_mends_fails_at_once(
-    postgres: PostgresConfig, change: dict[str, str], message: str
+    postgres: PostgresConfig, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DestinationError, match=message) as caught:
         Postgres(dataclasses.replace(postgres, **change)).ledger_entries()
@@ -323,7 +324,7 @@ def test_what_no_second_try_mends_fails_at_once(
 
 @pytest.mark.usefixtures("one_try")
 @pytest.mark.parametrize("change", [{"port": 1}, {"host": "no-such-host.invalid"}])
-def test_no_answer_is_worth_another_try(postgres: PostgresConfig, change: dict[str, object]) -> None:
+def test_no_answer_is_worth_another_try(postgres: PostgresConfig, change: dict[str, Any]) -> None:
     with pytest.raises(DestinationUnreachable, match="does not answer or broke off"):
         Postgres(dataclasses.replace(postgres, **change)).ledger_entries()
 

@@ -16,6 +16,7 @@ from nyc_taxi.load.postgres import replace
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
+from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
 from tests.support.postgres_probe import RUN, ask, query, session, state, waiting
@@ -76,11 +77,14 @@ def test_different_months_load_side_by_side_from_the_first_run_on(
     for version in ("v1", "v2"):  # the first creates the tables, the second replaces partitions
 
         def load(month: str, version: str = version) -> None:
-            passed: list[int] = []
             files = month_files(tmp_path, version, month, quarantined=0)
-            Postgres(postgres).replace_month(
-                RefinedMonth.of(files), RUN, lambda *_: passed or passed.append(all_inside.wait())
-            )
+            passed: list[int] = []
+
+            def meet_once(_done: int, _total: int) -> None:
+                if not passed:
+                    passed.append(all_inside.wait())
+
+            Postgres(postgres).replace_month(RefinedMonth.of(files), RUN, meet_once)
 
         with ThreadPoolExecutor() as pool:
             for done in [pool.submit(load, month) for month in MONTHS]:
@@ -132,7 +136,7 @@ def test_a_reader_sees_one_whole_version_whenever_it_looks(postgres: PostgresCon
             while not finished.is_set():
                 seen.append(ask(connection, sql)[0])
 
-    def files(version: str, turn: int) -> object:
+    def files(version: str, turn: int) -> MonthFiles:
         trips, quarantined = versions[version]
         return month_files(tmp_path / str(turn), version, trips=trips, quarantined=quarantined)
 

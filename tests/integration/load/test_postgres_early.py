@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -25,7 +24,7 @@ YELLOW, JANUARY = Service.YELLOW, Month(2021, 1)
 
 
 @pytest.fixture
-def clean(workspace: Path, tmp_path: Path) -> Iterator[CleanMonth]:
+def clean(workspace: Path, tmp_path: Path) -> CleanMonth:
     """A cleaned month: more than one batch of COPY, and a column that the schema does not know."""
     path = tmp_path / "yellow_tripdata_2021-01.csv"
     samples.write(YELLOW, JANUARY, path, rows=20_000, malformed=3)

@@ -115,7 +115,7 @@ def test_clients_get_in_with_the_url_and_with_the_environment(folder: Path) -> N
     environment = server.environment()
     assert set(environment) == {f"POSTGRES_{name}" for name in ("HOST", "PORT", "DBNAME", "USER", "PASSWORD")}
     options = {name.removeprefix("POSTGRES_").lower(): value for name, value in environment.items()}
-    psycopg2.connect(**options).close()
+    psycopg2.connect(" ".join(f"{name}={value}" for name, value in options.items())).close()
 
 
 def test_it_is_durable_plain_and_closed(folder: Path) -> None:

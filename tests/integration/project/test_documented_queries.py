@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg2
@@ -52,9 +53,8 @@ def test_queries_on_duckdb(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def connect() -> contextlib.closing[psycopg2.extensions.connection]:
     """The database that the environment names."""
     names = {"host": "HOST", "port": "PORT", "dbname": "DBNAME", "user": "USER", "password": "PASSWORD"}
-    return contextlib.closing(
-        psycopg2.connect(**{key: os.environ[f"POSTGRES_{name}"] for key, name in names.items()})
-    )
+    options: dict[str, Any] = {key: os.environ[f"POSTGRES_{name}"] for key, name in names.items()}
+    return contextlib.closing(psycopg2.connect(**options))
 
 
 @pytest.mark.usefixtures("postgres", "workspace")

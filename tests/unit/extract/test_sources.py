@@ -66,7 +66,7 @@ def test_relative_paths_count_from_the_current_folder(
 @pytest.mark.parametrize("url", ["http://files.test/any.csv.gz", "http://files.test/get?id=3"])
 def test_a_file_url_is_taken_as_it_is(url: str) -> None:
     (place,) = resolve(url, load_settings()).candidates(GREEN, APRIL)
-    assert place.location == url  # type: ignore[union-attr]
+    assert place.location == url
 
 
 def test_secrets_in_a_url_are_never_shown() -> None:

@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -195,7 +195,7 @@ def test_killed_while_cleaning_the_next_run_is_not_misled(tmp_path: Path) -> Non
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT
     ) as victim:
-        assert cast(BinaryIO, victim.stdout).readline() == "read\n"
+        assert cast(TextIO, victim.stdout).readline() == "read\n"
         victim.kill()
     assert victim.returncode == -signal.SIGKILL
     left = left_in(tmp_path)

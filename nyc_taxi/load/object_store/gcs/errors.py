@@ -21,7 +21,7 @@ def translate_errors(where: str, key_file: str) -> Iterator[None]:
 
 
 def _explain(error: Exception, where: str, key_file: str) -> DestinationError | None:
-    import requests  # type: ignore[import-untyped]
+    import requests
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError, TransportError
     from google.cloud.storage.exceptions import DataCorruption

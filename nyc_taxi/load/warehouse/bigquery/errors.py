@@ -31,7 +31,7 @@ _BOTH = "the datasets of the trips and of the bike-share must both exist before 
 @contextlib.contextmanager
 def translate_errors(config: BigQueryConfig) -> Iterator[None]:
     """Turn errors of the client library into DestinationError or DestinationUnreachable."""
-    import requests  # type: ignore[import-untyped]
+    import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError, TransportError
 
