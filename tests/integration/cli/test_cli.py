@@ -56,6 +56,14 @@ def test_a_month_is_run_shown_and_found_again(tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_sample_has_the_usual_number_of_rows_of_its_service(tmp_path: Path) -> None:
+    path, usual = tmp_path / "sample.parquet", tmp_path / "usual.parquet"
+    done = taxi(tmp_path, "sample", "green", "2022-01", str(path))
+    expected = samples.write(Service.GREEN, Month(2022, 1), usual)
+    assert f"{expected.rows:,} rows of a generated green 2022-01" in done.stdout
+    assert path.read_bytes() == usual.read_bytes()
+
+
 def test_mistakes_get_one_sentence_and_an_exit_code(tmp_path: Path) -> None:
     for arguments, sentence in {
         ("run", "purple", "2020-04"): "service 'purple' is not known: use one of yellow, green, fhv, fhvhv.",

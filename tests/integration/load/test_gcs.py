@@ -262,6 +262,16 @@ def test_a_refusal_is_not_tried_again(cloud: GcsCloud, tmp_path: Path, status: i
     assert cloud.faulty.count("POST") == 1
 
 
+@pytest.mark.parametrize("status", [408, 409])
+def test_a_timeout_and_a_write_to_the_same_object_are_tried_again(
+    cloud: GcsCloud, tmp_path: Path, status: int
+) -> None:
+    cloud.faulty.next(answers(status), "POST", TRIPS)
+    files = month_files(tmp_path)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+    assert cloud.objects()[TRIPS][0] == files.trips_path.read_bytes()
+
+
 def test_no_bucket(gcs_server: embedded.Server, tmp_path: Path) -> None:
     there = Gcs(GcsConfig("not-there", endpoint=gcs_server.url))
     assert there.ledger_entry(GREEN, APRIL) is None

@@ -12,7 +12,7 @@ import pytest
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines import pending
-from nyc_taxi.pipelines.pending import newest_published, pending_months
+from nyc_taxi.pipelines.pending import months_to_check, newest_published, pending_months
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.clean import version_of
 from nyc_taxi.transform.rules import read_rules
@@ -86,6 +86,12 @@ def test_a_month_cleaned_by_other_rules_is_due(
     assert due() == ["gcs holds it as cleaned by other rules"]
     ledger[0] = dataclasses.replace(ledger[0], source_url="somewhere else, on purpose")
     assert due() == []
+
+
+def test_a_run_looks_half_a_year_back_and_one_month_ahead_of_the_usual_delay() -> None:
+    day = dt.date(2020, 7, 2)
+    assert months_to_check(day) == (Month(2019, 12), Month(2020, 6))
+    assert months_to_check(day, Month(2009, 1)) == (Month(2009, 1), Month(2020, 6))
 
 
 @pytest.mark.parametrize(("late", "newest"), [(0, APRIL), (1, APRIL - 1), (2, APRIL - 2), (3, APRIL)])
