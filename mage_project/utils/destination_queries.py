@@ -34,34 +34,25 @@ def _query(destination: Any, sql: str, service: Service, month: Month) -> pd.Dat
 
 
 @_query.register
-def _postgres(_destination: Postgres, sql: str, service: Service, month: Month) -> pd.DataFrame:
+def _postgres(destination: Postgres, sql: str, service: Service, month: Month) -> pd.DataFrame:
     from nyc_taxi.load.postgres.client import execute, transaction
-    from nyc_taxi.load.postgres.config import PostgresConfig
     from nyc_taxi.load.postgres.tables import trips_of
 
-    with transaction(PostgresConfig.from_settings(load_settings()).reachable()) as connection:
+    with transaction(destination.config.reachable()) as connection:
         result = execute(connection, sql.format(trips=_month_of(trips_of(service), month)))
         return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
 
 @_query.register
-def _duckdb(_destination: DuckDb, sql: str, service: Service, month: Month) -> pd.DataFrame:
-    from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
-    from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
-    from nyc_taxi.load.warehouse.duckdb.load import SCHEMA
-
-    engine = DuckDbEngine(DuckDbConfig.from_settings(load_settings()), SCHEMA)
-    with engine.session(read_only=True) as session:
+def _duckdb(destination: DuckDb, sql: str, service: Service, month: Month) -> pd.DataFrame:
+    with destination.engine.session(read_only=True) as session:
         trips = _month_of(session.qualified(f"trips_{service}"), month)
         return session.connection.sql(sql.format(trips=trips)).df()
 
 
 @_query.register
-def _bigquery(_destination: BigQuery, sql: str, service: Service, month: Month) -> pd.DataFrame:
-    from nyc_taxi.load.warehouse.bigquery.client import connect
-    from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
-
-    connection = connect(BigQueryConfig.from_settings(load_settings()))
+def _bigquery(destination: BigQuery, sql: str, service: Service, month: Month) -> pd.DataFrame:
+    connection = destination.engine.connection
     trips = _month_of(connection.qualified(f"trips_{service}"), month)
     rows = connection.client.query(sql.format(trips=trips)).result()
     return pd.DataFrame([dict(row) for row in rows])

@@ -33,7 +33,7 @@ class Postgres:
     name = "postgres"
 
     def __init__(self, config: PostgresConfig) -> None:
-        self._config = config
+        self.config = config
         if config.embedded:
             _log_once(config.describe())
 
@@ -44,7 +44,7 @@ class Postgres:
 
     def describe(self) -> str:
         """See Destination."""
-        return self._config.describe()
+        return self.config.describe()
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """See Destination."""
@@ -59,23 +59,23 @@ class Postgres:
 
         Starts again after a broken connection. Raises SchemaError for a column whose type is not the table's.
         """
-        schema = self._config.schema
+        schema = self.config.schema
         self._transact(lambda connection: create_missing(connection, schema, month.summary.service))
         return self._transact(lambda connection: replace_month(connection, schema, month, run, progress))
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""
-        schema = self._config.schema
+        schema = self.config.schema
         self._transact(lambda connection: replace_lookup(connection, schema, lookup))
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction; from its beginning again when the connection fails."""
 
         def once() -> T:
-            with transaction(self._config.reachable()) as connection:
+            with transaction(self.config.reachable()) as connection:
                 return work(connection)
 
-        return self._config.retry.call(once)
+        return self.config.retry.call(once)
 
 
 @functools.cache  # once per process

@@ -61,6 +61,7 @@ def test_pipeline_loads_it(monkeypatch):
     for event in events:
         display.show(event)
     assert "Load into Archive" in console.file.getvalue()
+    (settings.workspace / "warehouse.duckdb").unlink()  # another destination's
     count = query_destination("archive", "SELECT count(*) AS trips FROM {trips}", *MONTH)
     assert count["trips"].iloc[0] == entries["archive"].rows_loaded
 

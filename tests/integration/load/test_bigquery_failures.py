@@ -119,7 +119,7 @@ def test_a_busy_service_is_asked_again(httpserver: HTTPServer, monkeypatch: pyte
         refusal(429, "rateLimitExceeded", "slow")
     )
     httpserver.expect_ordered_request(DATASET).respond_with_response(found())
-    assert at(httpserver)._connection.location == "EU"
+    assert at(httpserver).engine.connection.location == "EU"
 
 
 def test_a_service_that_stays_busy_is_given_up(httpserver: HTTPServer):

@@ -359,7 +359,7 @@ def test_a_lost_encrypted_connection_is_worth_another_try(postgres: PostgresConf
 def test_the_configured_database_is_used_and_no_password_shown(postgres: PostgresConfig) -> None:
     there = open_destination("postgres", load_settings())
     assert there.describe() == f"Postgres at {postgres.where}, schema taxi, as postgres"
-    assert postgres.password not in repr(there._config)
+    assert postgres.password not in repr(vars(there))
     assert there.ledger_entries() == []
 
 

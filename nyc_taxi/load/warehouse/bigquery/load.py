@@ -33,16 +33,12 @@ class BigQuery:
 
     def __init__(self, config: BigQueryConfig) -> None:
         self._config = config
-        self._engine = BigQueryEngine(config)
+        self.engine = BigQueryEngine(config)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> BigQuery:
         """See Destination."""
         return cls(BigQueryConfig.from_settings(settings))
-
-    @property
-    def _connection(self) -> Connection:
-        return self._engine.connection
 
     def describe(self) -> str:
         """Where it is; says so when it is an emulator."""
@@ -50,15 +46,15 @@ class BigQuery:
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """What the ledger says is there; None when the month was never loaded."""
-        return ledger.current(self._engine, service, month)
+        return ledger.current(self.engine, service, month)
 
     def ledger_entries(self) -> list[LedgerEntry]:
         """The load in force of every service and month."""
-        return ledger.current_all(self._engine)
+        return ledger.current_all(self.engine)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""
-        replace_lookup(self._connection, lookup)
+        replace_lookup(self.engine.connection, lookup)
 
     def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
         """See Destination: load it beside the tables, then swap it in by one transaction.
@@ -77,7 +73,7 @@ class BigQuery:
         """
         from google.cloud.bigquery import QueryJobConfig
 
-        connection = self._connection
+        connection = self.engine.connection
         config = QueryJobConfig(dry_run=True, use_query_cache=False)
         only = f" WHERE month = DATE '{month.first_day}'" if month else ""
         with translate_errors(self._config):
@@ -96,9 +92,9 @@ class BigQuery:
     def _replace(
         self, files: MonthFiles, run: Run, entry: LedgerEntry, progress: Progress | None
     ) -> LedgerEntry:
-        connection = self._connection
+        connection = self.engine.connection
         wait_for_running(connection, commit_name(connection, files))
-        held = ledger.current(self._engine, files.service, files.month)
+        held = ledger.current(self.engine, files.service, files.month)
         if held is not None and held.version == files.version:
             return held
         refuse_sample(files, held, self.name)
@@ -106,8 +102,8 @@ class BigQuery:
         staged = stage(connection, files, run)
         if progress:
             progress(files.trips, files.rows_in)
-        commit_month(self._engine, files, run, staged, entry)
-        loaded = ledger.last_of_version(self._engine, files.service, files.month, files.version)
+        commit_month(self.engine, files, run, staged, entry)
+        loaded = ledger.last_of_version(self.engine, files.service, files.month, files.version)
         assert loaded is not None, "the commit job ended well without a row in the ledger"
         if progress:
             progress(files.rows_in, files.rows_in)

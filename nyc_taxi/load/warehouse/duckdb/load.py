@@ -26,7 +26,7 @@ class DuckDb:
 
     def __init__(self, config: DuckDbConfig) -> None:
         self._config = config
-        self._engine = DuckDbEngine(config, SCHEMA)
+        self.engine = DuckDbEngine(config, SCHEMA)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> DuckDb:
@@ -41,15 +41,15 @@ class DuckDb:
     def describe(self) -> str:
         """See Destination."""
         role = " (in place of BigQuery: BIGQUERY_DATASET is not set)" * self._config.replaces_bigquery
-        return self._engine.describe() + role
+        return self.engine.describe() + role
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """See Destination."""
-        return ledger.current(self._engine, service, month)
+        return ledger.current(self.engine, service, month)
 
     def ledger_entries(self) -> list[LedgerEntry]:
         """See Destination."""
-        return ledger.current_all(self._engine)
+        return ledger.current_all(self.engine)
 
     def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
         """See Destination and `nyc_taxi.load.warehouse.duckdb.replace`.
@@ -57,10 +57,10 @@ class DuckDb:
         Waits for other runs of this project that load at the same time.
         """
         files = month.files()
-        with self._engine.session() as session:
+        with self.engine.session() as session:
             return replace_month(session, files, run, progress)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""
-        with self._engine.session() as session:
+        with self.engine.session() as session:
             replace_lookup(session, lookup)
