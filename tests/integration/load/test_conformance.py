@@ -95,9 +95,11 @@ def test_every_value_is_loaded_and_every_field_recorded(probe: Probe, tmp_path: 
     assert probe.open().ledger_entry(GREEN, month) is None
     assert [entry for entry in probe.open().ledger_entries() if entry.month == month] == []
     files = month_files(tmp_path, month=str(month), trips=20, quarantined=3)
+    files = dataclasses.replace(files, rules="0123456789ab")
+    run = dataclasses.replace(RUN, accepted="20 trips, 900 in the months around it")
     before = dt.datetime.now(dt.UTC)
     counts: list[tuple[int, int]] = []
-    entry = load(probe, files, lambda done, total: counts.append((done, total)))
+    entry = load(probe, files, lambda done, total: counts.append((done, total)), run)
     assert assert_holds(probe, files) == entry
     assert [entry for entry in probe.open().ledger_entries() if entry.month == month] == [entry]
     assert before <= entry.started_at <= entry.finished_at <= dt.datetime.now(dt.UTC)
@@ -117,6 +119,8 @@ def test_every_value_is_loaded_and_every_field_recorded(probe: Probe, tmp_path: 
         finished_at=entry.finished_at,
         run_id="Run 1: A+B",
         orchestrator="cli",
+        rules="0123456789ab",
+        accepted="20 trips, 900 in the months around it",
     )
     assert sorted(counts) == counts, "progress never goes back"
     assert counts[0] < counts[-1] == (23, 23)

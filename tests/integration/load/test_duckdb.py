@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import subprocess
 import sys
@@ -14,21 +13,19 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
-from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import trip_columns
 from nyc_taxi.schema.sql import comment
 from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-from tests.support.builders import month_files, parquet_month, source_file
+from tests.support.builders import month_files
 from tests.support.kill_points import checked
 from tests.support.killed import load_and_kill
 
@@ -105,53 +102,6 @@ def test_a_column_of_another_type_is_refused_and_nothing_changes(warehouse: Duck
     ):
         warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=2, extra=text)), RUN)
     assert state(warehouse) == was
-
-
-def test_months_of_four_eras_are_one_table(warehouse: DuckDb, tmp_path: Path):
-    rows = 0
-    for month, ending in {
-        "2013-08": "csv",
-        "2020-04": "csv.gz",
-        "2022-01": "parquet",
-        "2025-01": "parquet",
-    }.items():
-        path = tmp_path / f"green_tripdata_{month}.{ending}"
-        samples.write(Service.GREEN, Month.parse(month), path, rows=300)
-        files = parquet_month(source_file(path, month=month), tmp_path / month)
-        rows += warehouse.replace_month(RefinedMonth.of(files), RUN).rows_in
-    assert rows == 1200
-    found = ask(
-        warehouse,
-        "SELECT month, count(*), count(pickup_location_id) > 0, count(cbd_congestion_fee) > 0"
-        " FROM trips_green WHERE total_amount IS NOT NULL GROUP BY 1 ORDER BY 1",
-    )
-    assert [row[2:] for row in found] == [(False, False), (True, False), (True, False), (True, True)]
-    assert (
-        sum(row[1] for row in found) + ask(warehouse, "SELECT count(*) FROM quarantine_green")[0][0] == rows
-    )
-
-
-def test_revenue_by_day_and_zone_over_both_services(warehouse: DuckDb, tmp_path: Path):
-    for service in (Service.YELLOW, Service.GREEN):
-        files = month_files(tmp_path, service=service, trips=4)
-        table = pq.read_table(files.trips_path)
-        new = {
-            "pickup_location_id": pa.array([7, 7, None, 7], pa.int16()),
-            "total_amount": pa.array([10.0, 2.5, 4.0, 99.0]),
-            "reversal_source_row": pa.array([None, None, None, 1], pa.int64()),  # left out
-        }
-        for name, values in new.items():
-            table = table.set_column(table.schema.get_field_index(name), name, values)
-        pq.write_table(table, files.trips_path)
-        warehouse.replace_month(RefinedMonth.of(files), RUN)
-    found = ask(
-        warehouse,
-        "SELECT service, pickup_day, pickup_location_id, trips, revenue FROM daily_revenue_by_zone"
-        " WHERE month = DATE '2020-04-01' ORDER BY ALL",
-    )
-    day = dt.date(2020, 4, 1)
-    of_service = [(day, 7, 2, 12.5), (day, None, 1, 4.0)]
-    assert found == [(service, *row) for service in ("green", "yellow") for row in of_service]
 
 
 def test_the_file_does_not_grow_with_every_replacement(warehouse: DuckDb, tmp_path: Path):

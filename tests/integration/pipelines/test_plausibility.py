@@ -48,7 +48,7 @@ def held(name: str, month: Month = MAY) -> LedgerEntry | None:
 
 def versions(month: Month = MAY) -> list[str | None]:
     entries = [held(name, month) for name in ("postgres", "duckdb")]
-    return [entry and entry.version for entry in entries]
+    return [entry.version if entry else None for entry in entries]
 
 
 def test_a_file_of_another_month_is_refused(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_ledger_of_the_first_release_gets_the_new_columns(
     with transaction(postgres) as connection:
         for statement in (*statements, old_view):
             execute(connection, statement.format("", ""))
-    file = open_destination("duckdb", load_settings()).file  # type: ignore[attr-defined]
+    file = open_destination("duckdb", load_settings()).file
     with duckdb.connect(str(file)) as database:
         for statement in (*statements, old_view):
             database.execute(statement.format("taxi.", "taxi."))
