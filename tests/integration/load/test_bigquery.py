@@ -118,6 +118,19 @@ def test_the_script_itself_refuses_other_counts(bigquery: Dataset, tmp_path: Pat
     assert bigquery.month_state(month) == was
 
 
+def test_a_version_that_another_run_has_just_committed_is_not_committed_again(
+    bigquery: Dataset, tmp_path: Path
+):
+    month = bigquery.month()
+    files, late = month_files(tmp_path, month=month), Run("late", "cli")
+    bigquery.destination().replace_month(RefinedMonth.of(files), RUN)
+    was = bigquery.month_state(month)
+    staged = staging.stage(bigquery.connection, files, late)
+    entry = new_entry(files, late, dt.datetime.now(dt.UTC))
+    commit.commit_month(BigQueryEngine(bigquery.target), files, late, staged, entry)
+    assert bigquery.month_state(month) == was
+
+
 def test_reading_the_views_has_a_price(bigquery: Dataset):
     create_tables(bigquery.connection)
     told = CliRunner().invoke(app, ["cost", "--month", bigquery.month()])
