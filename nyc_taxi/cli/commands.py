@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from nyc_taxi import __version__
 from nyc_taxi.cli import backfill, bikeshare
@@ -53,6 +54,9 @@ def run(
     accept: Annotated[
         bool, typer.Option("--accept", help="Load the month even if it looks like a wrong or cut file.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Load again what destinations hold in this version already.")
+    ] = False,
 ) -> None:
     """Download a month, clean it, write Parquet and load it. What is done already is not done again."""
     from nyc_taxi.cli.progress import bars
@@ -62,7 +66,14 @@ def run(
     from nyc_taxi.reporting import summary
 
     settings = load_settings()
-    values = {"service": service, "month": month, "source": source, "destinations": to, "accept": accept}
+    values = {
+        "service": service,
+        "month": month,
+        "source": source,
+        "destinations": to,
+        "accept": accept,
+        "force": force,
+    }
     request = make_request(values, settings)
     with bars() as progress:
         outcome = trips.run_month(request, RunContext(settings, Run.new("cli")), progress)
@@ -113,6 +124,35 @@ def status(
     else:
         output().print(table(months))
     if check and any(month.marks for month in months):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="By default all services.")] = "",
+    month: Annotated[str, typer.Argument(metavar="[MONTH]", help="By default all months.")] = "",
+    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+) -> None:
+    """Compare the data of every destination with its ledger; exits with 1 if any of it differs."""
+    from nyc_taxi.pipelines.requests import destinations
+    from nyc_taxi.reporting.verification import verify_months
+
+    settings = load_settings()
+    console = output()
+    checked = damaged = 0
+    for each in verify_months(
+        destinations({"destinations": to}, settings),
+        settings,
+        Service.parse(service) if service else None,
+        Month.parse(month) if month else None,
+    ):
+        checked += 1
+        if each.damage:
+            damaged += 1
+            console.print(f"[red]{escape(str(each))}[/]", soft_wrap=True, highlight=False)
+    console.print(f"{checked} months verified, {damaged} damaged", highlight=False)
+    if damaged:
+        console.print("Load a damaged month again with `taxi run SERVICE MONTH`.", highlight=False)
         raise typer.Exit(1)
 
 

@@ -58,15 +58,33 @@ class Destination(Protocol):
         """The load in force of every service and month."""
         ...
 
+    def recorded_months(self) -> list[tuple[Service, Month]]:
+        """Every month that is recorded, also where its data is damaged."""
+        ...
+
+    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+        """How the month's data differs from what is recorded of it; None if it does not, or nothing is.
+
+        Counts rows, or compares the sizes of objects; `thorough` reads objects to compare their checksums.
+        """
+        ...
+
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table in the destination equal to `lookup`, all or nothing."""
         ...
 
-    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def replace_month(
+        self,
+        month: RefinedMonth,
+        run: Run,
+        progress: Progress | None = None,
+        damaged: LedgerEntry | None = None,
+    ) -> LedgerEntry:
         """Make the month in the destination equal to `month`, all or nothing, and record it.
 
-        Loads nothing when the ledger names this version already. Raises DestinationError
-        (DestinationUnreachable when another attempt may help); the month is then as it was before.
+        Loads nothing when the ledger names this version already, unless that entry is `damaged`. Raises
+        DestinationError (DestinationUnreachable when another attempt may help); the month is then as it was
+        before.
         """
         ...
 
@@ -102,6 +120,16 @@ def check_counts(files: MonthFiles, trips: int, quarantined: int) -> None:
             f" {files.trips:,} and {files.rows_quarantined:,}, in all {files.rows_in:,}:"
             " make the month again."
         )
+
+
+def compare_counts(entry: LedgerEntry, trips: int, quarantined: int) -> str | None:
+    """How the rows that a destination holds of a month differ from those that its ledger names."""
+    if (trips, quarantined) == (entry.rows_loaded, entry.rows_quarantined):
+        return None
+    return (
+        f"holds {trips:,} trips and {quarantined:,} quarantined rows, but its ledger says"
+        f" {entry.rows_loaded:,} and {entry.rows_quarantined:,}"
+    )
 
 
 def refuse_sample(month: CleanMonth, held: LedgerEntry | None, where: str) -> None:

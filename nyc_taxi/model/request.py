@@ -20,6 +20,8 @@ class LoadRequest(Record):
     """In the registry's order."""
     accept: bool = False
     """Load the month even if it is implausible (`nyc_taxi.pipelines.plausibility`)."""
+    force: bool = False
+    """Load the month even into destinations that hold this version already."""
 
     def __str__(self) -> str:
         return f"{self.service} {self.month}"

@@ -33,7 +33,14 @@ def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | N
         month = Month.parse(values["month"])
     else:
         month = newest_published(service, expected_last(day or today()), source, settings)
-    return LoadRequest(service, month, source, tuple(destinations(values, settings)), accepts(values))
+    return LoadRequest(
+        service,
+        month,
+        source,
+        tuple(destinations(values, settings)),
+        accepts(values),
+        bool(values.get("force")),
+    )
 
 
 def destinations(values: Mapping[str, Any], settings: Settings) -> list[str]:

@@ -119,10 +119,16 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
 
 
 def load(
-    month: RefinedMonth, destination: str, context: RunContext, progress: Progress | None = None
+    month: RefinedMonth,
+    destination: str,
+    context: RunContext,
+    progress: Progress | None = None,
+    *,
+    force: bool = False,
 ) -> Loaded:
     """Have the month in a destination, complete and recorded; never a sample over a real month.
 
+    A destination that holds this version is left alone, unless its data is damaged or `force` is set.
     The caller has checked by `plausibility.review` that the month is plausible.
     """
     started = time.monotonic()
@@ -130,11 +136,17 @@ def load(
     service, number = summary.service, summary.month
     target = open_destination(destination, context.settings)
     held = target.ledger_entry(service, number)
-    if held is not None and held.version == summary.version:
+    damaged = held if held is not None and held.version == summary.version else None
+    if damaged and not force:
+        damage = target.find_damage(service, number)
+        if damage:
+            log.warning("%s %s: %s %s. Loading it again.", service, number, destination, damage)
+        force = damage is not None
+    if held and damaged and not force:
         log.info("%s holds %s %s already: version %s.", destination, service, number, summary.version)
         return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
     refuse_sample(summary, held, destination)
-    entry = target.replace_month(month, context.run, progress)
+    entry = target.replace_month(month, context.run, progress, damaged)
     return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 
 
@@ -170,7 +182,7 @@ def run_month(
                 if rules
                 else RefinedMonth.of(writing.result())
             )
-            loaded = load_all(month, list(request.destinations), context, reporter)
+            loaded = load_all(month, list(request.destinations), context, reporter, force=request.force)
             files = writing.result()
         finally:
             if not writing.exception():  # else the next run continues from what is staged
@@ -180,7 +192,12 @@ def run_month(
 
 
 def load_all(
-    month: RefinedMonth, destinations: list[str], context: RunContext, reporter: Callable[[str], Progress]
+    month: RefinedMonth,
+    destinations: list[str],
+    context: RunContext,
+    reporter: Callable[[str], Progress],
+    *,
+    force: bool = False,
 ) -> list[Loaded]:
     """Load into several destinations side by side, each after those that the registry puts before it.
 
@@ -193,7 +210,7 @@ def load_all(
         for earlier in REGISTRY[name].loads_after:
             if earlier in futures:
                 futures[earlier].result()
-        return load(month, name, context, reporter(name))
+        return load(month, name, context, reporter(name), force=force)
 
     with ThreadPoolExecutor(max(len(destinations), 1), thread_name_prefix="load") as pool:
         for name in load_order(destinations):

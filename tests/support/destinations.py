@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.load.contract import Destination
+from nyc_taxi.load.postgres.client import execute, transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.registry import REGISTRY, open_destination
 from nyc_taxi.model.months import Month, Service
@@ -82,6 +83,10 @@ class Probe:
         """The rows of a lookup, sorted."""
         raise NotImplementedError
 
+    def damage(self, kind: str, month: Month) -> None:
+        """Remove a row of green's trips or quarantine (or all rows of an object) behind the ledger's back."""
+        raise NotImplementedError
+
 
 class SqlProbe(Probe):
     """A destination that holds tables: subclasses run queries."""
@@ -106,6 +111,16 @@ class SqlProbe(Probe):
         """See Probe."""
         return sorted(tuple(row.values()) for row in self.query(f"SELECT * FROM {name}"))
 
+    def damage(self, kind: str, month: Month) -> None:
+        """See Probe."""
+        first = self.rows(kind, month)[0]["source_row"]
+        where = f"month = DATE '{month.first_day}' AND source_row = {first}"
+        self.execute(f"DELETE FROM {{schema}}{kind}_green WHERE {where}")
+
+    def execute(self, sql: str) -> None:
+        """Run a statement, in which `{schema}` stands before the name of a table."""
+        raise NotImplementedError
+
 
 @dataclass
 class PostgresProbe(SqlProbe):
@@ -123,6 +138,12 @@ class PostgresProbe(SqlProbe):
                 return []
             names = [column.name for column in cursor.description or []]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def execute(self, sql: str) -> None:
+        """See SqlProbe."""
+        assert self.config
+        with transaction(self.config) as connection:
+            execute(connection, sql.format(schema=""))
 
 
 @dataclass
@@ -143,6 +164,11 @@ class DuckDbProbe(SqlProbe):
             names = [column[0] for column in result.description or []]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
+    def execute(self, sql: str) -> None:
+        """See SqlProbe."""
+        with duckdb.connect(self.file) as connection:
+            connection.execute(sql.format(schema="taxi."))
+
 
 @dataclass
 class BigQueryProbe(SqlProbe):
@@ -162,6 +188,11 @@ class BigQueryProbe(SqlProbe):
         ]
         columns = names if "*" in sql else ["version"]
         return [dict(zip(columns, row, strict=True)) for row in self.dataset.ask(sql)]
+
+    def execute(self, sql: str) -> None:
+        """See SqlProbe."""
+        assert self.dataset
+        self.dataset.ask(sql.format(schema=""))
 
     def new_month(self) -> Month:
         """See Probe."""
@@ -191,6 +222,11 @@ class ObjectProbe(Probe):
         """See Probe."""
         data = self._objects()[f"{name}/{name}.parquet"]
         return sorted(tuple(row.values()) for row in pq.read_table(io.BytesIO(data)).to_pylist())
+
+    def damage(self, kind: str, month: Month) -> None:
+        """See Probe."""
+        assert self.cloud
+        self.cloud.remove(f"{kind}/service=green/month={month}/{kind}.parquet")
 
     def _objects(self) -> dict[str, bytes]:
         assert self.cloud

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -90,12 +91,42 @@ class ObjectMonths:
 
     def ledger_entries(self) -> list[LedgerEntry]:
         """The row of every month that is whole, by service and month."""
-        months = sorted(filter(None, map(month_of, self._store.keys(MANIFESTS))))
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            rows = pool.map(lambda month: self.ledger_entry(*month), months)
+            rows = pool.map(lambda month: self.ledger_entry(*month), self.recorded_months())
             return [row for row in rows if row]
 
-    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def recorded_months(self) -> list[tuple[Service, Month]]:
+        """See Destination."""
+        return sorted(filter(None, map(month_of, self._store.keys(MANIFESTS))))
+
+    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+        """See Destination; a load that did not finish counts as damage."""
+        held = self._read(service, month)
+        if held.manifest is None:
+            return (
+                None if held.manifest_tag is None else "has a manifest that this version does not understand"
+            )
+        for kind, stored in held.objects.items():
+            key = data_key(kind, service, month)
+            if stored is None:
+                return f"lacks {key}"
+            if not held.manifest.describes(kind, stored):
+                return f"holds another {key} than its manifest names"
+            if thorough and not self._is_intact(key, held.manifest.objects[kind].sha256):
+                return f"holds {key} with other bytes than its manifest names"
+        return None
+
+    def _is_intact(self, key: str, sha256: str) -> bool:
+        data = self.read_object(key)
+        return data is not None and hashlib.sha256(data).hexdigest() == sha256
+
+    def replace_month(
+        self,
+        month: RefinedMonth,
+        run: Run,
+        progress: Progress | None = None,
+        damaged: LedgerEntry | None = None,
+    ) -> LedgerEntry:
         """Make the month equal to `month`; objects that are in place already are not sent again.
 
         When it raises, objects of the month that were replaced before stay replaced: the month counts
@@ -110,7 +141,12 @@ class ObjectMonths:
             held = self._read(files.service, files.month)
             manifest = held.manifest
             refuse_sample(files, manifest.entry if manifest else None, self._where)
-            if manifest is None or held.row is None or held.row.version != files.version:
+            if (
+                manifest is None
+                or held.row is None
+                or held.row.version != files.version
+                or held.row == damaged
+            ):
                 manifest = self._replace(held, files, run, started, contents, count)
             self._keep(manifest)
             return manifest.entry

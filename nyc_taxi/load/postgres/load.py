@@ -13,6 +13,7 @@ from nyc_taxi.load.contract import Lookup, Progress
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.load.postgres.damage import find_damage
 from nyc_taxi.load.postgres.lookup import replace_lookup
 from nyc_taxi.load.postgres.replace import replace_month
 from nyc_taxi.load.postgres.tables import create_missing
@@ -54,14 +55,30 @@ class Postgres:
         """See Destination."""
         return self._transact(ledger.current_all)
 
-    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def recorded_months(self) -> list[tuple[Service, Month]]:
+        """See Destination."""
+        return [(entry.service, entry.month) for entry in self.ledger_entries()]
+
+    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+        """See Destination."""
+        return self._transact(lambda connection: find_damage(connection, service, month))
+
+    def replace_month(
+        self,
+        month: RefinedMonth,
+        run: Run,
+        progress: Progress | None = None,
+        damaged: LedgerEntry | None = None,
+    ) -> LedgerEntry:
         """See Destination and `nyc_taxi.load.postgres.replace`.
 
         Starts again after a broken connection. Raises SchemaError for a column whose type is not the table's.
         """
         schema = self.config.schema
         self._transact(lambda connection: create_missing(connection, schema, month.summary.service))
-        return self._transact(lambda connection: replace_month(connection, schema, month, run, progress))
+        return self._transact(
+            lambda connection: replace_month(connection, schema, month, run, progress, damaged)
+        )
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""

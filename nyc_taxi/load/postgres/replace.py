@@ -49,9 +49,12 @@ def replace_month(
     month: RefinedMonth,
     run: Run,
     progress: Progress | None = None,
+    damaged: LedgerEntry | None = None,
     patience: float = 120.0,
 ) -> LedgerEntry:
     """Load the month and record it, or find that another run has just done so.
+
+    `damaged`: an entry of this version whose rows are to be loaded again.
 
     `patience`: seconds to wait in all for readers to leave the tables. Raises LockTimeout when they do not,
     DestinationError when the rows are not as many as the month says.
@@ -60,7 +63,7 @@ def replace_month(
     summary = month.summary
     _wait_for_turn(connection, schema, summary)
     entry = ledger.current(connection, summary.service, summary.month)
-    if entry and entry.version == summary.version:
+    if entry and entry.version == summary.version and entry != damaged:
         return entry
     refuse_sample(summary, entry, "postgres")
     staged = _stage(connection, month, progress)

@@ -294,6 +294,30 @@ def test_a_killed_load_leaves_a_whole_month_and_the_next_one_completes_it(
         assert probe.versions(old.month) == ["v1", "v2"]
 
 
+# ---- damage
+
+
+@pytest.mark.parametrize("kind", ["trips", "quarantine"])
+def test_damage_is_found_and_mended(probe: Probe, tmp_path: Path, kind: str) -> None:
+    files, other = (month_files(tmp_path, month=str(probe.new_month())) for _ in range(2))
+    assert probe.open().find_damage(GREEN, files.month) is None, "nothing is recorded"
+    held = load(probe, files)
+    load(probe, other)
+    assert probe.open().find_damage(GREEN, files.month, thorough=True) is None
+    probe.damage(kind, files.month)
+    assert probe.open().find_damage(GREEN, files.month)
+    assert probe.open().find_damage(GREEN, other.month) is None
+    assert (GREEN, files.month) in probe.open().recorded_months()
+
+    later = Run("later", "cli")
+    mended = probe.open().replace_month(RefinedMonth.of(files), later, damaged=held)
+    assert mended.run_id == "later"
+    assert_holds(probe, files)
+    assert probe.open().find_damage(GREEN, files.month, thorough=True) is None
+    again = probe.open().replace_month(RefinedMonth.of(files), Run("too late", "cli"), damaged=held)
+    assert again == mended, "another run has mended it meanwhile"
+
+
 # ---- lookups
 
 

@@ -53,7 +53,16 @@ class Shelf:
     def ledger_entries(self) -> list[LedgerEntry]:
         return list(self.ledger.values())
 
-    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+        return None
+
+    def replace_month(
+        self,
+        month: RefinedMonth,
+        run: Run,
+        progress: Progress | None = None,
+        damaged: LedgerEntry | None = None,
+    ) -> LedgerEntry:
         files = month.files()
         if self.down:
             raise DestinationUnreachable("the shelf does not answer.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from importlib import resources
 
 from nyc_taxi.load.warehouse import ledger
@@ -14,18 +15,28 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 
+_NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
+"""When no load ended."""
+
 
 def commit_month(
-    engine: BigQueryEngine, files: MonthFiles, run: Run, staged: list[Staged], entry: LedgerEntry
+    engine: BigQueryEngine,
+    files: MonthFiles,
+    run: Run,
+    staged: list[Staged],
+    entry: LedgerEntry,
+    damaged: LedgerEntry | None = None,
 ) -> None:
     """Replace the month and record it, or find that another run has just done so.
 
+    `damaged`: an entry of this version whose rows are to be loaded again.
     Raises LockTimeout when another load was committed meanwhile, DestinationError when counts do not
     agree; then nothing was changed.
     """
     connection = engine.connection
     values = entry.to_row()
     del values["finished_at"]  # CURRENT_TIMESTAMP(): when the transaction begins
+    values["damaged_at"] = damaged.finished_at if damaged else _NEVER
     run_transaction(
         connection,
         commit_name(connection, files),

@@ -2,7 +2,8 @@
 --
 -- Another run may have committed this very version since this one looked.
 IF NOT EXISTS (
-    SELECT 1 FROM {ledger_current} WHERE service = @service AND month = @month AND version = @version
+    SELECT 1 FROM {ledger_current}
+    WHERE service = @service AND month = @month AND version = @version AND finished_at != @damaged_at
 ) THEN
     DELETE FROM {trips} WHERE month = @month;
     INSERT INTO {trips} (month, {trips_columns})

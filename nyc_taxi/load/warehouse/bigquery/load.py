@@ -15,6 +15,7 @@ from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
 from nyc_taxi.load.warehouse.bigquery.staging import stage
 from nyc_taxi.load.warehouse.bigquery.tables import create_missing
+from nyc_taxi.load.warehouse.damage import find_damage
 from nyc_taxi.load.warehouse.engine import retry_load
 from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
 from nyc_taxi.model.ledger import LedgerEntry
@@ -56,7 +57,21 @@ class BigQuery:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""
         replace_lookup(self.engine.connection, lookup)
 
-    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def recorded_months(self) -> list[tuple[Service, Month]]:
+        """See Destination."""
+        return [(entry.service, entry.month) for entry in self.ledger_entries()]
+
+    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+        """See Destination."""
+        return find_damage(self.engine, service, month)
+
+    def replace_month(
+        self,
+        month: RefinedMonth,
+        run: Run,
+        progress: Progress | None = None,
+        damaged: LedgerEntry | None = None,
+    ) -> LedgerEntry:
         """See Destination: load it beside the tables, then swap it in by one transaction.
 
         The next run finds and continues whatever is broken off. Raises SchemaError for a column whose type
@@ -64,7 +79,7 @@ class BigQuery:
         """
         files = month.files()
         entry = new_entry(files, run, dt.datetime.now(dt.UTC))
-        return retry_load(self._config.retry, lambda: self._replace(files, run, entry, progress))
+        return retry_load(self._config.retry, lambda: self._replace(files, run, entry, progress, damaged))
 
     def dry_run_cost(self, month: Month | None = None) -> dict[str, int]:
         """Bytes that reading each analysts' view would scan, and be paid for; nothing is read.
@@ -90,19 +105,24 @@ class BigQuery:
             }
 
     def _replace(
-        self, files: MonthFiles, run: Run, entry: LedgerEntry, progress: Progress | None
+        self,
+        files: MonthFiles,
+        run: Run,
+        entry: LedgerEntry,
+        progress: Progress | None,
+        damaged: LedgerEntry | None,
     ) -> LedgerEntry:
         connection = self.engine.connection
         wait_for_running(connection, commit_name(connection, files))
         held = ledger.current(self.engine, files.service, files.month)
-        if held is not None and held.version == files.version:
+        if held is not None and held.version == files.version and held != damaged:
             return held
         refuse_sample(files, held, self.name)
         create_tables(connection)
         staged = stage(connection, files, run)
         if progress:
             progress(files.trips, files.rows_in)
-        commit_month(self.engine, files, run, staged, entry)
+        commit_month(self.engine, files, run, staged, entry, damaged)
         loaded = ledger.last_of_version(self.engine, files.service, files.month, files.version)
         assert loaded is not None, "the commit job ended well without a row in the ledger"
         if progress:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nyc_taxi.load.contract import Lookup, Progress
 from nyc_taxi.load.warehouse import ledger
+from nyc_taxi.load.warehouse.damage import find_damage
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
 from nyc_taxi.load.warehouse.duckdb.lookup import replace_lookup
@@ -51,14 +52,28 @@ class DuckDb:
         """See Destination."""
         return ledger.current_all(self.engine)
 
-    def replace_month(self, month: RefinedMonth, run: Run, progress: Progress | None = None) -> LedgerEntry:
+    def recorded_months(self) -> list[tuple[Service, Month]]:
+        """See Destination."""
+        return [(entry.service, entry.month) for entry in self.ledger_entries()]
+
+    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+        """See Destination."""
+        return find_damage(self.engine, service, month)
+
+    def replace_month(
+        self,
+        month: RefinedMonth,
+        run: Run,
+        progress: Progress | None = None,
+        damaged: LedgerEntry | None = None,
+    ) -> LedgerEntry:
         """See Destination and `nyc_taxi.load.warehouse.duckdb.replace`.
 
         Waits for other runs of this project that load at the same time.
         """
         files = month.files()
         with self.engine.session() as session:
-            return replace_month(session, files, run, progress)
+            return replace_month(session, files, run, progress, damaged)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""

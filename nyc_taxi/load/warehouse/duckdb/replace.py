@@ -32,7 +32,11 @@ from nyc_taxi.schema.tables import (
 
 
 def replace_month(
-    session: DuckDbSession, files: MonthFiles, run: Run, progress: Progress | None
+    session: DuckDbSession,
+    files: MonthFiles,
+    run: Run,
+    progress: Progress | None = None,
+    damaged: LedgerEntry | None = None,
 ) -> LedgerEntry:
     """Load the month and record it, or find that it is recorded already.
 
@@ -43,7 +47,7 @@ def replace_month(
     session.connection.begin()
     _create_missing(session)
     entry = ledger.current(session, files.service, files.month)
-    if entry is not None and entry.version == files.version:
+    if entry is not None and entry.version == files.version and entry != damaged:
         return entry
     refuse_sample(files, entry, "duckdb")
     trip_rows = _replace(session, trips(files.service), files, files.trips_path)

@@ -1,0 +1,30 @@
+"""Damage: rows that the ledger names and the tables do not hold (any more)."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from nyc_taxi.load.contract import compare_counts
+from nyc_taxi.load.postgres import ledger
+from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema.sql import quoted
+
+
+def find_damage(connection: Connection, service: Service, month: Month) -> str | None:
+    """See Destination; counts the rows of the month."""
+    entry = ledger.current(connection, service, month)
+    if entry is None:
+        return None
+    trips, quarantined = (
+        _count(connection, table, month) for table in (trips_of(service), quarantine_of(service))
+    )
+    return compare_counts(entry, trips, quarantined)
+
+
+def _count(connection: Connection, table: str, month: Month) -> int:
+    if connection.scalar(text("SELECT to_regclass(:name)"), {"name": quoted(table)}) is None:
+        return 0
+    query = text(f"SELECT count(*) FROM {quoted(table)} WHERE month = :month")
+    return int(connection.scalar(query, {"month": month.first_day}) or 0)
