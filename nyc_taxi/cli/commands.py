@@ -128,6 +128,21 @@ def status(
 
 
 @app.command()
+def history(
+    service: ServiceArgument,
+    month: MonthArgument,
+    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+) -> None:
+    """Show every load of a month: when, by whom, which version, and what was accepted."""
+    from nyc_taxi.pipelines.requests import destinations
+    from nyc_taxi.reporting.status import history_of, history_table
+
+    settings = load_settings()
+    names = destinations({"destinations": to}, settings)
+    output().print(history_table(history_of(Service.parse(service), Month.parse(month), names, settings)))
+
+
+@app.command()
 def verify(
     service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="By default all services.")] = "",
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="By default all months.")] = "",

@@ -58,6 +58,10 @@ class Destination(Protocol):
         """The load in force of every service and month."""
         ...
 
+    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
+        """Every load of a month, the first one first."""
+        ...
+
     def recorded_months(self) -> list[tuple[Service, Month]]:
         """Every month that is recorded, also where its data is damaged."""
         ...

@@ -102,6 +102,41 @@ def table(months: list[MonthStatus]) -> Table:
     return shown
 
 
+def history_of(
+    service: Service, month: Month, destinations: list[str], settings: Settings
+) -> list[tuple[str, LedgerEntry]]:
+    """Every load of a month into any of the destinations, with the destination's name, in order of time."""
+    loads = [
+        (name, entry)
+        for name in destinations
+        for entry in open_destination(name, settings).history(service, month)
+    ]
+    return sorted(loads, key=lambda load: load[1].finished_at)
+
+
+def history_table(loads: list[tuple[str, LedgerEntry]]) -> Table:
+    """For people: a line for each load."""
+    shown = Table(title=None if loads else "The month was never loaded.", show_edge=False)
+    for name in ("loaded (UTC)", "into", "version"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("trips", "quarantined"):
+        shown.add_column(name, no_wrap=True, justify="right")
+    for name in ("run", "source", "accepted"):
+        shown.add_column(name, overflow="fold")
+    for name, entry in loads:
+        shown.add_row(
+            f"{entry.finished_at:%Y-%m-%d %H:%M:%S}",
+            name,
+            entry.version,
+            f"{entry.rows_loaded:,}",
+            f"{entry.rows_quarantined:,}",
+            entry.run_id,
+            entry.source_url,
+            entry.accepted or "",
+        )
+    return shown
+
+
 def newest_files(service: Service, month: Month, settings: Settings) -> MonthFiles:
     """The Parquet of a month that was written last; raises TaxiError when there is none."""
     folders = sorted(

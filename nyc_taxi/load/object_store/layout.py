@@ -37,11 +37,16 @@ def manifest_key(service: Service, month: Month) -> str:
     return f"{MANIFESTS}{_partition(service, month)}/manifest.json"
 
 
+def history_folder(service: Service, month: Month) -> str:
+    """Where all loads of a month are kept for good; ends with a slash."""
+    return f"ledger/{_partition(service, month)}/"
+
+
 def history_key(entry: LedgerEntry) -> str:
     """Where one load is kept for good; loads of a month sort by when they ended."""
     run = re.sub(r"[^A-Za-z0-9._-]+", "_", entry.run_id)  # orchestrators put colons and more into theirs
-    partition = _partition(entry.service, entry.month)
-    return f"ledger/{partition}/{entry.finished_at:%Y%m%dT%H%M%S%fZ}-{run}.json"
+    folder = history_folder(entry.service, entry.month)
+    return f"{folder}{entry.finished_at:%Y%m%dT%H%M%S%fZ}-{run}.json"
 
 
 def month_of(key: str) -> tuple[Service, Month] | None:

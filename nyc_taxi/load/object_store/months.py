@@ -27,7 +27,15 @@ import pyarrow.parquet as pq
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.load.contract import Lookup, Progress, check_counts, refuse_sample
 from nyc_taxi.load.footer import footer
-from nyc_taxi.load.object_store.layout import KINDS, MANIFESTS, data_key, history_key, manifest_key, month_of
+from nyc_taxi.load.object_store.layout import (
+    KINDS,
+    MANIFESTS,
+    data_key,
+    history_folder,
+    history_key,
+    manifest_key,
+    month_of,
+)
 from nyc_taxi.load.object_store.manifest import Manifest, marks
 from nyc_taxi.load.object_store.store import Content, Sent, Store, Stored
 from nyc_taxi.model.ledger import LedgerEntry
@@ -94,6 +102,13 @@ class ObjectMonths:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             rows = pool.map(lambda month: self.ledger_entry(*month), self.recorded_months())
             return [row for row in rows if row]
+
+    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
+        """See Destination."""
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            contents = pool.map(self.read_object, self._store.keys(history_folder(service, month)))
+            manifests = [Manifest.parse(content) for content in contents if content]
+        return [manifest.entry for manifest in manifests if manifest]
 
     def recorded_months(self) -> list[tuple[Service, Month]]:
         """See Destination."""

@@ -21,6 +21,12 @@ def current_all(connection: Connection) -> list[LedgerEntry]:
     return _select(connection, "ORDER BY service, month")
 
 
+def history(connection: Connection, service: Service, month: Month) -> list[LedgerEntry]:
+    """Every load of a month, the first one first."""
+    clause = "WHERE service = :service AND month = :month ORDER BY id"
+    return _select(connection, clause, service=service, month=month, relation="ledger")
+
+
 def add(connection: Connection, entry: LedgerEntry) -> None:
     """Record a load."""
     values = entry.to_row()
@@ -29,12 +35,16 @@ def add(connection: Connection, entry: LedgerEntry) -> None:
 
 
 def _select(
-    connection: Connection, clause: str, service: Service | None = None, month: Month | None = None
+    connection: Connection,
+    clause: str,
+    service: Service | None = None,
+    month: Month | None = None,
+    relation: str = "ledger_current",
 ) -> list[LedgerEntry]:
     if connection.scalar(text("SELECT to_regclass('ledger_current')")) is None:
         return []  # nothing was ever loaded here
     values = _key(service, month) if service and month else {}
-    rows = connection.execute(text(f"SELECT * FROM ledger_current {clause}"), values)
+    rows = connection.execute(text(f"SELECT * FROM {relation} {clause}"), values)
     return [LedgerEntry.from_row(dict(row._mapping)) for row in rows]
 
 

@@ -55,6 +55,10 @@ class Postgres:
         """See Destination."""
         return self._transact(ledger.current_all)
 
+    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
+        """See Destination."""
+        return self._transact(lambda connection: ledger.history(connection, service, month))
+
     def recorded_months(self) -> list[tuple[Service, Month]]:
         """See Destination."""
         return [(entry.service, entry.month) for entry in self.ledger_entries()]

@@ -22,6 +22,12 @@ def current_all(reader: Reader) -> list[LedgerEntry]:
     return _select(reader, "ledger_current", "ORDER BY service, month", {})
 
 
+def history(reader: Reader, service: Service, month: Month) -> list[LedgerEntry]:
+    """Every load of a month, the first one first."""
+    values = {"service": str(service), "month": month.first_day}
+    return _select(reader, "ledger", "WHERE service = @service AND month = @month ORDER BY id", values)
+
+
 def last_of_version(reader: Reader, service: Service, month: Month, version: str) -> LedgerEntry | None:
     """The last load of a version, which a later load of another version may have replaced."""
     clause = "WHERE service = @service AND month = @month AND version = @version ORDER BY id DESC LIMIT 1"

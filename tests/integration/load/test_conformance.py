@@ -142,8 +142,12 @@ def test_another_version_replaces_its_month_and_no_other(probe: Probe, tmp_path:
     assert entries == sorted([entry, *kept], key=lambda each: (each.service, each.month))
 
     load(probe, first)  # a version comes back
-    assert_holds(probe, first)
+    last = assert_holds(probe, first)
     assert probe.versions(month) == ["v1", "v2", "v1"]
+    history = probe.open().history(GREEN, month)
+    assert [each.version for each in history] == ["v1", "v2", "v1"]
+    assert history[1:] == [entry, last]
+    assert probe.open().history(GREEN, probe.new_month()) == []
 
 
 def test_the_same_version_is_not_loaded_again(probe: Probe, tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_lost_rows_are_found_and_loaded_again(
     assert damaged() == []
 
 
-def test_a_month_is_loaded_again_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_month_is_loaded_again_by_force_and_its_history_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def entries() -> list[object]:
         return [open_destination(name, load_settings()).ledger_entry(Service.GREEN, APRIL) for name in BOTH]
 
@@ -84,4 +86,8 @@ def test_a_month_is_loaded_again_by_force(monkeypatch: pytest.MonkeyPatch) -> No
     assert entries() == before
     assert taxi(*run, "--force", monkeypatch=monkeypatch) == 0
     assert not set(map(str, entries())) & set(map(str, before))
+    capsys.readouterr()
+    assert taxi("history", "green", "2020-04", monkeypatch=monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert [shown.count(f" {name} ") for name in BOTH] == [2, 2]
     assert damaged() == []

@@ -57,6 +57,10 @@ class BigQuery:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""
         replace_lookup(self.engine.connection, lookup)
 
+    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
+        """See Destination."""
+        return ledger.history(self.engine, service, month)
+
     def recorded_months(self) -> list[tuple[Service, Month]]:
         """See Destination."""
         return [(entry.service, entry.month) for entry in self.ledger_entries()]

@@ -52,6 +52,10 @@ class DuckDb:
         """See Destination."""
         return ledger.current_all(self.engine)
 
+    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
+        """See Destination."""
+        return ledger.history(self.engine, service, month)
+
     def recorded_months(self) -> list[tuple[Service, Month]]:
         """See Destination."""
         return [(entry.service, entry.month) for entry in self.ledger_entries()]
