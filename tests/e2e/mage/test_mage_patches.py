@@ -33,7 +33,7 @@ def test_a_job_handed_over_while_the_workers_leave_is_done(here, tmp_path, monke
     patch_queue()
     assert queue.has_job("a month")
     until(done.exists)
-    queue.worker_pool_proc.join(30)
+    queue.worker_pool_proc.join(30)  # type: ignore[attr-defined]  # no longer None
     queue.mp_manager.shutdown()
 
 

@@ -56,11 +56,12 @@ def test_pipeline_loads_it(monkeypatch):
     entries = {name: open_destination(name, settings).ledger_entry(*MONTH) for name in ("duckdb", "archive")}
     assert entries["archive"].rows_loaded == entries["duckdb"].rows_loaded > 0
 
-    console = Console(file=io.StringIO(), width=100)
+    shown = io.StringIO()
+    console = Console(file=shown, width=100)
     display = Display(console)
     for event in events:
         display.show(event)
-    assert "Load into Archive" in console.file.getvalue()
+    assert "Load into Archive" in shown.getvalue()
     (settings.workspace / "warehouse.duckdb").unlink()  # another destination's
     count = query_destination("archive", "SELECT count(*) AS trips FROM {trips}", *MONTH)
     assert count["trips"].iloc[0] == entries["archive"].rows_loaded

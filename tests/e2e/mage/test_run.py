@@ -119,7 +119,7 @@ def stalling():
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Stalling)
-    server.asked = asked
+    server.asked = asked  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever).start()
     yield server
     enough.set()

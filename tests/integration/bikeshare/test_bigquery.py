@@ -94,7 +94,7 @@ def test_a_load_or_transform_that_fails_changes_nothing(stack: Stack, warehouse:
         stack.run(DAY)
     assert ask(warehouse, "SELECT COUNT(*) FROM {raw_trips}") == [(2,)]
     assert {**content(warehouse), "raw_trips": None} == {**before, "raw_trips": None}
-    genuine = Derived.query.fget
+    genuine = Derived.__dict__["query"].fget
     lossy = property(lambda self: genuine(self).replace("t.date = @day", "t.date = @day AND trip_id = '1'"))
     with monkeypatch.context() as patch:
         patch.setattr(Derived, "query", lossy)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
 import duckdb
 import pytest
-from typer.testing import CliRunner, Result
+from click.testing import Result
+from typer.testing import CliRunner
 
 from nyc_taxi.cli.commands import app
 from nyc_taxi.errors import NotPublished, SettingsError
@@ -49,6 +51,7 @@ def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path):
     unseeded = taxi("run", "2018-01-05", fails=NotPublished)
     assert "generate them with `taxi bikeshare seed 2018-01-05`" in str(unseeded.exception)
     entries = {entry["table_name"]: entry for entry in json.loads(taxi("status", "--json").output)}
+    assert re.search(r"raw_stations +│ +24 │", taxi("status").output), "numbers are aligned to the right"
     assert entries["raw_stations"]["row_count"] == len(sample.STATIONS)
     assert entries["raw_trips"]["row_count"] == 200
     assert entries["raw_trips"]["counts"]["trips_from_unknown_stations"] > 0

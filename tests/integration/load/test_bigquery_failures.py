@@ -210,4 +210,4 @@ def test_a_dataset_that_would_delete_months_is_refused(
         SettingsError,
         match=rf"new {what} of the dataset are deleted after 60 days, .*`bq update .* project:taxi`",
     ):
-        create_tables(at(httpserver)._connection)
+        create_tables(at(httpserver).engine.connection)

@@ -185,7 +185,7 @@ def test_a_ledger_of_the_first_release_gets_the_new_columns(
     with transaction(postgres) as connection:
         for statement in (*statements, old_view):
             execute(connection, statement.format("", ""))
-    file = open_destination("duckdb", load_settings()).file
+    file = open_destination("duckdb", load_settings()).file  # type: ignore[attr-defined]
     with duckdb.connect(str(file)) as database:
         for statement in (*statements, old_view):
             database.execute(statement.format("taxi.", "taxi."))
