@@ -4,7 +4,8 @@ A deployment consists of packages of the environment, and of files in its bucket
 
     taxi_ingest.py ...         the DAG files
     taxi_airflow/, nyc_taxi/   what they import
-    mage_project/rules.yaml, io_config.yaml   read by the package, where it looks for them
+    mage_project/rules.yaml, mage_project/transformers/derive_trips.py, io_config.yaml
+                               read by the package, where it looks for them
     .env                       settings there, from airflow_project/composer.env
     .airflowignore
     taxi-deployed.json         the list of all this
@@ -181,8 +182,9 @@ def collect(stage: Path) -> list[str]:
     shutil.copytree(DAGS, stage, ignore=ignore, dirs_exist_ok=True)
     shutil.copy2(DAGS / ".airflowignore", stage)
     shutil.copytree(PROJECT / "nyc_taxi", stage / "nyc_taxi", ignore=ignore)
-    (stage / "mage_project").mkdir()
-    shutil.copy2(PROJECT / "mage_project" / "rules.yaml", stage / "mage_project")
+    (stage / "mage_project" / "transformers").mkdir(parents=True)
+    for name in ("rules.yaml", "transformers/derive_trips.py"):
+        shutil.copy2(PROJECT / "mage_project" / name, stage / "mage_project" / name)
     shutil.copy2(PROJECT / "io_config.yaml", stage)
     shutil.copy2(DAGS.parent / "composer.env", stage / ".env")
     return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())

@@ -48,6 +48,10 @@ class RuleError(TaxiError):
     """A rule does not compile or names no column."""
 
 
+class TransformError(TaxiError):
+    """A transform cannot be read, fails, or returns something other than its trips with columns added."""
+
+
 class DestinationError(TaxiError):
     """A destination refused the month; the month is as it was, or counts as not recorded (GCS, S3)."""
 

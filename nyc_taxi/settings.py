@@ -23,6 +23,8 @@ from nyc_taxi.errors import SettingsError
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder that holds `nyc_taxi`, `io_config.yaml` and `.env`."""
 
+DEFAULT_TRANSFORM = Path("mage_project/transformers/derive_trips.py")
+
 
 class Settings(BaseSettings):
     """All settings. Relative paths are resolved against the project's folder."""
@@ -33,6 +35,8 @@ class Settings(BaseSettings):
     """Downloads, Parquet and the data of embedded servers; shared by all steps of a run."""
     rules: Path = Path("mage_project/rules.yaml")
     """The rules that decide between trips and quarantine."""
+    transform: Path = DEFAULT_TRANSFORM
+    """The file with the user's function on batches of trips; a missing or empty file transforms nothing."""
     io_config: Path = Path("io_config.yaml")
     """Connections, one profile per environment."""
     profile: str = "default"
@@ -66,7 +70,7 @@ class Settings(BaseSettings):
     threads: int = pydantic.Field(default=min(os.cpu_count() or 1, 4), ge=1, le=64)
     """Parallel parsers."""
 
-    @pydantic.field_validator("workspace", "rules", "io_config", "bikeshare_tables")
+    @pydantic.field_validator("workspace", "rules", "transform", "io_config", "bikeshare_tables")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return PROJECT / path.expanduser()

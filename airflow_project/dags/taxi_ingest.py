@@ -1,4 +1,4 @@
-"""One month of one service: download, clean, Parquet, then every destination asked for."""
+"""One month of one service: download, clean and derive, Parquet, then every destination asked for."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from rich.progress import (
 from nyc_taxi.cli.console import errors
 from nyc_taxi.pipelines import trips
 
-_TITLES = {"download": "Download", "clean": "Clean"}
+_TITLES = {"download": "Download", "clean": "Clean", "derive": "Derive"}
 
 
 @contextmanager

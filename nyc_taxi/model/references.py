@@ -59,7 +59,7 @@ class CleanMonth(Reference):
     folder: Path
     """Scratch folder of `nyc_taxi.transform.clean`: rows.arrow, unreadable.arrow, matches.parquet."""
     version: str
-    """Names the month's content: the raw file, the rules and the code that cleans."""
+    """Names the month's content: the raw file, the rules, the transform and the code that cleans."""
     rows_in: int
     trips: int
     quarantined: dict[str, int] = field(default_factory=dict)
@@ -68,7 +68,11 @@ class CleanMonth(Reference):
     """Trips by flag; a trip may have several."""
     unknown_columns: list[str] = field(default_factory=list)
     rules: str = ""
-    """The fingerprint of the rules by which it was cleaned."""
+    """The fingerprint of the rules by which it was cleaned, and of the transform if there is one."""
+    transform: str = ""
+    """The user's function that was applied to the trips, and the reason of those that it dropped."""
+    derived_columns: list[str] = field(default_factory=list)
+    """The columns that it added."""
 
     @property
     def rows_quarantined(self) -> int:

@@ -32,9 +32,12 @@ from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import clean_month, month_version
+from nyc_taxi.transform.derive import derive_month
 from nyc_taxi.transform.parquet import read_month, write_month
 from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.user.source import load_transform
+from nyc_taxi.transform.user.staged import derived_folder
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +82,16 @@ def download(
 
 
 def clean(source: SourceFile, settings: Settings, progress: Progress | None = None) -> CleanMonth:
-    """Read every row of the month and apply the rules to it."""
+    """Read every row of the month and apply the rules to it.
+
+    Where the Parquet exists already, the month comes with what `derive` does to it.
+    """
     rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
-    version = month_version(source, rules)
-    folder = workspace.scratch_folder(source.service, source.month, version)
-    cleaned = _cleaned(source, version, workspace)
+    version = month_version(source, rules, load_transform(settings.transform))
+    folder = workspace.scratch_folder(source.service, source.month, month_version(source, rules))
+    cleaned = _record(folder / "clean.json") or _of_parquet(source, folder, version, workspace)
     if cleaned is not None:
-        log.info("%s %s is cleaned already: version %s.", source.service, source.month, version)
+        log.info("%s %s is cleaned already: version %s.", source.service, source.month, cleaned.version)
         return cleaned
     workspace.prune(source.service, source.month, keep=version)
     with wrap_os_errors(folder):
@@ -102,8 +108,37 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
     return cleaned
 
 
+def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = None) -> CleanMonth:
+    """Apply the transform of the settings to the cleaned month; without one it stays as it is.
+
+    The month is cleaned again where its rows are gone or rules have changed. Raises TransformError.
+    """
+    rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
+    version = month_version(cleaned.source, rules, transform)
+    if cleaned.version == version:
+        return cleaned
+    if cleaned.version != month_version(cleaned.source, rules) or not cleaned.folder.exists():
+        cleaned = clean(cleaned.source, settings)
+    if cleaned.version == version or transform is None:
+        return cleaned
+    result = derived_folder(cleaned.folder, version) / "derived.json"
+    derived = _record(result)
+    if derived is None:
+        with wrap_os_errors(cleaned.folder):
+            derived = derive_month(
+                cleaned,
+                rules,
+                transform,
+                (lambda rows: progress(rows, cleaned.rows_in)) if progress else None,
+            )
+            result.write_text(json.dumps(derived.to_dict()), encoding="utf-8")
+    _log_derived(derived)
+    return derived
+
+
 def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
-    """Have the cleaned month as Parquet."""
+    """Have the cleaned and derived month as Parquet; raises TaxiError when rules or transform changed."""
+    rules = _rules_of(cleaned, settings)
     folder = Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
     files = read_month(folder)
     if files is not None:
@@ -113,7 +148,6 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
         raise TaxiError(
             f"{cleaned.folder}: the cleaned month is gone; clean {cleaned.service} {cleaned.month} again."
         )
-    rules = _rules_of(cleaned, settings)
     with wrap_os_errors(folder):
         return write_month(cleaned, rules, folder)
 
@@ -164,6 +198,9 @@ def run_month(
         source = download(request.service, request.month, request.source, settings, reporter("download"))
     with _timed(seconds, "clean"):
         cleaned = clean(source, settings, reporter("clean"))
+    if load_transform(settings.transform):
+        with _timed(seconds, "derive"):
+            cleaned = derive(cleaned, settings, reporter("derive"))
     context = review(cleaned, request.destinations, context, accept=request.accept)
 
     def parquet() -> MonthFiles:
@@ -230,12 +267,12 @@ def discard_scratch(cleaned: CleanMonth) -> None:
 
 
 def _rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
-    """The rules by which the month was cleaned; raises TaxiError when they have changed since."""
-    rules = load_rules(settings.rules, cleaned.service)
-    if month_version(cleaned.source, rules) != cleaned.version:
+    """The rules by which the month was cleaned; raises TaxiError when they or the transform changed since."""
+    rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
+    if month_version(cleaned.source, rules, transform) != cleaned.version:
         raise TaxiError(
-            f"{settings.rules}: the rules have changed since {cleaned.service} {cleaned.month} was cleaned;"
-            " clean it again."
+            f"{cleaned}: {settings.rules} or {settings.transform} has changed since the month was cleaned;"
+            " clean the month again."
         )
     return rules
 
@@ -252,18 +289,32 @@ def wrap_os_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _cleaned(source: SourceFile, version: str, workspace: Workspace) -> CleanMonth | None:
-    """The cleaned month, if it exists: on scratch storage, or as the Parquet made of it."""
-    scratch = workspace.scratch_folder(source.service, source.month, version)
+def _record(path: Path) -> CleanMonth | None:
+    """The month that a file on scratch storage describes; None where there is none."""
     try:
-        return CleanMonth.from_dict(json.loads((scratch / "clean.json").read_text(encoding="utf-8")))
+        return CleanMonth.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):  # missing, or of another version of this package
-        pass
+        return None
+
+
+def _of_parquet(source: SourceFile, scratch: Path, version: str, workspace: Workspace) -> CleanMonth | None:
+    """The month of which there is Parquet already."""
     files = read_month(workspace.version_folder(source.service, source.month, version))
     if files is None:
         return None
     values = {field.name: getattr(files, field.name) for field in dataclasses.fields(CleanMonth)}
     return CleanMonth(**{**values, "source": source, "folder": scratch})
+
+
+def _log_derived(derived: CleanMonth) -> None:
+    columns = ", ".join(derived.derived_columns) or "no column"
+    log.info(
+        "%s() adds %s and drops %s of the trips of %s.",
+        derived.transform,
+        columns,
+        f"{derived.quarantined.get(derived.transform, 0):,}",
+        derived,
+    )
 
 
 def _log_unknown_columns(cleaned: CleanMonth) -> None:

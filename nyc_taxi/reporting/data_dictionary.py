@@ -19,6 +19,7 @@ MEASURES = {
     "quarantined": "Rows that are no trips; with a rule as subject, those whose first reason it is.",
     "flagged": "Trips that a rule flagged. A trip may have several flags.",
     "unknown_column": "The file has a column that is not in this dictionary; no value.",
+    "derived_column": "The transform added the column; no value.",
     "null_share": "Share of the trips without a value in a column, 0 to 1.",
     "min": "Least value of a column.",
     "median": "Median of a column; of months above 200,000 rows from every k-th row.",
@@ -56,6 +57,8 @@ Before your first query:
 - *In files* lists the other names of a column. Names are compared without regard to case, spaces and
   punctuation.
 - A column of a file that is missing from this dictionary is kept under its own name, after all others.
+- Columns that your transform (`mage_project/transformers/derive_trips.py`) adds come last. Their comments in
+  Postgres, BigQuery and DuckDB name the function. Trips that it drops are in quarantine, its name as reason.
 - Types are those of Arrow (and of the Parquet files), Postgres and BigQuery.
 """
 

@@ -13,6 +13,8 @@ from nyc_taxi.load.registry import open_destination, parse_names
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.user.function import load_function
+from nyc_taxi.transform.user.source import load_transform
 
 _FREE_BYTES = 2 << 30
 """A large month (20 million rows) needs about this much scratch space."""
@@ -38,6 +40,7 @@ def checkup() -> Iterator[Check]:
         "settings": _settings,
         "connections": _connections,
         "rules": _rules,
+        "transform": _transform,
         "workspace": _workspace,
         "source": _source,
     }
@@ -66,6 +69,14 @@ def _connections(settings: Settings) -> str:
 def _rules(settings: Settings) -> str:
     counts = [f"{len(load_rules(settings.rules, service).rules)} for {service}" for service in Service]
     return f"{settings.rules}: {', '.join(counts)}"
+
+
+def _transform(settings: Settings) -> str:
+    transform = load_transform(settings.transform)
+    if transform is None:
+        return f"{settings.transform}: changes nothing"
+    load_function(transform)
+    return f"{settings.transform}: {transform.name}() is applied to all trips"
 
 
 def _workspace(settings: Settings) -> str:

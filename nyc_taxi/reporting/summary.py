@@ -80,6 +80,8 @@ def _balance(files: MonthFiles) -> Table:
     table.add_row("Quarantined", f"[yellow]{files.rows_quarantined:,}[/]", _reasons(files.quarantined))
     for name in files.unknown_columns:
         table.add_row("New column", "", f"{escape(name)}: kept; add it to nyc_taxi/schema/columns.yaml")
+    if files.derived_columns:
+        table.add_row("Derived", f"{len(files.derived_columns)}", f"{', '.join(files.derived_columns)}")
     return table
 
 

@@ -32,6 +32,7 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "date": pa.date32(),
     "timestamp": pa.timestamp("us"),  # microseconds: what Postgres, BigQuery and DuckDB all hold
+    "bool": pa.bool_(),
     "strings": pa.list_(pa.string()),
 }
 
@@ -128,15 +129,21 @@ def arrow_schema(columns: tuple[Column, ...], extra: list[pa.Field] | None = Non
     return pa.schema([*(column.arrow for column in columns), *(extra or [])])
 
 
+def descriptions(schema: pa.Schema) -> dict[str, str]:
+    """What the columns of a file say of themselves: those that a transform added."""
+    texts = {field.name: (field.metadata or {}).get(b"description") for field in schema}
+    return {name: text.decode() for name, text in texts.items() if text}
+
+
 def normalise(name: str) -> str:
     """A file's column name as it is compared: `' Lpep_dropoff datetime '` is `lpep_dropoff_datetime`."""
     return re.sub(r"[^0-9a-z]+", "_", name.strip().lower()).strip("_")
 
 
-_RESERVED = {"service", "month", "month_start", "month_end"}
+RESERVED = {"service", "month", "month_start", "month_end"}
 """Names that tables and rules give a meaning of their own."""
 
-_SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "rowid"}
+SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "rowid"}
 """Every table in Postgres (DuckDB: rowid) has these, so that none can have one of its own."""
 
 _NAME_LENGTH = 63
@@ -188,7 +195,7 @@ def map_header(service: Service, header: list[str], file: str) -> Mapping:
             )
         else:
             absent.append(column.name)
-    reserved = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | _RESERVED | _SYSTEM_COLUMNS
+    reserved = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | RESERVED | SYSTEM_COLUMNS
     unknown: dict[str, str] = {}
     for name, own in by_name.items():
         if unknown.setdefault(_safe_name(name, reserved), own) != own:

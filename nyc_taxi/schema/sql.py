@@ -16,9 +16,16 @@ POSTGRES_TYPES: dict[str, str] = {
     "string": "text",
     "date": "date",
     "timestamp": "timestamp without time zone",
+    "bool": "boolean",
     "strings": "text[]",
 }
 """Postgres type by key of ARROW_TYPES, spelled as Postgres' own catalogue spells it."""
+
+CHANGE_TYPE = (
+    "give it the table's type or another name where it is made (the transform, or"
+    " nyc_taxi/schema/columns.yaml for a column of the file), or drop it from the table"
+)
+"""What to do about a column whose type is not the table's."""
 
 SERVICE = Column("service", "string", "Service: yellow, green, fhv or fhvhv.")
 MONTH = Column("month", "date", "Month of the file, as its first day.")

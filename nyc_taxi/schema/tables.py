@@ -10,7 +10,7 @@ import pyarrow as pa
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import ARROW_TYPES, QUALITY, QUARANTINE, Column, trip_columns
-from nyc_taxi.schema.sql import MONTH, SERVICE
+from nyc_taxi.schema.sql import CHANGE_TYPE, MONTH, SERVICE
 
 BIGQUERY_TYPES: dict[str, str] = {
     "int16": "INT64",
@@ -21,6 +21,7 @@ BIGQUERY_TYPES: dict[str, str] = {
     "date": "DATE",
     "timestamp": "DATETIME",  # without a zone: TIMESTAMP would call New York time UTC
     "instant": "TIMESTAMP",
+    "bool": "BOOL",
     "strings": "ARRAY<STRING>",
 }
 """GoogleSQL type by key of ARROW_TYPES; `instant` is a moment in UTC, which only the ledger has."""
@@ -34,6 +35,7 @@ DUCKDB_TYPES: dict[str, str] = {
     "date": "DATE",
     "timestamp": "TIMESTAMP",
     "instant": "TIMESTAMP WITH TIME ZONE",
+    "bool": "BOOLEAN",
     "strings": "VARCHAR[]",
 }
 """DuckDB type by key of ARROW_TYPES, and for `instant`, spelled as DuckDB's catalogue spells it."""
@@ -132,6 +134,6 @@ def missing(wanted: Mapping[str, str], there: Mapping[str, str], table: str) -> 
         if there.get(name, kind) != kind:
             raise SchemaError(
                 f"{table}: the column {name} is {there[name]}, but {kind} in the month to be loaded: "
-                "change the table's column, or state its type in nyc_taxi/schema/columns.yaml."
+                f"{CHANGE_TYPE}."
             )
     return {name: kind for name, kind in wanted.items() if name not in there}

@@ -31,6 +31,7 @@ from nyc_taxi.transform.match import match_rows
 from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader, open_month
 from nyc_taxi.transform.rules import Rules
 from nyc_taxi.transform.stage import Stage
+from nyc_taxi.transform.user.source import Transform
 
 METHOD_VERSION = 1
 """Raised when the same file and the same rules give other rows than before."""
@@ -39,14 +40,18 @@ Progress = Callable[[int], None]
 """Called with the rows read so far."""
 
 
-def month_version(source: SourceFile, rules: Rules) -> str:
-    """Names what a month holds: 12 hex digits of the source file, the rules and the code's versions."""
-    return version_of(source.service, source.month, source.sha256, rules)
+def month_version(source: SourceFile, rules: Rules, transform: Transform | None = None) -> str:
+    """Names what a month holds: 12 hex digits of the file, rules, transform and the code's versions."""
+    return version_of(source.service, source.month, source.sha256, rules, transform)
 
 
-def version_of(service: Service, month: Month, sha256: str, rules: Rules) -> str:
-    """The version that a month has if its raw file with this SHA-256 is cleaned today."""
-    parts = (service, month, sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION)
+def version_of(
+    service: Service, month: Month, sha256: str, rules: Rules, transform: Transform | None = None
+) -> str:
+    """The version that a month has if its raw file with this SHA-256 is cleaned and derived today."""
+    parts = [service, month, sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION]
+    if transform:
+        parts.append(transform.fingerprint)
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.schema import ARROW_TYPES, QUARANTINE, arrow_schema, trip_columns
 from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
 from nyc_taxi.transform.read import as_json
-from nyc_taxi.transform.rules import Rules
+from nyc_taxi.transform.rules import DROPPED_BIT, Rules
+from nyc_taxi.transform.user.staged import DerivedMonth
 
 _MADE = ("source_version", "flags", "reversal_source_row")
 """Columns of trips that are made here of the verdict."""
@@ -38,7 +40,7 @@ def staged_trips(
     FileNotFoundError at once where the staged month is gone, as it is when another run has made the
     Parquet of it.
     """
-    staged = _Staged(clean)
+    staged = StagedMonth(clean)
     present = {*staged.rows.schema.names, *_MADE} - {"source_version"}
     schema = pa.schema([field for field in staged.trips_schema() if field.name in present])
 
@@ -55,7 +57,7 @@ def staged_trips(
     return schema, batches()
 
 
-class _Staged:
+class StagedMonth:
     """The scratch files of a cleaned month, open: whoever deletes them then takes nothing away."""
 
     def __init__(self, clean: CleanMonth) -> None:
@@ -64,28 +66,41 @@ class _Staged:
             self.rows = self._stream(clean.folder / "rows.arrow", opened)
             self.unreadable = self._stream(clean.folder / "unreadable.arrow", opened)
             self._matches = opened.enter_context(pq.ParquetFile(clean.folder / "matches.parquet"))
+            self._derived = DerivedMonth(clean) if clean.transform else None
+            if self._derived:
+                opened.callback(self._derived.close)
             self._opened = opened.pop_all()
 
-    def __enter__(self) -> _Staged:
+    def __enter__(self) -> StagedMonth:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
     def trips_schema(self) -> pa.Schema:
-        """Canonical columns, address and verdict; behind them the file's unknown columns."""
+        """Canonical columns, lineage and flags; behind them the file's unknown columns and derived ones."""
         extra = [self.rows.schema.field(name) for name in self._clean.unknown_columns]
+        extra += self._derived.fields if self._derived else []
         return arrow_schema(trip_columns(self._clean.service), extra)
 
     def verdicts(self) -> Iterator[Judged]:
-        """The rows with their final verdicts, batch by batch."""
+        """The rows with their final verdicts, batch by batch, and with their derived columns."""
         matches = SortedCursor(self._matches.iter_batches(), VERDICT_SCHEMA)
 
         def judged(batch: pa.RecordBatch) -> Judged:
             numbers = batch["source_row"].to_numpy()
             return batch, *_verdicts(batch, numbers, matches.up_to(int(numbers[-1])))
 
-        return map(judged, filter(len, self.rows))  # holds no batch while the next one is read
+        rows = map(judged, filter(len, self.rows))  # holds no batch while the next one is read
+        return map(self._with_derived, zip(rows, self._derived, strict=True)) if self._derived else rows
+
+    def _with_derived(self, both: tuple[Judged, tuple[np.ndarray, list[pa.Array]]]) -> Judged:
+        assert self._derived
+        (batch, reasons, flags, other_rows), (dropped, columns) = both
+        reasons[dropped] |= 1 << DROPPED_BIT
+        schema = pa.schema([*batch.schema, *self._derived.fields])
+        whole = pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema)
+        return whole, reasons, flags, other_rows
 
     @staticmethod
     def _stream(path: Path, opened: ExitStack) -> pa.RecordBatchReader:
@@ -94,7 +109,8 @@ class _Staged:
 
 def judged_batches(clean: CleanMonth, rules: Rules) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """The staged month with its final verdicts: batches of trips and of quarantined rows."""
-    with _Staged(clean) as staged:
+    rules = replace(rules, transform=clean.transform)
+    with StagedMonth(clean) as staged:
         schema = staged.trips_schema()
         unreadable = SortedCursor(staged.unreadable, arrow_schema(QUARANTINE))
 
@@ -129,7 +145,7 @@ def _verdicts(batch: pa.RecordBatch, numbers: np.ndarray, matches: pa.RecordBatc
 
 def trips_schema(clean: CleanMonth) -> pa.Schema:
     """The schema of the batches of trips."""
-    with _Staged(clean) as staged:
+    with StagedMonth(clean) as staged:
         return staged.trips_schema()
 
 
@@ -169,6 +185,7 @@ def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: C
         for row in bad.select(names).to_pylist()
     ]
     why = {rule.name: rule.why for rule in rules.rules}
+    why[rules.transform] = f"Dropped by {rules.transform}(), the transform of mage_project/transformers."
     details = [why[rules.names(mask, "quarantine")[0]] for mask in reasons.tolist()]
     arrays = [
         _repeated(clean.source.version, len(bad)),

@@ -59,6 +59,7 @@ class QualityReport:
         rows += [("quarantined", name, count) for name, count in self._clean.quarantined.items()]
         rows += [("flagged", name, count) for name, count in self._clean.flagged.items()]
         rows += [("unknown_column", name, None) for name in self._clean.unknown_columns]
+        rows += [("derived_column", name, None) for name in self._clean.derived_columns]
         for column in self._columns:
             rows.append(("null_share", column.name, self._nulls[column.name] / max(self._trips, 1)))
             if column.name in self._extremes:

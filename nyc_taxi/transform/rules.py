@@ -29,6 +29,9 @@ from nyc_taxi.transform.read import UNREADABLE
 MAX_RULES = 62
 """Bits of a signed 64-bit verdict that stay positive, less one."""
 
+DROPPED_BIT = 62
+"""The bit of rows that no rule but the user's transform keeps out of the trips."""
+
 KEY_COLUMNS = 8
 """Columns that a key is made of: enough to tell nearly all rows apart; equal keys are compared exactly."""
 
@@ -73,6 +76,8 @@ class Rules:
 
     service: Service
     rules: tuple[Rule, ...]
+    transform: str = ""
+    """The user's function that drops trips after the rules; its bit in a verdict is DROPPED_BIT."""
 
     @property
     def fingerprint(self) -> str:
@@ -93,8 +98,9 @@ class Rules:
         return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.when is None]
 
     def names(self, mask: int, action: str) -> list[str]:
-        """Names of the rules of an action that are set in a verdict."""
-        return [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
+        """Names of the rules of an action that are set in a verdict, and of the transform that dropped it."""
+        names = [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
+        return [*names, self.transform] if action == "quarantine" and mask >> DROPPED_BIT & 1 else names
 
     def verdict_sql(self, month: Month, absent: Collection[str] = ()) -> str:
         """A SELECT over `batch`: `_reasons`, `_flags`, and `_key_<bit>` for each month rule.

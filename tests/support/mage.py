@@ -47,6 +47,7 @@ def environment_of(project: Path, place: Mapping[str, str]) -> dict[str, str]:
         **LOGIN,
         "MAGE_REPO_PATH": str(project),
         "TAXI_RULES": str(project / "rules.yaml"),
+        "TAXI_TRANSFORM": str(project / "transformers" / "derive_trips.py"),
         "SCHEDULER_TRIGGER_INTERVAL": "2",  # seconds between two looks of the scheduler
         "NO_PROXY": "127.0.0.1,localhost",
     }

@@ -41,12 +41,16 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
 
 @step(**_LIMIT)
 def clean(source: dict[str, Any]) -> dict[str, Any]:
-    """Every row by column name, in the canonical types, with its verdict: trip or quarantine."""
+    """Every row by column name, in the canonical types, with its verdict: trip or quarantine.
+
+    Then the function of mage_project/transformers/derive_trips.py, if it does anything.
+    """
     from nyc_taxi.model.references import SourceFile
     from nyc_taxi.pipelines import trips
     from nyc_taxi.settings import load_settings
 
-    return trips.clean(SourceFile.from_dict(source), load_settings()).to_dict()
+    settings = load_settings()
+    return trips.derive(trips.clean(SourceFile.from_dict(source), settings), settings).to_dict()
 
 
 @step(**_LIMIT)
@@ -129,7 +133,7 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
 
 @task_group
 def month(request: dict[str, Any]) -> None:
-    """Download, clean, Parquet, then all destinations side by side, in the order of the registry."""
+    """Download, clean and derive, Parquet, then all destinations in parallel, in the registry's order."""
     from nyc_taxi.load.registry import REGISTRY
 
     files = to_parquet(request, clean(download(request)))

@@ -17,8 +17,8 @@ from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.copy import copy_batches
 from nyc_taxi.load.postgres.tables import columns_of, partition_of
 from nyc_taxi.model.months import Month
-from nyc_taxi.schema import Column
-from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, postgres_type, quoted
+from nyc_taxi.schema import Column, descriptions
+from nyc_taxi.schema.sql import CHANGE_TYPE, POSTGRES_TYPES, literal, postgres_type, quoted
 from nyc_taxi.transform.refined import Batches
 
 
@@ -33,6 +33,8 @@ class Staged:
     columns: dict[str, str]
     """Postgres type by name, also of those that the parent does not have yet."""
     rows: int
+    descriptions: dict[str, str]
+    """What the file says of its own columns."""
 
     @property
     def partition(self) -> str:
@@ -64,7 +66,7 @@ def stage(
     there = columns_of(connection, parent)
     new = {column.name: POSTGRES_TYPES[column.type] for column in known if column.name not in there}
     columns = there | new | _fitting(schema, there, f"{parent} of {month}", parent)
-    staged = Staged(parent, known, month, columns, rows=0)
+    staged = Staged(parent, known, month, columns, rows=0, descriptions=descriptions(schema))
     this = f"DATE '{month.first_day}'"
     always = {name: f"DEFAULT {literal(value)}" for name, value in constants.items()}
     always["month"] = f"NOT NULL DEFAULT {this} CONSTRAINT month CHECK (month = {this})"
@@ -94,7 +96,7 @@ def _fitting(schema: pa.Schema, there: dict[str, str], file: str, table: str) ->
         if there.get(field.name, kind) != kind:
             raise SchemaError(
                 f"{file}: the column {field.name} is {kind}, but {there[field.name]} in the table {table}: "
-                "change the table's column, or state its type in nyc_taxi/schema/columns.yaml."
+                f"{CHANGE_TYPE}."
             )
         columns[field.name] = kind
     return columns

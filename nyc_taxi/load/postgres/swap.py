@@ -48,7 +48,7 @@ def _same_columns(connection: Connection, staged: Staged) -> None:
     for name, kind in staged.columns.items():
         if name not in there:
             execute(connection, f"ALTER TABLE {quoted(staged.parent)} ADD COLUMN {quoted(name)} {kind}")
-            note = f"Unknown to the schema; first loaded with {staged.month}."
+            note = staged.descriptions.get(name, f"Unknown to the schema; first loaded with {staged.month}.")
             execute(connection, postgres_comment(staged.parent, name, note))
         elif there[name] != kind:
             raise SchemaError(

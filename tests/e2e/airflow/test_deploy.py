@@ -25,7 +25,7 @@ needs_gcloud = pytest.mark.skipif(not shutil.which("gcloud"), reason="gcloud is 
 def project(tmp_path, monkeypatch):
     """A copy of what is deployed, that a test may change."""
     for name in ("nyc_taxi", "airflow_project/dags", "requirements", "mage_project"):
-        ignore = shutil.ignore_patterns("__pycache__", "data_*", "transformers", "pipelines", ".*")
+        ignore = shutil.ignore_patterns("__pycache__", "data_*", "pipelines", ".*")
         shutil.copytree(PROJECT / name, tmp_path / "project" / name, ignore=ignore)
     shutil.copy2(PROJECT / "airflow_project/dags/.airflowignore", tmp_path / "project/airflow_project/dags")
     shutil.copy2(PROJECT / "airflow_project/composer.env", tmp_path / "project/airflow_project")
@@ -81,6 +81,9 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
         "dags/nyc_taxi/old.py",
     } <= first.keys()
     assert {"dags/taxi_airflow/month.py", "dags/mage_project/rules.yaml", "dags/.env"} <= first.keys()
+    assert [name for name in first if "transformers" in name] == [
+        "dags/mage_project/transformers/derive_trips.py"
+    ]
     assert not [name for name in first if "__pycache__" in name or "pipelines" in name]
 
     (project / "nyc_taxi" / "old.py").unlink()
@@ -251,7 +254,7 @@ def test_what_is_deployed_works_by_itself(tmp_path):
         "import nyc_taxi.settings as s; from nyc_taxi.pipelines import trips, zones\n"
         "from nyc_taxi.model.months import Service; from nyc_taxi.pipelines.bikeshare import flow\n"
         "settings = s.load_settings(); settings.connections\n"
-        "trips.load_rules(settings.rules, Service.GREEN)\n"
+        "trips.load_rules(settings.rules, Service.GREEN); assert settings.transform.exists()\n"
         "print(json.dumps([str(s.PROJECT), str(settings.workspace)]))"
     )
     environment = {**plain_environment(), "PYTHONPATH": str(tmp_path / "dags"), "AIRFLOW_HOME": str(tmp_path)}

@@ -30,6 +30,7 @@ def test_all_is_well(checks) -> None:
         "settings",
         "connections",
         "rules",
+        "transform",
         "workspace",
         "source",
         "duckdb",

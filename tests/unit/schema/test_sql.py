@@ -13,7 +13,7 @@ def test_every_canonical_type_has_one_in_postgres() -> None:
     assert [postgres_type(kind) for kind in ARROW_TYPES.values()] == list(POSTGRES_TYPES.values())
     as_parquet_has_it = pa.list_(pa.field("element", pa.string()))
     assert postgres_type(as_parquet_has_it) == "text[]"
-    assert postgres_type(pa.bool_()) is None
+    assert postgres_type(pa.duration("s")) is None
 
 
 def test_names_and_texts_cannot_end_their_quotes() -> None:

@@ -49,14 +49,14 @@ class BigQueryEngine:
         """See Engine."""
         create_missing(self.connection, tables)
         for table in tables:
-            add_missing(self.connection, table, {})
+            add_missing(self.connection, table, {}, {})
 
     @contextlib.contextmanager
     def staged(self, table: Table, path: Path, name: str) -> Iterator[str]:
         """See Engine: the rows in a staging table, which is dropped at the end."""
         connection, columns = self.connection, column_types(table.columns, BIGQUERY_TYPES)
         staging = re.sub(r"\W", "_", f"staging_{table.name}_{name}")
-        staged = Staged(table.name, path, table, staging, columns, footer(path).num_rows, None)
+        staged = Staged(table.name, path, table, staging, columns, {}, footer(path).num_rows, None)
         if lacks_rows(connection, staged):
             finish(connection, begin_load(connection, staged, job_name(connection, staging), {}))
         yield self.qualified(staging)

@@ -17,6 +17,7 @@ from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish, labels, month_j
 from nyc_taxi.load.warehouse.bigquery.tables import add_missing, field
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
+from nyc_taxi.schema import descriptions
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
 
 KEPT = dt.timedelta(days=3)
@@ -34,6 +35,8 @@ class Staged:
     """Of the table it waits in: says the version and the source, so what is in it can only be right."""
     columns: dict[str, str]
     """BigQuery type by name, in the file's order."""
+    descriptions: dict[str, str]
+    """What the file says of its own columns."""
     rows: int
     uri: str | None
     """In the bucket; None: it is uploaded from the path."""
@@ -58,7 +61,7 @@ def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
     ]
     check_counts(files, kinds[0].rows, kinds[1].rows)
     for staged in kinds:
-        add_missing(connection, staged.target, staged.columns)
+        add_missing(connection, staged.target, staged.columns, staged.descriptions)
     jobs = [
         begin_load(
             connection,
@@ -80,10 +83,11 @@ def _described(files: MonthFiles, kind: str, target: Table, source: str, uri: st
     path = files.folder / f"{kind}.parquet"
     file = footer(path)
     what = f"{path.name} of {files.service} {files.month}"
-    columns = file_types(file.schema.to_arrow_schema(), BIGQUERY_TYPES, what)
+    schema = file.schema.to_arrow_schema()
+    columns = file_types(schema, BIGQUERY_TYPES, what)
     month = f"{files.service}_{files.month.year:04d}_{files.month.number:02d}"
     name = re.sub(r"\W", "_", f"staging_{kind}_{month}_{files.version}_{source}")
-    return Staged(kind, path, target, name, columns, file.num_rows, uri)
+    return Staged(kind, path, target, name, columns, descriptions(schema), file.num_rows, uri)
 
 
 def lacks_rows(connection: Connection, staged: Staged) -> bool:

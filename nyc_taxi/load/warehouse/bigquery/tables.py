@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import SettingsError
@@ -31,7 +31,7 @@ LOCK = Table(
 _PARTITIONS = {"month": "MONTH", "date": "DAY"}
 """Unit of the partitions by the key column that they follow."""
 
-_OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64"}
+_OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 """The API answers with legacy SQL's names."""
 
 
@@ -48,12 +48,14 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
         stale = [view for view in views if existing.get(view.name, {}).get("text") != _fingerprint(view)]
         if stale:  # they may name columns that older tables lack
             for table in tables:
-                add_missing(connection, table, {})
+                add_missing(connection, table, {}, {})
         for view in stale:
             _create_view(connection, view)
 
 
-def add_missing(connection: Connection, table: Table, of_file: dict[str, str]) -> None:
+def add_missing(
+    connection: Connection, table: Table, of_file: dict[str, str], descriptions: Mapping[str, str]
+) -> None:
     """Add the columns that the table lacks: new canonical ones, and what else the file has.
 
     Raises SchemaError naming a column whose type is another.
@@ -68,7 +70,7 @@ def add_missing(connection: Connection, table: Table, of_file: dict[str, str]) -
             lacking = missing(expected, types, table.name)
             if not lacking:
                 return
-            described = {column.name: comment(column) for column in table.columns}
+            described = {**descriptions, **{column.name: comment(column) for column in table.columns}}
             current.schema = [
                 *current.schema,
                 *(

@@ -19,6 +19,7 @@ from nyc_taxi.load.warehouse.views import views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
+from nyc_taxi.schema import descriptions
 from nyc_taxi.schema.sql import literal, quoted
 from nyc_taxi.schema.tables import (
     DUCKDB_TYPES,
@@ -76,8 +77,9 @@ def _create_missing(session: DuckDbSession) -> None:
 def _replace(session: DuckDbSession, table: Table, files: MonthFiles, path: Path) -> int:
     """Delete the month from a table and insert the file's rows; returns how many."""
     what = f"{path.name} of {files.service} {files.month}"
-    of_file = file_types(footer(path).schema.to_arrow_schema(), DUCKDB_TYPES, what)
-    for statement in missing_columns(session, table, of_file):
+    schema = footer(path).schema.to_arrow_schema()
+    of_file = file_types(schema, DUCKDB_TYPES, what)
+    for statement in missing_columns(session, table, of_file, descriptions(schema)):
         session.execute(statement)
     values = {"service": literal(files.service), "month": f"DATE '{files.month.first_day}'"}
     keys = {key.name: values[key.name] for key in table.keys}

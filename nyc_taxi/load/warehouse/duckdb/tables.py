@@ -15,20 +15,22 @@ def missing_tables(session: DuckDbSession, tables: Iterable[Table]) -> list[str]
     statements = []
     for table in tables:
         if session.columns(table.name):
-            statements += missing_columns(session, table, {})
+            statements += missing_columns(session, table, {}, {})
         else:
             statements += _new_table(session, table)
     return [f"CREATE SCHEMA IF NOT EXISTS {quoted(session.schema)}", *statements] if statements else []
 
 
-def missing_columns(session: DuckDbSession, table: Table, of_file: Mapping[str, str]) -> list[str]:
+def missing_columns(
+    session: DuckDbSession, table: Table, of_file: Mapping[str, str], descriptions: Mapping[str, str]
+) -> list[str]:
     """Add the columns that a table lacks: new canonical ones, and what else the file has.
 
     Raises SchemaError naming a column of another type.
     """
     name = session.qualified(table.name)
     expected = column_types(table.columns, DUCKDB_TYPES) | dict(of_file)
-    comments = {column.name: comment(column) for column in table.columns}
+    comments = {**descriptions, **{column.name: comment(column) for column in table.columns}}
     statements = []
     for column, kind in missing(expected, session.columns(table.name), table.name).items():
         text = comments.get(column, "Not known to the schema; as in the file.")

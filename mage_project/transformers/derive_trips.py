@@ -1,0 +1,48 @@
+import pandas as pd
+
+from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.transforms import assert_preview_is_real, derive_month
+from nyc_taxi.model.references import CleanMonth
+from nyc_taxi.transform.user import each_batch
+
+if "transformer" not in globals():
+    from mage_ai.data_preparation.decorators import transformer
+if "test" not in globals():
+    from mage_ai.data_preparation.decorators import test
+
+
+@each_batch
+def derive_trips(trips: pd.DataFrame) -> pd.DataFrame:
+    """Add columns to a batch of trips, or drop trips. What this function returns is loaded everywhere.
+
+    It runs over the whole month in batches of about 50,000 trips. Each run loads an edited function anew.
+    docs/mage.md lists what it may do; for pyarrow or polars, change the annotations.
+    """
+    # Examples; remove the "# " to use them:
+    #
+    # trips = trips[trips["passenger_count"] > 0]
+    # trips["pickup_date"] = trips["pickup_datetime"].dt.date
+    # trips["minutes"] = (trips["dropoff_datetime"] - trips["pickup_datetime"]).dt.total_seconds() / 60
+    return trips
+
+
+@transformer
+def derive_trips_of_month(data, *args, **variables):
+    """Apply the function above to every batch of the cleaned month.
+
+    Outputs: trips with the new columns, as they are loaded; a reference to the month (CleanMonth).
+    """
+    return derive_month(derive_trips, data, variables)
+
+
+@test
+def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
+    month = CleanMonth.from_dict(reference)
+    missing = month.rows_in - month.trips - month.rows_quarantined
+    assert missing == 0, f"{missing} of {month.rows_in} rows are neither trips nor in quarantine."
+
+
+@test
+def test_preview_is_what_is_loaded(rows, reference, **variables):
+    assert_preview_is_real(rows, CleanMonth.from_dict(reference))
+    assert_safe_preview(rows)

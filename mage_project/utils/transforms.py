@@ -1,0 +1,58 @@
+"""The block that applies the user's function, and how previews are held to what is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from mage_project.utils.steps import step
+from mage_project.utils.variables import log_context
+from nyc_taxi.errors import TransformError
+from nyc_taxi.model.references import CleanMonth
+from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import preview
+from nyc_taxi.settings import Settings, load_settings
+from nyc_taxi.transform.user.function import load_function, same_code
+from nyc_taxi.transform.user.source import read_transform
+
+
+def derive_month(function: Callable[[Any], Any], data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
+    """Apply the project's transform to the month of `clean_trips`.
+
+    `function` is the one of the block as Mage runs it. Raises TransformError when the block was edited
+    and not saved: the command line and Airflow read the file.
+
+    Outputs: trips as they are loaded; a reference to the month (CleanMonth).
+    """
+    settings = load_settings()
+    with step("derive_trips", log_context(variables, data[1])) as current:
+        _refuse_unsaved(function, settings)
+        month = trips.derive(CleanMonth.from_dict(data[1]), settings, current.progress)
+        dropped = month.quarantined.get(month.transform, 0)
+        current.log(
+            f"{len(month.derived_columns)} columns added, {dropped:,} trips dropped: {month.trips:,} trips"
+            if month.transform
+            else "the function changes nothing"
+        )
+        return current.outputs(preview.clean(month, settings), month)
+
+
+def assert_preview_is_real(rows: pd.DataFrame, month: CleanMonth) -> None:
+    """Assert that a block shows the trips that are loaded, not some that its own code has changed."""
+    expected = preview.clean(month, load_settings())
+    assert (len(rows), list(rows)) == (len(expected), list(expected)), (
+        f"the block returns {len(rows)} rows of {rows.shape[1]} columns, but {len(expected)} of"
+        f" {expected.shape[1]} are loaded: change trips in the block derive_trips instead."
+    )
+
+
+def _refuse_unsaved(function: Callable[[Any], Any], settings: Settings) -> None:
+    transform = read_transform(settings.transform)
+    if transform is None or transform.name != function.__name__:  # TAXI_TRANSFORM names another file
+        return
+    if not same_code(function, load_function(transform)):
+        raise TransformError(
+            f"{settings.transform}: the block was edited and not saved; save it, then run it again."
+        )

@@ -1,0 +1,141 @@
+"""Deriving: a user's function applied to the trips of a cleaned month, batch by batch.
+
+The batches are those that cleaning staged. What the function adds and drops is written beside them; the
+Parquet, and tables that are loaded meanwhile, are made of both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from nyc_taxi.errors import TransformError
+from nyc_taxi.model.references import CleanMonth
+from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.transform.clean import month_version
+from nyc_taxi.transform.judged import StagedMonth
+from nyc_taxi.transform.read import UNREADABLE
+from nyc_taxi.transform.rules import Rules
+from nyc_taxi.transform.user.function import BatchFunction
+from nyc_taxi.transform.user.result import ROW, RefusedResult, spread, widen
+from nyc_taxi.transform.user.source import Transform
+from nyc_taxi.transform.user.staged import DerivedWriter, derived_folder
+
+Progress = Callable[[int], None]
+"""Called with the rows done so far."""
+
+
+def derive_month(
+    clean: CleanMonth, rules: Rules, transform: Transform, progress: Progress | None = None
+) -> CleanMonth:
+    """Apply the transform to a cleaned month, which `rules` judged; its scratch folder holds the result.
+
+    Raises TransformError when the function fails or returns anything but its trips, or some of them, with
+    columns added, and when one of the rules has its name.
+    """
+    if transform.name in {UNREADABLE, *(rule.name for rule in rules.rules)}:
+        raise TransformError(f"{_where(transform)} has the name of a rule; rename one of them.")
+    version = month_version(clean.source, rules, transform)
+    folder = derived_folder(clean.folder, version)
+    building = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    building.mkdir()
+    counts = _Counts(rules)
+    try:
+        types = _write(clean, transform, building, counts, progress)
+        if not folder.exists():
+            building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    quarantined = {**clean.quarantined, **({transform.name: counts.dropped} if counts.dropped else {})}
+    return dataclasses.replace(
+        clean,
+        version=version,
+        trips=clean.trips - counts.dropped,
+        quarantined=quarantined,
+        flagged=counts.left(clean.flagged),
+        transform=transform.name,
+        derived_columns=[name for name, kind in types.items() if not pa.types.is_null(kind)],
+    )
+
+
+def _write(
+    clean: CleanMonth, transform: Transform, folder: Path, counts: _Counts, progress: Progress | None
+) -> dict[str, pa.DataType]:
+    """Write the month's batches; returns the types of the added columns."""
+    function = BatchFunction(transform)
+    types: dict[str, pa.DataType] = {}
+    done = 0
+    with StagedMonth(clean) as staged, DerivedWriter(folder) as writer:
+        columns = service_columns(clean.service)
+        extra = [staged.rows.schema.field(name) for name in clean.unknown_columns]
+        schema = arrow_schema(columns, [*extra, staged.rows.schema.field(ROW)])
+        for batch, reasons, flags, _ in staged.verdicts():
+            places = np.flatnonzero(reasons == 0)
+            added = {name: pa.nulls(len(batch), kind) for name, kind in types.items()}
+            dropped = np.zeros(len(batch), bool)
+            if len(places):
+                trips = _trips(batch, places, schema)
+                first = trips[ROW][0].as_py()
+                try:
+                    result = function(trips)
+                    types = widen(types, result.added)
+                except RefusedResult as refusal:
+                    raise TransformError(
+                        f"{_where(transform)} {refusal} (the trips from row {first:,} of {clean} on)."
+                    ) from None
+                dropped[places] = True
+                dropped[places[result.kept]] = False
+                added = {
+                    name: spread(values, places[result.kept], len(batch))
+                    for name, values in result.added.items()
+                }
+                counts.add(flags[dropped])
+            writer.write(dropped, added, types)
+            done += len(batch)
+            if progress:
+                progress(done)
+    return types
+
+
+def _trips(batch: pa.RecordBatch, places: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
+    """The trips of a staged batch in all columns that a function sees."""
+    kept = batch if len(places) == len(batch) else batch.take(pa.array(places))
+    names = set(batch.schema.names)
+    arrays = [
+        kept[field.name] if field.name in names else pa.nulls(len(kept), field.type) for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _where(transform: Transform) -> str:
+    return f"{transform.path}, line {transform.line}: {transform.name}()"
+
+
+class _Counts:
+    """Trips that were dropped, with the flags that they had."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._flags: Counter[str] = Counter()
+        self.dropped = 0
+
+    def add(self, flags: np.ndarray) -> None:
+        """Count dropped trips by their verdicts."""
+        self.dropped += len(flags)
+        masks, counts = np.unique(flags[flags != 0], return_counts=True)
+        for mask, count in zip(masks.tolist(), counts.tolist(), strict=True):
+            for name in self._rules.names(mask, "flag"):
+                self._flags[name] += count
+
+    def left(self, flagged: dict[str, int]) -> dict[str, int]:
+        """The trips that are left, by flag."""
+        return {
+            name: count - self._flags[name] for name, count in flagged.items() if count > self._flags[name]
+        }

@@ -1,0 +1,166 @@
+"""A batch of trips as the library of the function's annotation holds it, and back as Arrow arrays."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+
+class Frames(Protocol):
+    """One library's frames."""
+
+    kind: str
+    """What the function takes and returns, as people write it."""
+
+    def frame(self, batch: pa.RecordBatch) -> Any:
+        """The batch; a copy wherever the function could change the batch itself."""
+        ...
+
+    def is_frame(self, value: object) -> bool:
+        """Whether a function may return the value."""
+        ...
+
+    def names(self, frame: Any) -> list[Any]:
+        """The columns' names."""
+        ...
+
+    def type_of(self, frame: Any, name: str) -> object:
+        """A column's type, to be compared with that of another frame."""
+        ...
+
+    def array(self, frame: Any, name: str) -> pa.Array:
+        """A column; raises pa.ArrowException for one that Arrow cannot hold."""
+        ...
+
+
+class PandasFrames:
+    """pandas, with whole numbers and text in types that know missing values."""
+
+    kind = "pandas.DataFrame"
+
+    def __init__(self) -> None:
+        import pandas as pd
+
+        self._pandas = pd
+        self._types = {
+            pa.int16(): pd.Int16Dtype(),
+            pa.int32(): pd.Int32Dtype(),
+            pa.int64(): pd.Int64Dtype(),
+            pa.string(): pd.StringDtype("pyarrow"),
+        }
+
+    def frame(self, batch: pa.RecordBatch) -> Any:
+        """See Frames."""
+        return batch.to_pandas(types_mapper=self._types.get, use_threads=False)
+
+    def is_frame(self, value: object) -> bool:
+        """See Frames."""
+        return isinstance(value, self._pandas.DataFrame)
+
+    def names(self, frame: Any) -> list[Any]:
+        """See Frames."""
+        return list(frame.columns)
+
+    def type_of(self, frame: Any, name: str) -> object:
+        """See Frames."""
+        return frame[name].dtype
+
+    def array(self, frame: Any, name: str) -> pa.Array:
+        """See Frames."""
+        # without pa.Array.from_pandas: the command line has pyarrow forget pandas, to start faster
+        values = frame[name].array
+        if hasattr(values, "__arrow_array__"):
+            return _one_chunk(values.__arrow_array__())
+        if isinstance(values, self._pandas.Categorical):
+            codes = pa.array(values.codes, mask=values.codes < 0)
+            return pa.DictionaryArray.from_arrays(codes, pa.array(values.categories.to_numpy()))
+        return pa.array(values.to_numpy(), from_pandas=True)
+
+
+class PolarsFrames:
+    """polars."""
+
+    kind = "polars.DataFrame"
+
+    def __init__(self) -> None:
+        import polars as pl
+
+        self._polars = pl
+
+    def frame(self, batch: pa.RecordBatch) -> Any:
+        """See Frames."""
+        return self._polars.from_arrow(batch)
+
+    def is_frame(self, value: object) -> bool:
+        """See Frames."""
+        return isinstance(value, self._polars.DataFrame)
+
+    def names(self, frame: Any) -> list[Any]:
+        """See Frames."""
+        return list(frame.columns)
+
+    def type_of(self, frame: Any, name: str) -> object:
+        """See Frames."""
+        return frame.schema[name]
+
+    def array(self, frame: Any, name: str) -> pa.Array:
+        """See Frames."""
+        return _one_chunk(frame[name].to_arrow())
+
+
+class ArrowFrames:
+    """pyarrow: record batches or tables."""
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+        self.kind = f"pyarrow.{kind.__name__}"
+
+    def frame(self, batch: pa.RecordBatch) -> Any:
+        """See Frames; Arrow's data cannot be changed."""
+        return batch if self._kind is pa.RecordBatch else pa.Table.from_batches([batch])
+
+    def is_frame(self, value: object) -> bool:
+        """See Frames."""
+        return isinstance(value, pa.RecordBatch | pa.Table)
+
+    def names(self, frame: Any) -> list[Any]:
+        """See Frames."""
+        return list(frame.schema.names)
+
+    def type_of(self, frame: Any, name: str) -> object:
+        """See Frames."""
+        return frame.schema.field(name).type
+
+    def array(self, frame: Any, name: str) -> pa.Array:
+        """See Frames."""
+        return _one_chunk(frame.column(name))
+
+
+def frames_for(annotation: Any) -> Frames | None:
+    """The library that an annotation names, pandas without one; None for any other."""
+    if annotation is None:
+        return PandasFrames()
+    if annotation in (pa.RecordBatch, pa.Table):
+        return ArrowFrames(annotation)
+    if getattr(annotation, "__name__", "") == "DataFrame":
+        match annotation.__module__.partition(".")[0]:
+            case "pandas":
+                return PandasFrames()
+            case "polars":
+                return PolarsFrames()
+    return None
+
+
+def limit_threads() -> None:
+    """Have polars use one thread for a batch; it reads the limit when it is imported."""
+    if "polars" not in sys.modules:
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+
+def _one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if not isinstance(values, pa.ChunkedArray):
+        return values
+    return values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
