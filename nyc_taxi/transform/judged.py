@@ -185,7 +185,7 @@ def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: C
         for row in bad.select(names).to_pylist()
     ]
     why = {rule.name: rule.why for rule in rules.rules}
-    why[rules.transform] = f"Dropped by {rules.transform}(), the transform of mage_project/transformers."
+    why[rules.transform] = f"Dropped by the transform {rules.transform}()."
     details = [why[rules.names(mask, "quarantine")[0]] for mask in reasons.tolist()]
     arrays = [
         _repeated(clean.source.version, len(bad)),

@@ -185,7 +185,7 @@ def widen(before: dict[str, pa.DataType], added: dict[str, pa.Array]) -> dict[st
     types = {name: values.type for name, values in added.items()}
     if not before:
         return types
-    for name in before.keys() ^ types.keys():
+    for name in (name for name in (before | types) if (name in before) != (name in types)):
         how = "does not add" if name in before else "adds"
         raise RefusedResult(
             f"{how} the column {name}, unlike for the trips before; add it to all trips or to none"

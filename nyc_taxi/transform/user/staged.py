@@ -85,4 +85,4 @@ class DerivedMonth:
 
 def description(clean: CleanMonth) -> str:
     """What catalogues say of a column that the transform added."""
-    return f"Added by {clean.transform}(), the transform of mage_project/transformers."
+    return f"Added by the transform {clean.transform}()."
