@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     rules: Path = Path("mage_project/rules.yaml")
     """The rules that decide between trips and quarantine."""
     transform: Path = DEFAULT_TRANSFORM
-    """The file with the user's function on batches of trips; a missing or empty file transforms nothing."""
+    """The file with the user's function on batches of trips; an empty file transforms nothing."""
     io_config: Path = Path("io_config.yaml")
     """Connections, one profile per environment."""
     profile: str = "default"
@@ -74,6 +74,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return PROJECT / path.expanduser()
+
+    @pydantic.field_validator("transform")
+    @classmethod
+    def _existing(cls, path: Path) -> Path:
+        if path != PROJECT / DEFAULT_TRANSFORM and not path.exists():
+            raise ValueError("the file does not exist; for no transform at all name an empty file")
+        return path
 
     @functools.cached_property
     def connections(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def staged_trips(
     Parquet of it.
     """
     staged = StagedMonth(clean)
-    present = {*staged.rows.schema.names, *_MADE} - {"source_version"}
+    present = {*staged.rows.schema.names, *clean.derived_columns, *_MADE} - {"source_version"}
     schema = pa.schema([field for field in staged.trips_schema() if field.name in present])
 
     def kept(judged: Judged) -> pa.RecordBatch:

@@ -29,7 +29,7 @@ RULES = project_rules(Service.GREEN)
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> CleanMonth:
-    """Several batches: row 3 is of another month, 5 does not parse, 7 has no passenger, 9 no count of them."""
+    """Several batches: row 3 is of another month, 5 does not parse, 7 has no passengers, 9 no count."""
     folder = tmp_path_factory.mktemp("clean")
     rows: list[dict[str, str]] = [
         {"trip_distance": str(number % 10), "tip_amount": str(number), "New Fee": "x"}
