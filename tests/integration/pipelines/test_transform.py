@@ -23,13 +23,14 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import gcs as embedded_gcs
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines import trips
 from nyc_taxi.settings import PROJECT, load_settings
 from tests.support.bigquery import Dataset, bigquery, emulator, shared_dataset  # noqa: F401
-from tests.support.builders import green_csv
+from tests.support.builders import green_csv, source_file
 from tests.support.postgres_probe import query
-from tests.support.runs import run_month
+from tests.support.runs import load, run_month
 from tests.support.transforms import write_transform
 
 GREEN, APRIL, MAY = Service.GREEN, Month(2020, 4), Month(2020, 5)
@@ -75,8 +76,8 @@ def in_duckdb(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def expected(outcome: trips.Outcome) -> list[tuple[Any, ...]]:
-    table = pq.read_table(outcome.files.trips_path, columns=["source_row", *COLUMNS])
+def expected(files: MonthFiles) -> list[tuple[Any, ...]]:
+    table = pq.read_table(files.trips_path, columns=["source_row", *COLUMNS])
     return [tuple(row.values()) for row in table.to_pylist()]
 
 
@@ -94,7 +95,7 @@ def test_every_destination_holds_the_columns_and_the_dropped_trips(
     assert files.version != before.version
     assert [loaded.entry.rows_loaded for loaded in outcome.loaded] == [files.trips] * 3
     assert list(outcome.seconds)[:3] == ["download", "clean", "derive"]
-    rows = expected(outcome)
+    rows = expected(files)
     assert len(rows) == files.trips
     assert len({minutes for _, minutes, _ in rows}) > 10
 
@@ -126,12 +127,15 @@ def test_bigquery_holds_them_too(
     path = tmp_path / f"green_tripdata_{month}.csv"
     samples.write(GREEN, Month.parse(month), path, rows=200)
     transform(MINUTES)
-    outcome = run_month(GREEN, Month.parse(month), str(tmp_path), ["bigquery"], RUN)
+    settings = load_settings()
+    derived = trips.derive(trips.clean(source_file(path, GREEN, month), settings), settings)
+    files = trips.to_parquet(derived, settings)
+    load(files, "bigquery", RUN)
     where = f"WHERE month = '{month}-01'"
     select = f"SELECT source_row, {', '.join(COLUMNS)} FROM trips_green {where} ORDER BY source_row"
-    assert bigquery.ask(select) == expected(outcome)
+    assert bigquery.ask(select) == expected(files)
     reasons = f"SELECT COUNT(*) FROM quarantine_green {where} AND 'derive_trips' IN UNNEST(reasons)"
-    assert bigquery.ask(reasons) == [(outcome.files.quarantined["derive_trips"],)]
+    assert bigquery.ask(reasons) == [(files.quarantined["derive_trips"],)]
     table = bigquery.connection.client.get_table(bigquery.connection.name("trips_green"))
     fields = {field.name: field for field in table.schema}
     assert fields["minutes"].description == "Added by the transform derive_trips()."
