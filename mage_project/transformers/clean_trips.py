@@ -1,5 +1,6 @@
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.steps import step
+from mage_project.utils.transforms import assert_preview_is_real
 from mage_project.utils.variables import log_context
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.pipelines import trips
@@ -17,7 +18,8 @@ if "test" not in globals():
 def clean_trips(data, *args, **variables):
     """Read every row by column name into the canonical types, and decide: trip or quarantine.
 
-    The rules are in mage_project/rules.yaml. After you edit them, run this block again.
+    The rules are in mage_project/rules.yaml. After you edit them, run this block again. To add columns or to
+    drop trips, edit the block derive_trips.
 
     Outputs: the first rows with flags and reasons; a reference to the cleaned month (CleanMonth).
     """
@@ -43,4 +45,5 @@ def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
 def test_preview_has_the_canonical_columns(rows, reference, **variables):
     missing = {column.name for column in service_columns(CleanMonth.from_dict(reference).service)} - set(rows)
     assert not missing, f"the cleaned rows lack {', '.join(sorted(missing))}."
+    assert_preview_is_real(rows, CleanMonth.from_dict(reference))
     assert_safe_preview(rows)

@@ -21,7 +21,7 @@ from tests.support.mage import Mage
 pytestmark = [pytest.mark.mage, pytest.mark.slow]
 
 BLOCKS = (
-    *("download_trips", "clean_trips", "trips_to_parquet", "quality_of_month"),
+    *("download_trips", "clean_trips", "derive_trips", "trips_to_parquet", "quality_of_month"),
     *("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse", "trips_to_other_destinations"),
 )
 ILLUSTRATIONS = {"quality": "mage-quality.png", "pipeline": "mage-pipeline.png", "log": "mage-log.png"}
@@ -121,7 +121,7 @@ def test_a_person_runs_changes_and_follows_a_month(page, mage: Mage, project: Pa
     (run,) = mage.wait(mage.runs)
     page.goto(f"{mage.url}/pipelines/taxi_trips/runs")
     page.get_by_role("button", name="Done").wait_for(timeout=120_000)
-    assert page.get_by_text("8 / 8").count() == 1
+    assert page.get_by_text("9 / 9").count() == 1
     keep(page, "runs")
     page.goto(f"{mage.url}/pipelines/taxi_trips/logs?pipeline_run_id[]={run['id']}")
     line = f"{changed[0]:,} rows in = {changed[1]:,} trips + {changed[2]:,} quarantined"

@@ -28,7 +28,14 @@ def pipeline(here):
 
 EXPORTERS = ("trips_to_postgres", "trips_to_gcs", "trips_to_warehouse")
 OTHERS = "trips_to_other_destinations"
-WITH_ROWS = ("download_trips", "clean_trips", "trips_to_parquet", "quality_of_month", *EXPORTERS)
+WITH_ROWS = (
+    "download_trips",
+    "clean_trips",
+    "derive_trips",
+    "trips_to_parquet",
+    "quality_of_month",
+    *EXPORTERS,
+)
 
 
 def run(pipeline, **variables):
@@ -54,7 +61,7 @@ def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_pat
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path))
     settings = load_settings()
     source = trips.download(Service.GREEN, Month(2020, 4), VARIABLES["source"], settings)
-    files = trips.to_parquet(trips.clean(source, settings), settings)
+    files = trips.to_parquet(trips.derive(trips.clean(source, settings), settings), settings)
     assert files.folder.is_relative_to(tmp_path)
     for name in ("trips.parquet", "quarantine.parquet", "quality.parquet"):
         through_command = (files.folder / name).read_bytes()
@@ -86,7 +93,8 @@ def test_blocks_are_named_and_ordered(pipeline):
         "about_taxi_trips": [],
         "download_trips": [],
         "clean_trips": ["download_trips"],
-        "trips_to_parquet": ["clean_trips"],
+        "derive_trips": ["clean_trips"],
+        "trips_to_parquet": ["derive_trips"],
         "quality_of_month": ["trips_to_parquet"],
         "trips_to_postgres": ["trips_to_parquet"],
         "trips_to_gcs": ["trips_to_parquet"],

@@ -86,7 +86,7 @@ def test_triggers_fire_once_and_a_killed_run_ends(project, place_of_mage, here, 
         about = f"[service=green month={expected_last(due)} run={done['id']}]"
         assert "300 rows in = " in log
         assert re.search(rf"clean_trips: \d+\.\d s {re.escape(about)}", log)
-        assert log.count(f"taxi_trips: a block finished {about}") == 8
+        assert log.count(f"taxi_trips: a block finished {about}") == 9
 
         minutely = mage.wait(
             lambda: [

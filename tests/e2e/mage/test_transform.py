@@ -1,0 +1,196 @@
+"""The block derive_trips: what is edited in it is what a run loads, in Mage as on the command line."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+import pandas as pd
+import pytest
+
+from nyc_taxi.errors import TaxiError, TransformError
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.pipelines import trips
+from nyc_taxi.settings import PROJECT, load_settings
+from tests.support.mage import copy_project, environment_of, running
+from tests.support.postgres_probe import session
+
+BLOCK = PROJECT / "mage_project" / "transformers" / "derive_trips.py"
+VARIABLES = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
+GREEN, APRIL = Service.GREEN, Month(2020, 4)
+
+MINUTES = """\
+    trips = trips[trips["passenger_count"] > 0]
+    trips["minutes"] = (trips["dropoff_datetime"] - trips["pickup_datetime"]).dt.total_seconds() / 60
+    return trips
+
+
+@transformer
+"""
+
+
+def edited(text=MINUTES):
+    """The shipped block with another function."""
+    shipped = BLOCK.read_text()
+    assert shipped.count("    return trips\n\n\n@transformer\n") == 1
+    return shipped.replace("    return trips\n\n\n@transformer\n", text)
+
+
+def block(folder, name, path=None):
+    """A block as a module; of a file elsewhere if one is given."""
+    name = f"mage_project.{folder}.{name}"
+    if path is None:
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def cleaned(here):
+    source = block("data_loaders", "download_trips").download_trips(**VARIABLES)
+    return block("transformers", "clean_trips").clean_trips(source, **VARIABLES)
+
+
+@pytest.fixture
+def save(tmp_path, monkeypatch):
+    """Saves the block with a function; the module as Mage would run it."""
+    path = tmp_path / "derive_trips.py"
+    monkeypatch.setenv("TAXI_TRANSFORM", str(path))
+
+    def save(content):
+        path.write_text(content)
+        return block("transformers", "derive_trips", path)
+
+    return save
+
+
+def check(module, rows, reference):
+    for name in ("test_every_row_is_a_trip_or_in_quarantine", "test_preview_is_what_is_loaded"):
+        getattr(module, name)(rows, reference, **VARIABLES)
+
+
+def test_the_shipped_block_hands_the_month_on(cleaned):
+    module = block("transformers", "derive_trips")
+    rows, reference = module.derive_trips_of_month(cleaned, **VARIABLES)
+    assert reference == cleaned[1]
+    pd.testing.assert_frame_equal(rows, cleaned[0])
+    check(module, rows, reference)
+
+
+def test_the_preview_is_of_the_trips_that_are_written(cleaned, save):
+    module = save(edited())
+    rows, reference = module.derive_trips_of_month(cleaned, **VARIABLES)
+    check(module, rows, reference)
+    month = CleanMonth.from_dict(reference)
+    dropped = month.quarantined["derive_trips"]
+    assert 0 < dropped == CleanMonth.from_dict(cleaned[1]).trips - month.trips
+    written, files = block("transformers", "trips_to_parquet").trips_to_parquet(
+        [rows, reference], **VARIABLES
+    )
+    pd.testing.assert_frame_equal(written, rows)
+    assert len(rows) == MonthFiles.from_dict(files).trips
+    assert (rows["passenger_count"] > 0).all()
+    expected = (rows["dropoff_datetime"] - rows["pickup_datetime"]).dt.total_seconds() / 60
+    pd.testing.assert_series_equal(rows["minutes"], expected, check_names=False)
+
+
+def test_an_edit_that_is_not_saved_is_refused(cleaned, save):
+    module = save(edited())
+    for other in (BLOCK.read_text(), edited(MINUTES.replace("/ 60", "/ 61"))):
+        (load_settings().transform).write_text(other)
+        with pytest.raises(
+            TransformError, match=r"derive_trips\.py: the block was edited and not saved; save it"
+        ):
+            module.derive_trips_of_month(cleaned, **VARIABLES)
+
+
+def test_an_edit_after_the_block_has_run_is_refused_until_it_runs_again(cleaned, save):
+    outputs = save(edited()).derive_trips_of_month(cleaned, **VARIABLES)
+    module = save(edited(MINUTES.replace("/ 60", "/ 3600")))
+    write = block("transformers", "trips_to_parquet").trips_to_parquet
+    with pytest.raises(TaxiError, match="has changed since the month was cleaned"):
+        write(outputs, **VARIABLES)
+    rows, _ = write(module.derive_trips_of_month(cleaned, **VARIABLES), **VARIABLES)
+    assert rows["minutes"].max() < 24 < outputs[0]["minutes"].max()
+
+
+def test_an_edit_of_a_block_that_cannot_reach_the_tables_is_refused(cleaned):
+    rows, reference = cleaned
+    module = block("transformers", "clean_trips")
+    for changed in (rows.assign(minutes=1), rows[rows["trip_distance"] > 1]):
+        with pytest.raises(
+            AssertionError, match="are loaded: change trips in the block derive_trips instead"
+        ):
+            module.test_preview_has_the_canonical_columns(changed, reference, **VARIABLES)
+
+
+@pytest.mark.mage
+@pytest.mark.slow
+def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, here, tmp_path, monkeypatch):
+    """As the page saves a block: by its API. Then a run, the undo, and a run again."""
+    project = copy_project(tmp_path)
+    path = project / "transformers" / "derive_trips.py"
+    shipped = path.read_text()
+    asked = {**VARIABLES, "destinations": "postgres,duckdb"}
+
+    def save(mage, content):
+        pipeline = mage.call("GET", "/pipelines/taxi_trips?includes_content=true")["pipeline"]
+        [block] = [block for block in pipeline["blocks"] if block["uuid"] == "derive_trips"]
+        block["content"] = content
+        mage.call("PUT", "/pipelines/taxi_trips?update_content=true", pipeline=pipeline)
+        assert path.read_text() == content
+
+    def load(mage):
+        done = mage.ended(mage.start(mage.triggers()["new file"], **asked))
+        assert done["status"] == "completed", mage.log(done["id"])
+        entries = [
+            open_destination(name, load_settings()).ledger_entry(GREEN, APRIL)
+            for name in ("postgres", "duckdb")
+        ]
+        assert len({(entry.version, entry.rows_loaded, entry.run_id) for entry in entries}) == 1
+        return entries[0]
+
+    with running(project, environment_of(project, environment)) as mage:
+        before = load(mage)
+        save(mage, edited())
+        after = load(mage)
+        assert after.version != before.version
+        assert after.rows_loaded < before.rows_loaded
+        assert after.rows_in == after.rows_loaded + after.rows_quarantined == 300
+        with session_of(environment) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*), count(minutes), min(passenger_count) FROM trips_green")
+            assert cursor.fetchall() == [(after.rows_loaded, after.rows_loaded, 1)]
+        through_mage = checksums()
+
+        # the same file through the command line's steps, elsewhere
+        with monkeypatch.context() as patch:
+            patch.setenv("TAXI_TRANSFORM", str(path))
+            patch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
+            settings = load_settings()
+            source = trips.download(GREEN, APRIL, VARIABLES["source"], settings)
+            files = trips.to_parquet(trips.derive(trips.clean(source, settings), settings), settings)
+        assert files.version == after.version
+        assert files.sha256 == through_mage[after.version]
+
+        save(mage, shipped)
+        undone = load(mage)
+        assert (undone.version, undone.rows_loaded) == (before.version, before.rows_loaded)
+
+
+def session_of(environment):
+    from nyc_taxi.load.postgres.config import PostgresConfig
+
+    return session(PostgresConfig.from_settings(load_settings()))
+
+
+def checksums():
+    """The SHA-256 of the month's files by version."""
+    from nyc_taxi.lake.workspace import Workspace
+    from nyc_taxi.transform.parquet import read_month
+
+    folders = Workspace(load_settings().workspace).month_folder(GREEN, APRIL).glob("version=*")
+    return {files.version: files.sha256 for files in map(read_month, folders) if files}
