@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,21 +15,23 @@ from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.pipelines import trips
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import Settings, load_settings
-from nyc_taxi.transform.user.function import load_function, same_code
+from nyc_taxi.transform.user.function import changes_nothing, load_function, same_code
 from nyc_taxi.transform.user.source import read_transform
+
+BLOCK = Path(__file__).parent.parent / "transformers" / "derive_trips.py"
 
 
 def derive_month(function: Callable[[Any], Any], data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
     """Apply the project's transform to the month of `clean_trips`.
 
-    `function` is the one of the block as Mage runs it. Raises TransformError when the block was edited
-    and not saved: the command line and Airflow read the file.
+    `function` is the one of the block as Mage runs it. Raises TransformError when it is not the one that
+    the command line and Airflow apply: it was edited and not saved, or TAXI_TRANSFORM names another file.
 
     Outputs: trips as they are loaded; a reference to the month (CleanMonth).
     """
     settings = load_settings()
     with step("derive_trips", log_context(variables, data[1])) as current:
-        _refuse_unsaved(function, settings)
+        _refuse_other_code(function, settings)
         month = trips.derive(CleanMonth.from_dict(data[1]), settings, current.progress)
         dropped = month.quarantined.get(month.transform, 0)
         current.log(
@@ -48,11 +51,15 @@ def assert_preview_is_real(rows: pd.DataFrame, month: CleanMonth) -> None:
     )
 
 
-def _refuse_unsaved(function: Callable[[Any], Any], settings: Settings) -> None:
+def _refuse_other_code(function: Callable[[Any], Any], settings: Settings) -> None:
+    """Raise TransformError where the block shows one function and the pipeline applies another."""
     transform = read_transform(settings.transform)
-    if transform is None or transform.name != function.__name__:  # TAXI_TRANSFORM names another file
+    if transform and same_code(function, load_function(transform)):
         return
-    if not same_code(function, load_function(transform)):
+    if settings.transform == BLOCK:
+        raise TransformError(f"{BLOCK}: the block was edited and not saved; save it, then run it again.")
+    if not changes_nothing(function):
         raise TransformError(
-            f"{settings.transform}: the block was edited and not saved; save it, then run it again."
+            f"{settings.transform}: holds another function than the block; save the block, or unset"
+            " TAXI_TRANSFORM, which names this file."
         )

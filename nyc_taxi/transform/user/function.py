@@ -70,6 +70,11 @@ def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     return _essence(_code(one)) == _essence(_code(other))
 
 
+def changes_nothing(function: Callable[..., Any]) -> bool:
+    """Whether the function only returns its argument."""
+    return _code(function).co_code == _code(lambda trips: trips).co_code
+
+
 @contextlib.contextmanager
 def failure_named(transform: Transform, first_row: int | None = None) -> Iterator[None]:
     """Turn what the file raises into one sentence with its line and the first row of the batch."""

@@ -130,9 +130,9 @@ def ledgers(airflow: Local, inside: Callable[[Path], None]) -> dict[str, dict[st
     }
 
 
-def taxi(workspace: Path, *arguments: str) -> None:
+def taxi(workspace: Path, *arguments: str, **settings: str) -> None:
     """Run the command line."""
-    environment = {**plain_environment(), "TAXI_WORKSPACE": str(workspace)}
+    environment = {**plain_environment(), **settings, "TAXI_WORKSPACE": str(workspace)}
     command = [str(Path(sys.executable).with_name("taxi")), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

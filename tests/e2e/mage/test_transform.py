@@ -8,6 +8,7 @@ import importlib.util
 import pandas as pd
 import pytest
 
+from mage_project.utils.transforms import derive_month
 from nyc_taxi.errors import TaxiError, TransformError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
@@ -103,9 +104,25 @@ def test_an_edit_that_is_not_saved_is_refused(cleaned, save):
     for other in (BLOCK.read_text(), edited(MINUTES.replace("/ 60", "/ 61"))):
         (load_settings().transform).write_text(other)
         with pytest.raises(
-            TransformError, match=r"derive_trips\.py: the block was edited and not saved; save it"
+            TransformError, match=r"derive_trips\.py: holds another function than the block; save"
         ):
             module.derive_trips_of_month(cleaned, **VARIABLES)
+
+
+def test_an_edit_of_the_projects_own_block_that_is_not_saved_is_refused(cleaned):
+    def derive_trips(trips):
+        return trips[:1]
+
+    with pytest.raises(
+        TransformError, match=r"^\S+derive_trips\.py: the block was edited and not saved; save it"
+    ):
+        derive_month(derive_trips, cleaned, VARIABLES)
+
+
+def test_the_shipped_block_applies_the_file_that_the_settings_name(cleaned, save):
+    save(edited())
+    _, reference = block("transformers", "derive_trips").derive_trips_of_month(cleaned, **VARIABLES)
+    assert CleanMonth.from_dict(reference).derived_columns == ["minutes"]
 
 
 def test_an_edit_after_the_block_has_run_is_refused_until_it_runs_again(cleaned, save):
