@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.schema import ARROW_TYPES, QUARANTINE, arrow_schema, trip_columns
+from nyc_taxi.transform.json_rows import json_rows
 from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
-from nyc_taxi.transform.read import as_json
 from nyc_taxi.transform.rules import DROPPED_BIT, Rules
 from nyc_taxi.transform.user.staged import DerivedMonth
 
@@ -180,10 +180,6 @@ def _trips(
 
 def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: CleanMonth) -> pa.RecordBatch:
     names = [name for name in bad.schema.names if name not in ("source_row", "_reasons", "_flags")]
-    raw = [
-        as_json({name: value for name, value in row.items() if value is not None})
-        for row in bad.select(names).to_pylist()
-    ]
     why = {rule.name: rule.why for rule in rules.rules}
     why[rules.transform] = f"Dropped by the transform {rules.transform}()."
     details = [why[rules.names(mask, "quarantine")[0]] for mask in reasons.tolist()]
@@ -193,7 +189,7 @@ def _quarantine(bad: pa.RecordBatch, reasons: np.ndarray, rules: Rules, clean: C
         _name_lists(reasons, rules, "quarantine"),
         pa.nulls(len(bad), pa.string()),
         pa.array(details, pa.string()),
-        pa.array(raw, pa.string()),
+        json_rows(bad.select(names)),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(QUARANTINE))
 

@@ -26,6 +26,9 @@ from nyc_taxi.transform.rules import Rules
 ROW_GROUP_ROWS = 131_072
 """Large enough to compress well, small enough to be read by several threads and in little memory."""
 
+DROPPED_GROUP_ROWS = 16_384
+"""For the quarantine where a transform may drop millions of trips, each with all its values as text."""
+
 MANIFEST = "manifest.json"
 FILES = ("trips.parquet", "quarantine.parquet", "quality.parquet")
 
@@ -74,9 +77,11 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
         "version": clean.version,
         "schema_version": str(SCHEMA_VERSION),
     }
+    quarantine_schema = arrow_schema(QUARANTINE).with_metadata(metadata)
+    group_rows = DROPPED_GROUP_ROWS if clean.transform else None
     with (
         _Writer(parts["trips.parquet"], trips_schema(clean).with_metadata(metadata)) as trips,
-        _Writer(parts["quarantine.parquet"], arrow_schema(QUARANTINE).with_metadata(metadata)) as quarantine,
+        _Writer(parts["quarantine.parquet"], quarantine_schema, group_rows) as quarantine,
     ):
         for good, bad in judged_batches(clean, rules):
             trips.write(good)
@@ -99,8 +104,9 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
 class _Writer:
     """Parquet in row groups of one size, whatever the sizes of the batches."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema, group_rows: int | None = None) -> None:
         self._schema = schema
+        self._group_rows = group_rows or ROW_GROUP_ROWS
         self._writer = pq.ParquetWriter(
             path,
             schema,
@@ -123,10 +129,10 @@ class _Writer:
     def write(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch.replace_schema_metadata(self._schema.metadata))
         self._rows += len(batch)
-        if self._rows >= ROW_GROUP_ROWS:
+        if self._rows >= self._group_rows:
             table = pa.Table.from_batches(self._held, self._schema)
-            whole = self._rows - self._rows % ROW_GROUP_ROWS
-            self._writer.write_table(table.slice(0, whole), row_group_size=ROW_GROUP_ROWS)
+            whole = self._rows - self._rows % self._group_rows
+            self._writer.write_table(table.slice(0, whole), row_group_size=self._group_rows)
             self._held = table.slice(whole).to_batches()
             self._rows -= whole
 
