@@ -22,6 +22,7 @@ from nyc_taxi.model.references import is_sample
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import version_of
 from nyc_taxi.transform.rules import read_rules
+from nyc_taxi.transform.user.source import load_transform
 
 LOOK_BACK = 6
 """How many months back a run looks by default."""
@@ -35,7 +36,7 @@ class PendingMonth:
     month: Month
     published: Published
     why: str
-    """`gcs does not hold it`, `gcs holds an earlier version`, or `gcs holds it as cleaned by other rules`."""
+    """`gcs does not hold it`, `gcs holds an earlier version`, or that it was cleaned by other rules."""
 
 
 def months_to_check(day: dt.date, since: Month | None = None) -> tuple[Month, Month]:
@@ -90,9 +91,9 @@ def pending_months(
 
 
 def is_outdated(entry: LedgerEntry, settings: Settings) -> bool:
-    """Whether the same raw file would make another version today: rules or code have changed."""
-    rules = read_rules(settings.rules, entry.service)
-    return entry.version != version_of(entry.service, entry.month, entry.source_sha256, rules)
+    """Whether the same raw file would make another version today: rules, transform or code have changed."""
+    rules, transform = read_rules(settings.rules, entry.service), load_transform(settings.transform)
+    return entry.version != version_of(entry.service, entry.month, entry.source_sha256, rules, transform)
 
 
 def _reason(
@@ -106,7 +107,9 @@ def _reason(
         return None  # somebody loaded it from another place on purpose
     if _changed(row, published) and not _same_bytes(row, published, settings.workspace):
         return f"{destination} holds an earlier version"
-    return f"{destination} holds it as cleaned by other rules" if is_outdated(row, settings) else None
+    return (
+        f"{destination} holds it by other rules or another transform" if is_outdated(row, settings) else None
+    )
 
 
 def _changed(row: LedgerEntry, published: Published) -> bool:

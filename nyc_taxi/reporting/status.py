@@ -47,7 +47,7 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
         if len({row.version for row in status.held.values()}) > 1:
             status.marks.append("versions differ")
         if any(is_outdated(row, settings) for row in status.held.values()):
-            status.marks.append("cleaned by other rules than today's: run it again")
+            status.marks.append("loaded with other rules or another transform than today's: run it again")
     for service in {service for service, _ in found} if source else ():
         first = min(month for known, month in found if known == service)
         last = expected_last(dt.datetime.now(dt.UTC).date())

@@ -7,6 +7,7 @@ Parquet, and tables that are loaded meanwhile, are made of both.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 import uuid
 from collections import Counter
@@ -57,6 +58,7 @@ def derive_month(
     return dataclasses.replace(
         clean,
         version=version,
+        rules=hashlib.sha256(f"{rules.fingerprint}\n{transform.fingerprint}".encode()).hexdigest(),
         trips=clean.trips - counts.dropped,
         quarantined=quarantined,
         flagged=counts.left(clean.flagged),

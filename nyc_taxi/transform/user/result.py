@@ -14,15 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nyc_taxi.schema import FLAG_COLUMNS, LINEAGE_COLUMNS, RESERVED
+from nyc_taxi.schema import FLAG_COLUMNS, LINEAGE_COLUMNS, RESERVED, SYSTEM_COLUMNS
 from nyc_taxi.transform.user.frames import Frames
 
 ROW = "source_row"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_TAKEN = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | RESERVED
-_SYSTEM = {"ctid", "cmin", "cmax", "xmin", "xmax", "tableoid", "rowid"}
-"""Columns that every table of Postgres or DuckDB has already."""
+_TAKEN = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | RESERVED | SYSTEM_COLUMNS
 
 
 class RefusedResult(Exception):
@@ -122,7 +120,7 @@ def _array(frames: Frames, frame: Any, name: str) -> pa.Array:
 
 def _check_names(added: Iterable[str]) -> None:
     for name in added:
-        if name in _TAKEN or name in _SYSTEM:
+        if name in _TAKEN:
             raise RefusedResult(
                 f"adds a column {name}, a name that tables give a meaning of their own; rename it"
             )

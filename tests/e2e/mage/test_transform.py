@@ -45,6 +45,8 @@ def block(folder, name, path=None):
     if path is None:
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -17,6 +17,7 @@ from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.clean import version_of
 from nyc_taxi.transform.rules import read_rules
 from tests.support.builders import RULES
+from tests.support.transforms import write_transform
 
 GREEN, APRIL = Service.GREEN, Month(2020, 4)
 STARTED = dt.datetime(2020, 7, 2, 7, 0, tzinfo=dt.UTC)
@@ -66,7 +67,7 @@ def test_a_month_republished_since_its_load_began_is_due(
     assert found == ([(APRIL, "gcs holds an earlier version")] if is_due else [])
 
 
-def test_a_month_cleaned_by_other_rules_is_due(
+def test_a_month_of_other_rules_or_another_transform_is_due(
     tmp_path: Path, ledger: list[LedgerEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def due() -> list[str]:
@@ -83,7 +84,12 @@ def test_a_month_cleaned_by_other_rules_is_due(
     changed.write_text(text + "# a comment\n", encoding="utf-8")
     assert due() == []
     changed.write_text(text.replace("trip_distance > 300", "trip_distance > 200"), encoding="utf-8")
-    assert due() == ["gcs holds it as cleaned by other rules"]
+    assert due() == ["gcs holds it by other rules or another transform"]
+    changed.write_text(text, encoding="utf-8")
+    assert due() == []
+    transform = write_transform(tmp_path / "derive_trips.py", "return trips[:1]")
+    monkeypatch.setenv("TAXI_TRANSFORM", str(transform))
+    assert due() == ["gcs holds it by other rules or another transform"]
     ledger[0] = dataclasses.replace(ledger[0], source_url="somewhere else, on purpose")
     assert due() == []
 

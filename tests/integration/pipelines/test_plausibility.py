@@ -20,6 +20,7 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
 from tests.support.builders import RULES
 from tests.support.runs import run_month
+from tests.support.transforms import write_transform
 
 GREEN = Service.GREEN
 MAY = Month(2021, 5)
@@ -141,6 +142,25 @@ def test_rules_that_quarantine_most_rows_are_refused(tmp_path: Path, monkeypatch
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules), encoding="utf-8")
     monkeypatch.setenv("TAXI_RULES", str(tmp_path / "rules.yaml"))
     with pytest.raises(Implausible, match=r"would be quarantined \(long "):
+        load(source)
+    assert versions() == before
+
+
+def test_a_transform_may_drop_a_third_of_the_trips_but_not_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, path = file_of(tmp_path, MAY, 400), tmp_path / "derive_trips.py"
+    load(source)
+    monkeypatch.setenv(
+        "TAXI_TRANSFORM", str(write_transform(path, "return trips[trips['source_row'] % 3 > 0]"))
+    )
+    load(source)
+    entry = held("postgres")
+    assert entry is not None
+    assert entry.rows_quarantined > 130
+    before = versions()
+    write_transform(path, "return trips[:5]")
+    with pytest.raises(Implausible, match="trips are less than 50% of the"):
         load(source)
     assert versions() == before
 

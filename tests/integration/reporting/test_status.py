@@ -77,7 +77,7 @@ def test_a_month_cleaned_by_other_rules_is_marked(
     text = RULES.read_text(encoding="utf-8")
     (tmp_path / "rules.yaml").write_text(text.replace("> 300", "> 200"), encoding="utf-8")
     monkeypatch.setenv("TAXI_RULES", str(tmp_path / "rules.yaml"))
-    assert marks() == {"2020-04": ["cleaned by other rules than today's: run it again"]}
+    assert marks() == {"2020-04": ["loaded with other rules or another transform than today's: run it again"]}
     load(source, "2020-04")
     assert marks() == {"2020-04": []}
 
