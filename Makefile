@@ -117,7 +117,7 @@ docs: ## build the documentation site into site/, without a network
 	@requirements/install.sh docs
 	@.venv-docs/bin/zensical build --clean --strict
 
-requirements: environment ## compile requirements/*.in into hashed lists (UPGRADE=--upgrade: to newer versions)
+requirements: environment ## compile pyproject.toml and requirements/*.in into hashed lists (UPGRADE=--upgrade: to newer versions)
 	@for list in $(LISTS); do \
 		echo "requirements/$$list.txt"; \
 		requirements/uv.sh $$(sed -n '2s/^# *uv //p' requirements/$$list.txt) --quiet $(UPGRADE) || exit 1; \
@@ -129,7 +129,7 @@ terraform-schema: environment-dev ## renew the schema that terraform/ is checked
 clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
 	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop || true; fi
 	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench .venv-docs site .cache benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
-	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

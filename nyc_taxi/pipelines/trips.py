@@ -21,6 +21,7 @@ from pathlib import Path
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.fetch import fetch
 from nyc_taxi.extract.sources import resolve
+from nyc_taxi.lake.current import make_current
 from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.load.contract import refuse_sample
 from nyc_taxi.load.registry import REGISTRY, load_order, open_destination
@@ -178,9 +179,11 @@ def load(
         force = damage is not None
     if held and damaged and not force:
         log.info("%s holds %s %s already: version %s.", destination, service, number, summary.version)
+        _make_current(month, context)
         return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
     refuse_sample(summary, held, destination)
     entry = target.replace_month(month, context.run, progress, damaged)
+    _make_current(month, context)
     return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 
 
@@ -259,6 +262,12 @@ def load_all(
     if first:
         raise first
     return [futures[name].result() for name in destinations]
+
+
+def _make_current(month: RefinedMonth, context: RunContext) -> None:
+    files = month.files()
+    with wrap_os_errors(files.folder):
+        make_current(files, context.settings.workspace)
 
 
 def discard_scratch(cleaned: CleanMonth) -> None:

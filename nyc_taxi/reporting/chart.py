@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import TaxiError
+from nyc_taxi.extras import require_extra
 from nyc_taxi.model.references import MonthFiles
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def draw(files: MonthFiles, narrow: bool = False) -> bytes:
 
     1210 x 825 pixels. Narrow it is the first two, one below the other, 630 x 432.
     """
+    require_extra("charts", "A chart")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

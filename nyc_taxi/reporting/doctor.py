@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.sources import resolve
+from nyc_taxi.extras import is_installed
 from nyc_taxi.load.registry import open_destination, parse_names
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import Settings, load_settings
@@ -49,7 +50,8 @@ def checkup() -> Iterator[Check]:
     except TaxiError:  # the settings check says it
         names = []
     parts |= {name: functools.partial(_destination, name) for name in names}
-    parts["bike-share"] = _bikeshare
+    if is_installed("mysql") and is_installed("gcp"):
+        parts["bike-share"] = _bikeshare
     for name, part in parts.items():
         try:
             yield Check(name, True, part(settings))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
+from nyc_taxi.reporting.datasets import to_pandas
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.judged import judged_batches
 from nyc_taxi.transform.read import open_month
@@ -70,10 +71,7 @@ def head(path: Path, rows: int) -> pa.Table:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    import pandas as pd
-
-    whole = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
-    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get)
+    frame = to_pandas(table)
     for field in table.schema:
         if pa.types.is_list(field.type):
             frame[field.name] = [", ".join(items) for items in table[field.name].to_pylist()]

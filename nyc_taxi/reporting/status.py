@@ -8,15 +8,11 @@ from typing import Any
 
 from rich.table import Table
 
-from nyc_taxi.errors import TaxiError
-from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last
-from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.pending import is_outdated, pending_months
 from nyc_taxi.settings import Settings
-from nyc_taxi.transform.parquet import read_month
 
 
 @dataclass
@@ -135,19 +131,3 @@ def history_table(loads: list[tuple[str, LedgerEntry]]) -> Table:
             entry.accepted or "",
         )
     return shown
-
-
-def newest_files(service: Service, month: Month, settings: Settings) -> MonthFiles:
-    """The Parquet of a month that was written last; raises TaxiError when there is none."""
-    folders = sorted(
-        Workspace(settings.workspace).month_folder(service, month).glob("version=*"),
-        key=lambda f: f.stat().st_mtime,
-    )
-    for folder in reversed(folders):
-        files = read_month(folder)
-        if files is not None:
-            return files
-    raise TaxiError(
-        f"{service} {month} is not in the workspace {settings.workspace}:"
-        f" run `taxi run {service} {month}` first."
-    )

@@ -24,7 +24,7 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.pipelines import trips
-from nyc_taxi.reporting.status import newest_files
+from nyc_taxi.reporting.datasets import current_files
 from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -52,7 +52,7 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
     arguments = ("--service", "yellow", "--month", "2021-01", "--source", "sample:400:2")
     code, shown = run(environment, *arguments)
     assert code == 0, shown
-    files = newest_files(Service.YELLOW, Month(2021, 1), load_settings())
+    files = current_files(Service.YELLOW, Month(2021, 1), load_settings())
     for text in (
         "yellow 2021-01 (a generated sample, not TLC's data) from sample:400:2",
         "400",

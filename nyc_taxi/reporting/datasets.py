@@ -1,0 +1,259 @@
+"""Read the current version of months: trips, quarantine and quality as Arrow, pandas, polars or DuckDB.
+
+`nyc_taxi.read_trips` and its siblings are these functions. They read the workspace's Parquet files, and of
+these only the columns and row groups that a call asks for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
+
+from nyc_taxi.errors import SchemaError, SettingsError, TaxiError
+from nyc_taxi.extras import require_extra
+from nyc_taxi.lake.current import current_folder, current_months
+from nyc_taxi.model.months import Month, Service, month_range
+from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.settings import Settings, load_settings
+from nyc_taxi.transform.parquet import read_month
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import polars as pl
+
+Months = str | Month | Iterable[str | Month] | None
+Filters = Any
+"""A `pyarrow.compute.Expression`, tuples as `pyarrow.parquet.filters_to_expression` takes them, or None."""
+Form = Literal["arrow", "pandas", "polars", "duckdb", "batches"]
+
+
+def read_trips(
+    service: str,
+    months: Months = None,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filters = None,
+    as_: Form = "arrow",
+    generated: bool = False,
+    settings: Settings | None = None,
+) -> Any:
+    """Read the trips of a service's months, each in its current version.
+
+    `months` is one month (`"2020-04"`), a range with both ends (`"2020-01:2020-06"`), several months, or None
+    for all that are loaded. The result has the columns of the files, and `month` as a date (its first day).
+
+    - `columns`: names of the columns to read.
+    - `filters`: a `pyarrow.compute` expression, or tuples such as `[("trip_distance", ">", 20)]`.
+    - `as_`: the form of the result: `"arrow"` (a `pyarrow.Table`), `"pandas"`, `"polars"`, `"duckdb"` (a
+      relation, which reads when it is queried) or `"batches"` (a `pyarrow.RecordBatchReader`, for more than
+      fits into memory).
+    - `generated`: include generated months. Without it, they are read only where they are named, with a
+      warning.
+    - `settings`: by default those of the environment; `settings.workspace` is read.
+
+    Raises TaxiError for a month that is not loaded and SchemaError for an unknown column.
+    """
+    files = _select(Service.parse(service), months, generated, settings or load_settings())
+    return _read("trips", files, columns, filters, as_)
+
+
+def read_quarantine(
+    service: str,
+    months: Months = None,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filters = None,
+    as_: Form = "arrow",
+    generated: bool = False,
+    settings: Settings | None = None,
+) -> Any:
+    """Read the rows that are not trips, with their reasons; parameters as of `read_trips`."""
+    files = _select(Service.parse(service), months, generated, settings or load_settings())
+    return _read("quarantine", files, columns, filters, as_)
+
+
+def read_quality(
+    service: str,
+    months: Months = None,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filters = None,
+    as_: Form = "arrow",
+    generated: bool = False,
+    settings: Settings | None = None,
+) -> Any:
+    """Read the quality measures of months; parameters as of `read_trips`."""
+    files = _select(Service.parse(service), months, generated, settings or load_settings())
+    return _read("quality", files, columns, filters, as_)
+
+
+def months(
+    service: str | None = None, *, generated: bool = False, settings: Settings | None = None
+) -> list[MonthFiles]:
+    """The loaded months of a service, or of all: the current version of each, with counts, source and files.
+
+    `generated` includes generated months, whose `source.is_sample` is true.
+    """
+    settings = settings or load_settings()
+    services = [Service.parse(service)] if service else list(Service)
+    keys = set(current_months(settings.workspace))
+    if generated:
+        keys |= set(current_months(settings.workspace, generated=True))
+    return [current_files(each, month, settings) for each, month in sorted(keys) if each in services]
+
+
+def current_files(service: Service, month: Month, settings: Settings) -> MonthFiles:
+    """The Parquet files of a month's current version: of a generated one only where there is no real one.
+
+    Raises TaxiError when the month is not loaded.
+    """
+    for generated in (False, True):
+        folder = current_folder(settings.workspace, service, month, generated=generated)
+        files = read_month(folder) if folder else None
+        if files is not None:
+            return files
+    raise TaxiError(
+        f"{service} {month} is not loaded in the workspace {settings.workspace}:"
+        f" run `taxi run {service} {month}` first."
+    )
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """A data frame whose integers stay integers where values are missing."""
+    require_extra("pandas", "A pandas data frame")
+    import pandas as pd
+
+    nullable = {pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    return frame
+
+
+def _read(
+    kind: str, files: list[MonthFiles], columns: Sequence[str] | None, filters: Filters, form: Form
+) -> Any:
+    if form not in _FORMS:
+        raise SettingsError(f"as_={form!r} is not known: use one of {', '.join(_FORMS)}.")
+    dataset = _dataset(kind, files)
+    if columns is not None:
+        columns = [columns] if isinstance(columns, str) else list(columns)
+        _check_columns(columns, dataset.schema)
+    if filters is not None:
+        dataset = dataset.filter(_expression(filters, dataset.schema))
+    return _FORMS[form](dataset, columns)
+
+
+def _select(service: Service, selection: Months, generated: bool, settings: Settings) -> list[MonthFiles]:
+    """The files of the months that a call names."""
+    if selection is None:
+        every = months(service, generated=generated, settings=settings)
+        if not every:
+            raise TaxiError(
+                f"no month of {service} is loaded in the workspace {settings.workspace}:"
+                f" run `taxi run {service} 2020-04`, or name a generated month."
+            )
+        return every
+    files = [current_files(service, month, settings) for month in _parse(selection)]
+    samples = [str(each.month) for each in files if each.source.is_sample]
+    if samples and not generated:
+        if isinstance(selection, str) and ":" in selection:
+            raise TaxiError(
+                f"{service} {', '.join(samples)}: generated, not TLC's data; load the real months with"
+                f" `taxi backfill {service} {samples[0]} {samples[-1]}`, or pass generated=True."
+            )
+        warnings.warn(f"{service} {', '.join(samples)}: generated, not TLC's data.", stacklevel=3)
+    return files
+
+
+def _parse(selection: str | Month | Iterable[str | Month]) -> Iterator[Month]:
+    if isinstance(selection, Month):
+        yield selection
+    elif isinstance(selection, str):
+        first, _, last = selection.partition(":")
+        yield from month_range(Month.parse(first), Month.parse(last or first))
+    else:
+        yield from map(Month.parse, selection)
+
+
+def _dataset(kind: str, files: list[MonthFiles]) -> ds.Dataset:
+    """One data set of several files; each file's month is a partition, so that a filter on it skips files."""
+    paths = [str(each.folder / f"{kind}.parquet") for each in files]
+    schemas = [pq.read_schema(path).remove_metadata() for path in paths]
+    schema = pa.unify_schemas([*schemas, pa.schema([("month", pa.date32())])], promote_options="permissive")
+    parquet, disk = ds.ParquetFileFormat(), LocalFileSystem()
+    fragments = [
+        parquet.make_fragment(path, disk, pc.field("month") == pa.scalar(each.month.first_day))
+        for path, each in zip(paths, files, strict=True)
+    ]
+    return ds.FileSystemDataset(fragments, schema, parquet, disk)
+
+
+def _check_columns(columns: Iterable[str], schema: pa.Schema) -> None:
+    for name in columns:
+        if name not in schema.names:
+            similar = difflib.get_close_matches(name, schema.names, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(similar)}?" if similar else "see docs/data-dictionary.md."
+            raise SchemaError(f"there is no column {name!r}; {hint}")
+
+
+def _expression(filters: Filters, schema: pa.Schema) -> pc.Expression:
+    """The filters as an expression; raises SchemaError unless it fits the columns."""
+    try:
+        expression = filters if isinstance(filters, pc.Expression) else pq.filters_to_expression(filters)
+        ds.Scanner.from_batches([], schema=schema, filter=expression)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        message = str(error).splitlines()[0]
+        unknown = re.search(r"No match for FieldRef\.Name\(([^)]*)\)", message)
+        if unknown:
+            _check_columns([unknown[1]], schema)
+        raise SchemaError(
+            f"filters do not fit the columns: {message.rstrip('.')};"
+            " compare each column with a value of its own type."
+        ) from None
+    return expression
+
+
+def _to_batches(dataset: ds.Dataset, columns: list[str] | None) -> pa.RecordBatchReader:
+    return dataset.scanner(columns=columns, batch_readahead=4, fragment_readahead=1).to_reader()
+
+
+def _to_table(dataset: ds.Dataset, columns: list[str] | None) -> pa.Table:
+    return dataset.to_table(columns=columns)
+
+
+def _to_pandas(dataset: ds.Dataset, columns: list[str] | None) -> pd.DataFrame:
+    return to_pandas(_to_table(dataset, columns))
+
+
+def _to_polars(dataset: ds.Dataset, columns: list[str] | None) -> pl.DataFrame:
+    require_extra("polars", "A polars data frame")
+    import polars as pl
+
+    frame = pl.from_arrow(_to_table(dataset, columns))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _to_duckdb(dataset: ds.Dataset, columns: list[str] | None) -> duckdb.DuckDBPyRelation:
+    import duckdb
+
+    relation = duckdb.from_arrow(dataset)
+    return relation.project(", ".join(f'"{name}"' for name in columns)) if columns else relation
+
+
+_FORMS = {
+    "arrow": _to_table,
+    "pandas": _to_pandas,
+    "polars": _to_polars,
+    "duckdb": _to_duckdb,
+    "batches": _to_batches,
+}
