@@ -117,7 +117,7 @@ docs: ## build the documentation site into site/, without a network
 	@requirements/install.sh docs
 	@.venv-docs/bin/zensical build --clean --strict
 
-requirements: environment ## compile pyproject.toml and requirements/*.in into hashed lists (UPGRADE=--upgrade: to newer versions)
+requirements: environment ## compile pyproject.toml and requirements/*.in into hashed lists (UPGRADE=--upgrade: newer ones)
 	@for list in $(LISTS); do \
 		echo "requirements/$$list.txt"; \
 		requirements/uv.sh $$(sed -n '2s/^# *uv //p' requirements/$$list.txt) --quiet $(UPGRADE) || exit 1; \

@@ -77,19 +77,28 @@ def _major_version(folder: Path) -> str | None:
 
 
 def _reachable(folder: Path, account: Account) -> Path:
-    """The programs themselves, or a copy where the account may run them."""
+    """The programs themselves, or a copy where the account may run them.
+
+    A wheel keeps shared libraries next to its package, where the programs look for them by a relative path:
+    the copy has the same layout.
+    """
     if account.reaches(folder / "postgres"):
         return folder
-    copy = unprivileged.REACHABLE / f"programs-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    package = folder.parents[1]
+    copy = unprivileged.REACHABLE / f"postgresql-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     if not copy.exists():
         log.warning("%s cannot be entered by %s: PostgreSQL is copied to %s.", folder, account, copy)
-        half = unprivileged.reachable_place("new")
-        shutil.copytree(folder.parent, half, dirs_exist_ok=True, symlinks=True)
-        half.chmod(0o711)
+        partial = unprivileged.reachable_place("new")
+        shutil.copytree(folder.parent, partial / package.name / folder.parent.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+        for path in (partial, partial / package.name):
+            path.chmod(0o711)
         try:
-            half.rename(copy)
+            partial.rename(copy)
         except OSError:
             if not copy.exists():
                 raise
-            shutil.rmtree(half)  # another process was quicker
-    return copy / folder.name
+            shutil.rmtree(partial)  # another process was quicker
+    return copy / folder.relative_to(package.parent)

@@ -302,15 +302,19 @@ def test_programs_below_a_closed_folder_are_copied(
     programs = find(open_folder / "none", account)
     closed = open_folder / "home"
     closed.mkdir(mode=0o700)
-    shutil.copytree(programs.parent, closed / "installed", symlinks=True)
+    site = programs.parents[2]
+    for folder in (programs.parent, site / f"{programs.parents[1].name}.libs"):
+        if folder.exists():
+            shutil.copytree(folder, closed / folder.relative_to(site), symlinks=True)
     monkeypatch.setattr(unprivileged, "REACHABLE", open_folder / "reachable")
-    monkeypatch.setenv("PG_BIN", str(closed / "installed/bin"))
-    found = find(open_folder / "none", account)
-    assert found.is_relative_to(open_folder / "reachable")
-    assert account.run([found / "postgres", "--version"]).returncode == 0
+    monkeypatch.setenv("PG_BIN", str(closed / programs.relative_to(site)))
+    copied = find(open_folder / "none", account)
+    assert copied.is_relative_to(open_folder / "reachable")
+    for program in ("postgres", "initdb"):
+        assert account.run([copied / program, "--version"]).returncode == 0
     assert "PostgreSQL is copied to" in caplog.text
     caplog.clear()
-    assert find(open_folder / "none", account) == found
+    assert find(open_folder / "none", account) == copied
     assert not caplog.text
 
 

@@ -46,9 +46,7 @@ def test_every_import_is_declared() -> None:
     for extra, requirements in CONFIG["optional-dependencies"].items():
         declared |= packages(requirements) if extra not in ORCHESTRATORS else set()
     # these come with boto3, google-cloud-storage and pydantic
-    undeclared = (
-        imported_packages().keys() - declared - {"botocore", "google-crc32c", "pydantic-core"}
-    )
+    undeclared = imported_packages().keys() - declared - {"botocore", "google-crc32c", "pydantic-core"}
     assert not undeclared
 
 
