@@ -1,4 +1,4 @@
-# The image of Mage and of the package it runs; also of the GCS stand-in, which is in the same packages.
+# The image of Mage and of the package it runs; also of the GCS emulator, which is in the same packages.
 # Any other base that has Python 3.11: --build-arg PYTHON_IMAGE=...
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 

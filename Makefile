@@ -36,7 +36,7 @@ DRY_RUN :=
 
 PYTHON := .venv/bin/python
 # in the order in which they build on each other; each list's second line says how it is compiled
-LISTS := uv mage dev airflow airflow-dev airflow2 bench docs bigquery-standin composer terraform-schema
+LISTS := uv mage dev airflow airflow-dev airflow2 bench docs bigquery-emulator composer terraform-schema
 UPGRADE :=
 # Mage imports thousands of modules: keep them compiled, whatever the caller's habit
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,7 +66,7 @@ stop: environment ## stop the embedded servers; their data stays
 test: environment-dev ## run the tests but the slow ones (TESTS=a folder or file)
 	@$(PYTEST) -m "not crash and not slow and not docker" $(TESTS)
 
-test-all: environment-dev ## run the slow ones too: the BigQuery stand-in, large months
+test-all: environment-dev ## run the slow ones too: the BigQuery emulator, large months
 	@$(PYTEST) -m "not crash and not docker" $(TESTS)
 
 test-crash: environment-dev ## kill loads and downloads at every step and at random (KILLS in each destination; QUICK=1: 3)

@@ -23,7 +23,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests against the BigQuery stand-in are slow: each of its answers takes a tenth of a second."""
+    """Tests against the BigQuery emulator are slow: each of its answers takes a tenth of a second."""
     for item in items:
         if "emulator" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")

@@ -1,4 +1,4 @@
-"""Run a stand-in's server as an account that is not root.
+"""Run an embedded server as an account that is not root.
 
 PostgreSQL refuses to run as root. Where this process is root, its programs run as an unprivileged
 account, which must reach both the programs and the data: below a home that only root may enter it

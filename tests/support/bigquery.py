@@ -1,6 +1,6 @@
-"""BigQuery for tests: the stand-in, or Google's own service where the environment names a project.
+"""BigQuery for tests: the emulator, or Google's own service where the environment names a project.
 
-The stand-in has an environment of its own and reads gs:// addresses from an embedded GCS server. With
+The emulator has an environment of its own and reads gs:// addresses from an embedded GCS server. With
 TAXI_TEST_GCP_PROJECT the same tests run on a dataset that they make in that project (in the location
 TAXI_TEST_BIGQUERY_LOCATION, by default US) and delete at the end, with the application default
 credentials; those that read from a bucket use TAXI_TEST_GCS_BUCKET.
@@ -37,7 +37,7 @@ from nyc_taxi.settings import PROJECT
 
 ENVIRONMENT = PROJECT / ".venv-bigquery"
 NO_PYTHON = 3
-"""Exit code of requirements/bigquery-standin.sh where there is no Python 3.13."""
+"""Exit code of requirements/bigquery-emulator.sh where there is no Python 3.13."""
 
 SECONDS_TO_START = 120
 _STARTED = dt.datetime.now(dt.UTC)
@@ -50,7 +50,7 @@ class Place:
 
     project: str
     endpoint: str
-    """Of the stand-in; empty: Google."""
+    """Of the emulator; empty: Google."""
     bucket: dict[str, str]
     """What the environment must hold so that the GCS destination is a bucket that BigQuery can read."""
 
@@ -118,7 +118,7 @@ def emulator() -> Iterator[Place]:
 
 
 def _install() -> None:
-    with (PROJECT / "requirements" / "bigquery-standin.sh").open() as script:
+    with (PROJECT / "requirements" / "bigquery-emulator.sh").open() as script:
         fcntl.flock(script, fcntl.LOCK_EX)  # several test runs on one checkout
         done = subprocess.run(["sh", script.name], capture_output=True, text=True, check=False)
     if done.returncode == NO_PYTHON:

@@ -139,9 +139,9 @@ def taxi(workspace: Path, *arguments: str, **settings: str) -> None:
 
 
 def stop_servers(workspace: Path) -> None:
-    """End the stand-ins of a workspace."""
-    for standin in (gcs, postgres):
-        standin.stop(workspace / standin.__name__.rpartition(".")[2])
+    """Stop the embedded servers of a workspace."""
+    for server in (gcs, postgres):
+        server.stop(workspace / server.__name__.rpartition(".")[2])
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Each DAG run for real, as `airflow dags test` runs it, against the stand-ins of this machine."""
+"""Each DAG run for real, as `airflow dags test` runs it, against embedded servers and emulators."""
 
 from __future__ import annotations
 

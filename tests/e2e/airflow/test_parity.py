@@ -152,7 +152,7 @@ def through_mage(pipeline: str, asked: str, workspace: Path, **settings: str) ->
 
 
 def content(workspace: Path) -> dict[str, Any]:
-    """All that a workspace and its stand-ins hold, by name; ledgers without who loaded and when."""
+    """All that a workspace and its embedded servers hold, by name; ledgers without who loaded and when."""
     return {**parquet(workspace), **tables(workspace), **objects(workspace), **warehouse(workspace)}
 
 

@@ -3,13 +3,13 @@
 # registry can be reached.
 #
 #   engine.sh start    an engine: the one that runs, else one of Debian's packages (as root on Debian)
-#   engine.sh python   a stand-in for python:3.11-slim-bookworm from Debian's packages, named $PYTHON_STANDIN
+#   engine.sh python   a substitute for python:3.11-slim-bookworm from Debian's packages, named $SUBSTITUTE_IMAGE
 #   engine.sh stop     end the engine that `start` has started; images and layers stay for the next time
 #
 # `start` exits with 3, and one sentence on standard error, where no engine can be had.
 set -euo pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/nyc-taxi-docker
-PYTHON_STANDIN=${PYTHON_STANDIN:-nyc-taxi-test/python}
+SUBSTITUTE_IMAGE=${SUBSTITUTE_IMAGE:-nyc-taxi-test/python}
 mkdir -p "$cache"
 
 no_engine() { echo "no Docker engine: $*" >&2; exit 3; }
@@ -52,18 +52,18 @@ start() {
 }
 
 python() {
-    [ -z "$(docker image ls -q "$PYTHON_STANDIN")" ] || return 0
-    [ "$(id -u)" = 0 ] || no_engine "python:3.11-slim-bookworm cannot be fetched, and only root can make a stand-in."
+    [ -z "$(docker image ls -q "$SUBSTITUTE_IMAGE")" ] || return 0
+    [ "$(id -u)" = 0 ] || no_engine "python:3.11-slim-bookworm cannot be fetched, and only root can make a substitute."
     local root=$cache/python
     command -v debootstrap >/dev/null || apt install debootstrap
     rm -rf "$root"
     debootstrap --variant=minbase --include=ca-certificates,python3,python3-pip,python3-venv bookworm \
         "$root" "$(mirror)" >"$cache/debootstrap.log" 2>&1 ||
-        no_engine "a stand-in for python:3.11-slim-bookworm could not be made, see $cache/debootstrap.log."
+        no_engine "a substitute for python:3.11-slim-bookworm could not be made, see $cache/debootstrap.log."
     cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" # this machine may trust a proxy of its own
     ln -s /usr/bin/python3 "$root/usr/local/bin/python"
     tar -C "$root" --exclude=./var/cache/apt --exclude=./var/lib/apt/lists -c . | docker import \
-        -c 'ENV LANG=C.UTF-8 PIP_CERT=/etc/ssl/certs/ca-certificates.crt' -c 'CMD ["python"]' - "$PYTHON_STANDIN" >/dev/null
+        -c 'ENV LANG=C.UTF-8 PIP_CERT=/etc/ssl/certs/ca-certificates.crt' -c 'CMD ["python"]' - "$SUBSTITUTE_IMAGE" >/dev/null
     rm -rf "$root"
 }
 

@@ -148,8 +148,8 @@ def docker(*arguments: str, **options: Any) -> str:
     return run("docker", *arguments, **options).stdout
 
 
-def use_standins(stack: Stack) -> None:
-    """Name stand-ins for the base images where no registry can be reached."""
+def use_substitute_images(stack: Stack) -> None:
+    """Name substitutes for the base images where no registry can be reached."""
     for name, image in (
         ("PYTHON_IMAGE", "python:3.11-slim-bookworm"),
         ("POSTGRES_IMAGE", "postgres:17-bookworm"),
@@ -158,9 +158,9 @@ def use_standins(stack: Stack) -> None:
         stack.environment[name] = image
         if pulled.returncode:
             stack.environment[name] = f"nyc-taxi-test/{name.removesuffix('_IMAGE').lower()}"
-            stack.figures[image] = "cannot be fetched here: a stand-in takes its place"
+            stack.figures[image] = "cannot be fetched here: a substitute takes its place"
     if stack.environment["PYTHON_IMAGE"] == "nyc-taxi-test/python":
-        with stack.timed("making of the stand-in for Python's image"):
+        with stack.timed("building of a substitute for Python's image"):
             run(str(HERE / "engine.sh"), "python", timeout=400)
 
 

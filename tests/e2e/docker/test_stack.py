@@ -20,7 +20,7 @@ import pytest
 from launchers.env_file import read
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
-from tests.e2e.docker.stack import HERE, Stack, docker, own, run, use_standins, wait_for
+from tests.e2e.docker.stack import HERE, Stack, docker, own, run, use_substitute_images, wait_for
 
 pytestmark = pytest.mark.docker
 
@@ -52,7 +52,7 @@ def test_make_env_is_all_that_compose_needs(stack: Stack):
 
 
 def test_images_are_built(stack: Stack):
-    use_standins(stack)
+    use_substitute_images(stack)
     for service, image in zip(("mage", "airflow-init"), IMAGES, strict=True):
         with stack.timed(f"build of {image}"):
             stack.compose("build", "--quiet", service, profile="airflow", timeout=600)
@@ -60,8 +60,8 @@ def test_images_are_built(stack: Stack):
         base = json.loads(docker("image", "inspect", stack.environment["PYTHON_IMAGE"]))[0]["Size"]
         stack.figures[f"size of {image}"] = f"{size / 1e6:,.0f} MB, the base {base / 1e6:,.0f} MB of it"
     if stack.environment.get("POSTGRES_IMAGE") == "nyc-taxi-test/postgres":
-        standin = HERE / "postgres" / "docker-compose.yml"
-        stack.compose("-f", str(standin), "build", "--quiet")
+        compose_file = HERE / "postgres" / "docker-compose.yml"
+        stack.compose("-f", str(compose_file), "build", "--quiet")
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -1,4 +1,4 @@
-"""`taxi bikeshare` for somebody who has nothing: stand-ins, generated data, then data of one's own."""
+"""`taxi bikeshare` without any setup: emulators, generated data, then data of one's own."""
 
 from __future__ import annotations
 

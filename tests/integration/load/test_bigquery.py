@@ -191,7 +191,7 @@ def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_
     first = next(job for job in bigquery.jobs(month) if job.job_id.endswith("commit-1"))
     if first.error_result:  # Google: who comes second is cancelled
         client.query_and_wait("ROLLBACK TRANSACTION", job_config=session)
-    else:  # the stand-in: who commits second is
+    else:  # the emulator: who commits second is
         with pytest.raises(BadRequest, match="Failed to commit"):
             client.query_and_wait("COMMIT TRANSACTION", job_config=session)
     load.join()

@@ -1,22 +1,22 @@
 #!/bin/sh
-# Make or update .venv-bigquery, which holds the BigQuery stand-in of the tests:  requirements/bigquery-standin.sh
+# Make or update .venv-bigquery, which holds the BigQuery emulator of the tests:  requirements/bigquery-emulator.sh
 #
 # It needs Python 3.13 and says so, with exit code 3, where there is none. It does nothing when the
-# environment already holds what requirements/bigquery-standin.txt says. After a change of the .in file:
+# environment already holds what requirements/bigquery-emulator.txt says. After a change of the .in file:
 #   requirements/uv.sh pip compile --quiet --no-emit-index-url --no-emit-find-links --universal \
-#       --generate-hashes -p 3.13 --override requirements/bigquery-standin-overrides.txt \
-#       requirements/bigquery-standin.in -o requirements/bigquery-standin.txt
+#       --generate-hashes -p 3.13 --override requirements/bigquery-emulator-overrides.txt \
+#       requirements/bigquery-emulator.in -o requirements/bigquery-emulator.txt
 set -eu
 cd "$(dirname "$0")/.."
 venv=.venv-bigquery
-file=requirements/bigquery-standin.txt
+file=requirements/bigquery-emulator.txt
 python=$venv/bin/python
 
-wanted="$(pwd) $(cat "$file" requirements/bigquery-standin.sh | cksum)"
+wanted="$(pwd) $(cat "$file" requirements/bigquery-emulator.sh | cksum)"
 stamp=$venv/.installed
 [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ] || exit 0
 
-say() { printf 'BigQuery stand-in: %s\n' "$*" >&2; }
+say() { printf 'BigQuery emulator: %s\n' "$*" >&2; }
 
 find_python() {
     for candidate in python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python3.13 python3; do
