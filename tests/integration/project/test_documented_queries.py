@@ -1,4 +1,4 @@
-"""The SQL of the documentation runs, on a generated month loaded by the command line."""
+"""The SQL and the Python of the documentation run, on a generated month loaded by the command line."""
 
 from __future__ import annotations
 
@@ -45,9 +45,20 @@ def test_queries_on_duckdb(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> 
     load("duckdb")
     with duckdb.connect(workspace / "warehouse.duckdb", read_only=True) as connection:
         for sql in queries("DuckDB"):
-            # the workspace has one folder more than the bucket: the version
-            local = sql.replace("gs://bucket/trips/*/*/", f"{workspace}/trips/*/*/*/")
+            local = sql.replace("workspace/current/", f"{workspace}/generated/")  # the month is generated
             assert connection.execute(local).fetchall(), f"no rows: {sql}"
+
+
+@pytest.mark.filterwarnings("ignore:green 2020-04. generated")
+def test_python_examples(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
+    load("duckdb")
+    names: dict[str, object] = {}
+    for code in blocks(ANALYST, "python"):
+        exec(code, names)
+    assert names["trips"].num_rows > len(names["long_trips"]) > 0
+    assert names["reasons"].num_rows
+    assert "green 2020-04" in capsys.readouterr().out
 
 
 def connect() -> contextlib.closing[psycopg2.extensions.connection]:
