@@ -1,4 +1,4 @@
-"""Servers and databases that tests of any folder may use."""
+"""Servers, databases and emulators that tests of any folder may use; imported when a test asks for one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import psycopg2
 import pytest
 
 from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.local import gcs
 from nyc_taxi.local import postgres as embedded
+
+if TYPE_CHECKING:
+    from tests.support.bigquery import Dataset, Place
+    from tests.support.mariadb import MariaDb
+    from tests.support.servers import FaultyServer
 
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=2000, database=None)
@@ -79,3 +86,75 @@ def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv("POSTGRES_SCHEMA", raising=False)
         yield PostgresConfig(server.host, server.port, dbname, server.user, server.password)
         cursor.execute(f"DROP DATABASE {dbname} WITH (FORCE)")
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    """A web server of the test's own: a source of months."""
+    from tests.support.servers import serve
+
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Three attempts with no wait between them; requests stay on the loopback."""
+    from tests.support.servers import quick_retries
+
+    with quick_retries(monkeypatch):
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_module() -> Iterator[None]:
+    """As `quick`, for all tests of a module."""
+    from tests.support.servers import quick_retries
+
+    with pytest.MonkeyPatch.context() as monkeypatch, quick_retries(monkeypatch):
+        yield
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[gcs.Server]:
+    """One GCS emulator for all tests; each uses a prefix of its own."""
+    from tests.support import clouds
+
+    with clouds.gcs_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Place]:
+    """One BigQuery emulator for all tests, or Google's service."""
+    from tests.support import bigquery as support
+
+    with support.emulator() as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def shared_dataset(emulator: Place) -> Iterator[Dataset]:
+    """One dataset for all tests, as creating its tables takes seconds; each test loads months of its own."""
+    from tests.support.bigquery import dataset
+
+    with dataset(emulator) as created:
+        yield created
+
+
+@pytest.fixture
+def bigquery(shared_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """The dataset; the environment leads to it, and to no bucket."""
+    from tests.support.bigquery import lead_to
+
+    lead_to(shared_dataset, monkeypatch)
+    return shared_dataset
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """One MariaDB for all tests of this process."""
+    from tests.support import mariadb as support
+
+    with support.mariadb() as running:
+        yield running

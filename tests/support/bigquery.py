@@ -98,9 +98,9 @@ class Dataset:
         return {table.table_id for table in self.connection.client.list_tables(self.target.dataset)}
 
 
-@pytest.fixture(scope="session")
+@contextmanager
 def emulator() -> Iterator[Place]:
-    """One for all tests; without a project of Google's they are skipped where there is no Python 3.13."""
+    """The emulator, for which tests are skipped without Python 3.13; or Google's service if one is named."""
     if project := os.environ.get("TAXI_TEST_GCP_PROJECT"):
         bucket = os.environ.get("TAXI_TEST_GCS_BUCKET")
         prefix = f"test-{uuid.uuid4().hex[:12]}"
@@ -183,20 +183,11 @@ def _client(target: BigQueryConfig) -> bigquery_api.Client:
     return bigquery_api.Client(target.project, AnonymousCredentials(), client_options=options)
 
 
-@pytest.fixture(scope="session")
-def shared_dataset(emulator: Place) -> Iterator[Dataset]:
-    """One dataset for all tests: its tables take seconds to make. Tests load months of their own into it."""
-    with dataset(emulator) as made:
-        yield made
-
-
-@pytest.fixture
-def bigquery(shared_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """The dataset; the environment leads to it, and to no bucket."""
-    target = shared_dataset.target
+def lead_to(created: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the environment lead to a dataset, and to no bucket."""
+    target = created.target
     monkeypatch.setenv("BIGQUERY_DATASET", target.dataset)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", target.project)
     monkeypatch.setenv("GCS_BUCKET", "")
     if target.endpoint:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", target.endpoint)
-    return shared_dataset

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import boto3
 import botocore.session
-import pytest
 from moto.s3.models import s3_backends
 
 from nyc_taxi.load.object_store.gcs.config import GcsConfig
@@ -178,9 +177,9 @@ def s3_cloud() -> Iterator[S3Cloud]:
     s3_backends.reset()
 
 
-@pytest.fixture(scope="session")
+@contextmanager
 def gcs_server() -> Iterator[embedded.Server]:
-    """One embedded server for all tests; each uses a prefix of its own."""
+    """An embedded server."""
     with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
         try:
             yield embedded.ensure(Path(folder) / "gcs")

@@ -90,9 +90,9 @@ class MariaDb:
         return path.read_bytes()
 
 
-@pytest.fixture(scope="session")
+@contextlib.contextmanager
 def mariadb() -> Iterator[MariaDb]:
-    """One server for all tests of this process; skips where Debian's packages are not installed."""
+    """A server; skips where Debian's packages are not installed."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install mariadb-server-core mariadb-client-core")

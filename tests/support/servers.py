@@ -195,27 +195,9 @@ def serve() -> Iterator[FaultyServer]:
         loop.close()
 
 
-@pytest.fixture
-def server() -> Iterator[FaultyServer]:
-    """A fresh server for one test."""
-    with serve() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def quick_module() -> Iterator[None]:
-    """As `quick`, for all tests of a module."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        yield from _quickly(monkeypatch)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextmanager
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Three attempts with no wait between them; requests stay on the loopback."""
-    yield from _quickly(monkeypatch)
-
-
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TAXI_RETRIES", "3")
     monkeypatch.setenv("TAXI_TIMEOUT", "10")

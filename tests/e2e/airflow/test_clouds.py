@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from tests.support.bigquery import emulator, shared_dataset  # noqa: F401
 from tests.support.clouds import s3_cloud
 
 
@@ -16,7 +15,7 @@ def s3():
         yield cloud
 
 
-def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):  # noqa: F811
+def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):
     month = "2013-12"  # past, as a download must be, and no other test's
     target, bucket = shared_dataset.target, shared_dataset.bucket
     variable = {

@@ -13,8 +13,7 @@ import pytest
 from nyc_taxi.local import gcs, samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
-from tests.support.bigquery import bigquery, emulator, shared_dataset  # noqa: F401
-from tests.support.destinations import (  # noqa: F401
+from tests.support.destinations import (
     ObjectProbe,
     Probe,
     bigquery_destination,
@@ -22,7 +21,8 @@ from tests.support.destinations import (  # noqa: F401
     postgres_destination,
     s3_destination,
 )
-from tests.support.servers import quick  # noqa: F401
+
+__all__ = ["bigquery_destination", "duckdb_destination", "postgres_destination", "s3_destination"]
 
 MONTHS = ("2020-03", "2020-04", "2022-01")
 ROWS = 1_500

@@ -29,18 +29,18 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def server(place: Path) -> Iterator[postgres.Server]:
+def mage_postgres(place: Path) -> Iterator[postgres.Server]:
     yield postgres.ensure(place / "postgres")
     postgres.stop(place / "postgres")
 
 
 @pytest.fixture(scope="module")
 def environment(
-    place: Path, server: postgres.Server, request: pytest.FixtureRequest
+    place: Path, mage_postgres: postgres.Server, request: pytest.FixtureRequest
 ) -> Iterator[dict[str, str]]:
     """For a run of its own: the workspace and the database are those of the file of tests."""
     name = request.module.__name__.rpartition(".")[2]
-    with contextlib.closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
+    with contextlib.closing(psycopg2.connect(mage_postgres.url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute(f"CREATE DATABASE {name}")
     workspace = place / name
@@ -48,7 +48,7 @@ def environment(
         "TAXI_WORKSPACE": str(workspace),
         "MAGE_DATA_DIR": str(place / "mage_data"),
         "MAGE_REPO_PATH": str(MAGE_PROJECT),
-        **server.environment(),
+        **mage_postgres.environment(),
         "POSTGRES_DBNAME": name,
     }
     gcs.stop(workspace / "gcs")  # which the first month that is loaded starts

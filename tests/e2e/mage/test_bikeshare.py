@@ -12,7 +12,6 @@ import pytest
 from nyc_taxi.errors import NotPublished, SettingsError
 from nyc_taxi.pipelines.bikeshare import bucket, flow, sample
 from nyc_taxi.settings import PROJECT
-from tests.integration.bikeshare.conftest import gcs_server  # noqa: F401
 from tests.support.bikeshare import DAY, RUN, Stack, lines, trip
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
@@ -26,7 +25,7 @@ BLOCKS = {
 
 
 @pytest.fixture
-def stack(here, gcs_server, tmp_path, monkeypatch):  # noqa: F811
+def stack(here, gcs_server, tmp_path, monkeypatch):
     """A database, a folder in the bucket and a warehouse of the test's own, with one day's data."""
     made = Stack(gcs_server, tmp_path).enter(monkeypatch)
     made.fill()

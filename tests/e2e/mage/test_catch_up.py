@@ -10,7 +10,6 @@ from nyc_taxi.errors import SettingsError
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import PROJECT
-from tests.support.servers import server as months_server  # noqa: F401
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
 
@@ -69,11 +68,11 @@ def new_runs(table):
     return list(table.loc[table["is_new"].astype(bool), "month"]) if len(table) else []
 
 
-def test_runs_are_started_for_new_and_changed_months_only(mage, months_server, tmp_path):  # noqa: F811
-    months_server.missing = 403
-    variables = {**NOW, "since": "2021-01", "source": months_server.url}
-    publish(months_server, tmp_path, "2021-03")
-    publish(months_server, tmp_path, "2021-05")
+def test_runs_are_started_for_new_and_changed_months_only(mage, server, tmp_path):
+    server.missing = 403
+    variables = {**NOW, "since": "2021-01", "source": server.url}
+    publish(server, tmp_path, "2021-03")
+    publish(server, tmp_path, "2021-05")
     files = {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")}
     assert new_runs(execute("taxi_catch_up", **variables)) == ["2021-03", "2021-05"]
     again = execute("taxi_catch_up", **variables)
@@ -83,9 +82,9 @@ def test_runs_are_started_for_new_and_changed_months_only(mage, months_server, t
     assert work_off(mage) == ["2021-03", "2021-05"]
     assert new_runs(execute("taxi_catch_up", **variables)) == []
 
-    months_server.missing = 404
-    publish(months_server, tmp_path, "2021-04")
-    publish(months_server, tmp_path, "2021-05", rows=120)
+    server.missing = 404
+    publish(server, tmp_path, "2021-04")
+    publish(server, tmp_path, "2021-05", rows=120)
     assert new_runs(execute("taxi_catch_up", **variables)) == ["2021-04", "2021-05"]
     assert work_off(mage) == ["2021-04", "2021-05"]
     assert len(execute("taxi_catch_up", **variables)) == 0

@@ -14,11 +14,11 @@ from nyc_taxi.settings import load_settings
 
 
 @pytest.fixture
-def embedded(here, server, monkeypatch):
+def embedded(here, mage_postgres, monkeypatch):
     """The embedded server as one that nobody named, on a machine whose PATH has no psql."""
     for name in [name for name in os.environ if name.startswith("POSTGRES_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("TAXI_WORKSPACE", str(server.folder.parent))
+    monkeypatch.setenv("TAXI_WORKSPACE", str(mage_postgres.folder.parent))
     monkeypatch.setattr("launchers.mage.query.shutil.which", lambda _: None)
 
 

@@ -52,12 +52,12 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-def place_of_mage(project, environment, server):
+def place_of_mage(project, environment, mage_postgres):
     """The environment of a Mage that keeps what it knows of runs in Postgres."""
-    with contextlib.closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
+    with contextlib.closing(psycopg2.connect(mage_postgres.url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute("CREATE DATABASE mage")
-    url = f"postgresql+psycopg2://{server.user}:{server.password}@{server.host}:{server.port}/mage"
+    url = f"postgresql+psycopg2://{mage_postgres.user}:{mage_postgres.password}@{mage_postgres.host}:{mage_postgres.port}/mage"
     return {**environment_of(project, environment), "MAGE_DATABASE_CONNECTION_URL": url}
 
 

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from nyc_taxi.settings import PROJECT
-from tests.support.servers import server as months_server  # noqa: F401
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
 
@@ -46,16 +45,16 @@ def test_every_trigger_is_bounded_and_safe_to_share(pipeline, trigger):
         assert trigger["settings"]["skip_if_previous_running"]
 
 
-def test_the_month_of_a_monthly_run(here, months_server):  # noqa: F811
+def test_the_month_of_a_monthly_run(here, server):
     """Two months before the run's date where that is published, else the newest that is."""
     from mage_project.utils.variables import request_of
 
-    source = months_server.url
+    source = server.url
     moment = {"execution_date": dt.datetime(2024, 3, 2, 7), "service": "green", "source": source}
-    months_server.put("/green_tripdata_2023-12.parquet", b"")
+    server.put("/green_tripdata_2023-12.parquet", b"")
     assert str(request_of(moment).month) == "2023-12"
-    months_server.put("/green_tripdata_2024-01.parquet", b"")
-    months_server.put("/green_tripdata_2024-02.parquet", b"")
+    server.put("/green_tripdata_2024-01.parquet", b"")
+    server.put("/green_tripdata_2024-02.parquet", b"")
     assert str(request_of(moment).month) == "2024-01"
     assert str(request_of({**moment, "month": "2020-04"}).month) == "2020-04"
 

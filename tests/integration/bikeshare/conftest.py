@@ -9,16 +9,8 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.local import gcs
-from tests.support.bigquery import bigquery, emulator, shared_dataset  # noqa: F401
 from tests.support.bikeshare import Stack
-from tests.support.mariadb import MariaDb, mariadb  # noqa: F401
-
-
-@pytest.fixture(scope="session")
-def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gcs.Server]:
-    folder = tmp_path_factory.mktemp("gcs")
-    yield gcs.ensure(folder)
-    gcs.stop(folder)
+from tests.support.mariadb import MariaDb
 
 
 @pytest.fixture
@@ -42,7 +34,7 @@ def stack(nothing: Path, gcs_server: gcs.Server, monkeypatch: pytest.MonkeyPatch
 def on_mariadb(
     nothing: Path,
     gcs_server: gcs.Server,
-    mariadb: MariaDb,  # noqa: F811
+    mariadb: MariaDb,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stack:
     """A bikeshare whose stations are in a database of a real server."""

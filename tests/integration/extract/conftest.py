@@ -1,8 +1,6 @@
 import pytest
 
-from tests.support.servers import quick, server  # noqa: F401
-
 
 @pytest.fixture(autouse=True)
-def _quick(quick: None) -> None:  # noqa: F811
+def _quick(quick: None) -> None:
     """Every test here runs with quick retries."""

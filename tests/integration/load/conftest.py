@@ -1,8 +1,6 @@
-"""Servers that tests of several destinations use."""
+"""An empty destination of each kind, as fixtures."""
 
-from tests.support.bigquery import bigquery, emulator, shared_dataset  # noqa: F401
-from tests.support.clouds import gcs_server  # noqa: F401
-from tests.support.destinations import (  # noqa: F401
+from tests.support.destinations import (
     archive_destination,
     bigquery_destination,
     duckdb_destination,
@@ -10,4 +8,12 @@ from tests.support.destinations import (  # noqa: F401
     postgres_destination,
     s3_destination,
 )
-from tests.support.servers import quick  # noqa: F401
+
+__all__ = [
+    "archive_destination",
+    "bigquery_destination",
+    "duckdb_destination",
+    "gcs_destination",
+    "postgres_destination",
+    "s3_destination",
+]

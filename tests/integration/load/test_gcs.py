@@ -36,7 +36,6 @@ from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import large_month, month_files
 from tests.support.clouds import GcsCloud, gcs_cloud
-from tests.support.servers import quick  # noqa: F401
 from tests.support.wsgi import (
     Application,
     Fault,
@@ -57,7 +56,7 @@ TRIPS = "trips/service=green/month=2020-04/trips.parquet"
 
 
 @pytest.fixture(autouse=True)
-def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # noqa: F811
+def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No bucket and no credentials but those of a test."""
     for name in ("GCS_BUCKET", "GCS_PREFIX", "GOOGLE_SERVICE_ACC_KEY_FILEPATH", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(name, raising=False)

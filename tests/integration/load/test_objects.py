@@ -27,7 +27,6 @@ from tests.support.builders import month_files
 from tests.support.clouds import Cloud, gcs_cloud, s3_cloud
 from tests.support.kill_points import checked
 from tests.support.killed import load_and_kill
-from tests.support.servers import quick  # noqa: F401
 from tests.support.wsgi import Fault, Pause, answers, cut, damage, lose_answer
 
 GREEN = Service.GREEN
@@ -47,7 +46,7 @@ IN_ORDER = [QUALITY, QUARANTINE, TRIPS, MANIFEST, HISTORY]
 @pytest.fixture(params=[gcs_cloud, s3_cloud], ids=["gcs", "s3"])
 def cloud(
     request: pytest.FixtureRequest,
-    quick: None,  # noqa: F811
+    quick: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Cloud]:
     """An empty bucket of each kind, which the environment names; tried three times without waiting."""

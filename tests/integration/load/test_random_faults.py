@@ -16,7 +16,6 @@ from nyc_taxi.transform.refined import RefinedMonth
 from tests.integration.load.test_objects import APRIL, GREEN, RUN, check_holds
 from tests.support.builders import month_files
 from tests.support.clouds import Cloud, gcs_cloud, s3_cloud
-from tests.support.servers import quick_module  # noqa: F401
 from tests.support.wsgi import Fault, answers, cut, damage, lose_answer
 
 SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "8"))
@@ -35,7 +34,7 @@ plans = st.lists(st.tuples(st.sampled_from(sorted(FAULTS)), st.integers(0, 12)),
 
 
 @pytest.fixture(scope="module", params=[gcs_cloud, s3_cloud], ids=["gcs", "s3"])
-def cloud(request: pytest.FixtureRequest, quick_module: None) -> Iterator[Cloud]:  # noqa: F811
+def cloud(request: pytest.FixtureRequest, quick_module: None) -> Iterator[Cloud]:
     with request.param() as made:
         yield made
 

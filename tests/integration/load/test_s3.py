@@ -31,7 +31,6 @@ from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import large_month, month_files
 from tests.support.clouds import S3Cloud, s3_cloud
-from tests.support.servers import quick  # noqa: F401
 from tests.support.wsgi import Application, Fault, Pause, answers, cut, damage, lose_answer
 
 GREEN = Service.GREEN
@@ -41,7 +40,7 @@ TRIPS = "trips/service=green/month=2020-04/trips.parquet"
 
 
 @pytest.fixture(autouse=True)
-def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # noqa: F811
+def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No bucket and no credentials but those of a test."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "S3_"))]:
         monkeypatch.delenv(name)

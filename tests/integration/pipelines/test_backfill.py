@@ -12,13 +12,13 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines.pending import months_to_check
 from tests.integration.cli.test_cli import taxi
-from tests.support.servers import FaultyServer, server  # noqa: F401
+from tests.support.servers import FaultyServer
 
 FIRST = months_to_check(dt.datetime.now(dt.UTC).date())[0]
 A, B, C, D = (FIRST + number for number in range(4))
 
 
-def publish(server: FaultyServer, folder: Path, month: Month, rows: int = 100) -> None:  # noqa: F811
+def publish(server: FaultyServer, folder: Path, month: Month, rows: int = 100) -> None:
     """The month on the server, under an ETag of its content."""
     path = folder / f"green_tripdata_{month}.parquet"
     samples.write(Service.GREEN, month, path, rows=rows)
@@ -41,7 +41,7 @@ def held(folder: Path) -> dict[str, int]:
     }
 
 
-def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: FaultyServer) -> None:  # noqa: F811
+def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: FaultyServer) -> None:
     server.missing = 403
     publish(server, tmp_path, A)
     publish(server, tmp_path, B)
@@ -69,7 +69,7 @@ def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: Faulty
     assert catch_up(tmp_path, server.url)[-1].startswith("Nothing is due")
 
 
-def test_the_same_bytes_under_another_etag_are_looked_at_once(tmp_path: Path, server: FaultyServer) -> None:  # noqa: F811
+def test_the_same_bytes_under_another_etag_are_looked_at_once(tmp_path: Path, server: FaultyServer) -> None:
     publish(server, tmp_path, A)
     catch_up(tmp_path, server.url)
     data = (tmp_path / f"green_tripdata_{A}.parquet").read_bytes()
@@ -80,7 +80,7 @@ def test_the_same_bytes_under_another_etag_are_looked_at_once(tmp_path: Path, se
 
 def test_a_month_that_fails_keeps_no_other_from_being_loaded(
     tmp_path: Path,
-    server: FaultyServer,  # noqa: F811
+    server: FaultyServer,
 ) -> None:
     server.put(f"/green_tripdata_{A}.parquet", b"<!DOCTYPE html><html>Come back later</html>")
     publish(server, tmp_path, B)
@@ -93,7 +93,7 @@ def test_a_month_that_fails_keeps_no_other_from_being_loaded(
     assert held(tmp_path) == {str(A): 100, str(B): 100}
 
 
-def test_backfill_loads_a_range_and_the_second_time_nothing(tmp_path: Path, server: FaultyServer) -> None:  # noqa: F811
+def test_backfill_loads_a_range_and_the_second_time_nothing(tmp_path: Path, server: FaultyServer) -> None:
     for month in (A, B, C):
         publish(server, tmp_path, month)
     command = ("backfill", "green", str(A), str(C), "--source", server.url)

@@ -18,7 +18,7 @@ from nyc_taxi.model.run import Run
 from nyc_taxi.transform import judged
 from nyc_taxi.transform.read.csv import CsvReader
 from tests.support.runs import run_month
-from tests.support.servers import FaultyServer, server  # noqa: F401
+from tests.support.servers import FaultyServer
 
 YELLOW, JANUARY = Service.YELLOW, Month(2021, 1)
 ROWS = 30_000
@@ -68,7 +68,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
 def test_every_row_is_handled_once(
     seen: dict[str, list[int]],
-    server: FaultyServer,  # noqa: F811
+    server: FaultyServer,
     postgres: PostgresConfig,
     workspace: Path,
     tmp_path: Path,

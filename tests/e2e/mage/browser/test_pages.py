@@ -15,7 +15,7 @@ from mage_project.utils.destination_queries import query_destination
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import PROJECT, load_settings
-from tests.e2e.browser.conftest import ARTEFACTS
+from tests.e2e.mage.browser.conftest import ARTEFACTS
 from tests.support.mage import Mage
 
 pytestmark = [pytest.mark.mage, pytest.mark.slow]

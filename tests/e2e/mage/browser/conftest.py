@@ -12,7 +12,6 @@ import pytest
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import PROJECT
-from tests.e2e.mage.conftest import environment, here, place, server  # noqa: F401
 from tests.support.mage import LOGIN, Mage, copy_project, environment_of, running
 
 FLAGS = [
@@ -45,7 +44,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, months: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def mage(project: Path, environment: dict[str, str]) -> Iterator[Mage]:  # noqa: F811
+def mage(project: Path, environment: dict[str, str]) -> Iterator[Mage]:
     with running(project, environment_of(project, environment)) as started:
         yield started
 
