@@ -101,17 +101,17 @@ def deploy(composer: Composer, with_packages: bool = True) -> None:
     file or a package of somebody else would be replaced.
     """
     folder, installed = composer.describe()
-    wanted = composer_packages() if with_packages else {}
+    required = composer_packages() if with_packages else {}
     before = previous(folder) or Deployment([], [])
     with tempfile.TemporaryDirectory() as scratch:
         stage = Path(scratch)
         files = collect(stage)
         existing = checksums(folder)
         refuse_foreign_files(folder, stage, set(files) - set(before.files), existing)
-        refuse_foreign_packages(wanted, installed, before.packages)
+        refuse_foreign_packages(required, installed, before.packages)
         added = {
             name: version
-            for name, version in wanted.items()
+            for name, version in required.items()
             # a package that somebody else has added stays as it is: any version will do, or it is the same
             if name not in installed or (name in before.packages and installed[name] != version)
         }
@@ -122,7 +122,7 @@ def deploy(composer: Composer, with_packages: bool = True) -> None:
         composer.change(*SYNC, str(stage), folder)
         gone = [name for name in before.files if name not in files]
         delete_files(composer, folder, [name for name in gone if name in existing])
-        dropped = [name for name in before.packages if name not in wanted] if with_packages else []
+        dropped = [name for name in before.packages if name not in required] if with_packages else []
         composer.remove_packages([name for name in dropped if name in installed])
         Deployment(files, [name for name in ours if name not in dropped]).write(composer, folder)
     say(f"{len(files)} files in {folder}, {len(gone)} deleted there; version {__version__}")
@@ -162,11 +162,11 @@ def refuse_foreign_files(folder: str, stage: Path, names: set[str], existing: di
         )
 
 
-def refuse_foreign_packages(wanted: dict[str, str], installed: dict[str, str], ours: list[str]) -> None:
+def refuse_foreign_packages(required: dict[str, str], installed: dict[str, str], ours: list[str]) -> None:
     """Raise TaxiError if a package that no deployment has added would get another version."""
     foreign = [
         f"{name}{installed[name]} (needed here: {name}{version})"
-        for name, version in wanted.items()
+        for name, version in required.items()
         if name in installed and name not in ours and version and installed[name] != version
     ]
     if foreign:

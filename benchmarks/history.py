@@ -82,11 +82,11 @@ def logical_bytes(path: Path) -> int:
             for column in batch.columns:
                 if pa.types.is_list(column.type):
                     column = column.flatten()
-                there = len(column) - column.null_count
+                present = len(column) - column.null_count
                 if pa.types.is_string(column.type):
-                    size += 2 * there + (pc.sum(pc.binary_length(column)).as_py() or 0)
+                    size += 2 * present + (pc.sum(pc.binary_length(column)).as_py() or 0)
                 else:
-                    size += (1 if pa.types.is_boolean(column.type) else 8) * there
+                    size += (1 if pa.types.is_boolean(column.type) else 8) * present
     return size
 
 

@@ -58,5 +58,7 @@ def _cpu() -> str:
 
 def _versions(python: str) -> dict[str, str]:
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    said = subprocess.run([python, "-c", code, *PACKAGES[python]], capture_output=True, text=True, check=True)
-    return dict(zip(PACKAGES[python], said.stdout.split(), strict=True))
+    printed = subprocess.run(
+        [python, "-c", code, *PACKAGES[python]], capture_output=True, text=True, check=True
+    )
+    return dict(zip(PACKAGES[python], printed.stdout.split(), strict=True))

@@ -47,10 +47,10 @@ def main() -> int:
     keep_pandas_out()
     month = GeneratedMonth(ROWS)
     month.generate(print)
-    with tempfile.TemporaryDirectory() as folder, place(FOLDER, needed=3 * 10**9) as there:
+    with tempfile.TemporaryDirectory() as folder, place(FOLDER, needed=3 * 10**9) as scratch:
         os.environ["TAXI_WORKSPACE"] = f"{folder}/workspace"
         ours = client(month.path, Path(folder))
-        theirs = server(month, there)
+        theirs = server(month, scratch)
     for name, seconds in (ours | theirs).items():
         print(f"{seconds:6.2f} s  {name}")
     draw(ours, theirs, PICTURE)
@@ -111,11 +111,11 @@ def client(path: Path, folder: Path) -> Parts:
     return parts
 
 
-def server(month: GeneratedMonth, there: Place) -> Parts:
+def server(month: GeneratedMonth, scratch: Place) -> Parts:
     """Seconds of the server for what a load asks of it."""
-    prepared = prepare(month, there)
+    prepared = prepare(month, scratch)
     parts: Parts = {}
-    with psycopg2.connect(there.postgres.url) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(scratch.postgres.url) as connection, connection.cursor() as cursor:
         for _ in range(3):
             steps = {
                 "server: COPY": f"COPY part FROM '{prepared.copy_file}' (FORMAT binary, FREEZE)",

@@ -49,12 +49,12 @@ def outcome_rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
     return [[each.says, each.wanted, each.measured, each.verdict] for each in outcomes]
 
 
-def show(figures: Figures, outcomes: Sequence[Outcome], told: dict[str, Any], console: Console) -> None:
+def show(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], console: Console) -> None:
     """Print both tables, the machine, and in a sentence which targets are missed."""
     console.print(_table(HEADS, rows(figures)))
     console.print(_table(TARGET_HEADS, outcome_rows(outcomes)))
-    console.print(machine.in_words(told), soft_wrap=True)
-    if machine.is_busy(told):
+    console.print(machine.in_words(facts), soft_wrap=True)
+    if machine.is_busy(facts):
         console.print("Other programs were running when this began: take the figures with care.")
     if figures["course_script"].rows < figures["taxi_run"].rows:
         console.print("A quick run counts the start of the slow ones tenfold: only a full run compares them.")
@@ -79,12 +79,12 @@ def markdown(heads: list[str], cells: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
-def figures_text(figures: Figures, outcomes: Sequence[Outcome], told: dict[str, Any], size: int) -> str:
+def figures_text(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], size: int) -> str:
     """The section of figures; `size` is how many rows the month has."""
-    versions = ", ".join(f"{name} {number}" for name, number in (told["ours"] | told["others"]).items())
+    versions = ", ".join(f"{name} {number}" for name, number in (facts["ours"] | facts["others"]).items())
     return "\n\n".join(
         [
-            f"A month of {size:,} rows; medians, greatest peak. {machine.in_words(told)}; {versions}.",
+            f"A month of {size:,} rows; medians, greatest peak. {machine.in_words(facts)}; {versions}.",
             markdown(HEADS, rows(figures)),
             markdown(TARGET_HEADS, outcome_rows(outcomes)),
         ]

@@ -68,12 +68,12 @@ def verify(path: Path, name: str) -> Format:
     gzip is decompressed to its end, which checks its CRC and length; of Parquet both magic bytes
     and the footer are read; plain CSV carries nothing to check. Raises NotTripData.
     """
-    found = detect_format(path, name)
-    if found == "csv.gz":
+    file_format = detect_format(path, name)
+    if file_format == "csv.gz":
         _check_gzip(path, name)
-    elif found == "parquet":
+    elif file_format == "parquet":
         _check_parquet(path, name)
-    return found
+    return file_format
 
 
 def _refuse_strangers(head: bytes, name: str) -> None:

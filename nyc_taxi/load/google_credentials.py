@@ -20,8 +20,8 @@ def credentials(key_file: str, scopes: Sequence[str]) -> tuple[Credentials, str 
     from google.oauth2 import service_account
 
     if not key_file:
-        found, project = google.auth.default(scopes=scopes)
-        return found, project
+        default, project = google.auth.default(scopes=scopes)
+        return default, project
     try:
         key = service_account.Credentials.from_service_account_file(key_file, scopes=scopes)
     except (OSError, ValueError) as error:

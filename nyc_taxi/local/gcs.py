@@ -109,10 +109,10 @@ def _start(folder: Path) -> None:
         _launch(folder, process.free_port(_port(folder)))
         if _answers(folder):
             return
-        said = log.read_text(errors="replace").strip()
-        if "address already in use" not in said:
+        output = log.read_text(errors="replace").strip()
+        if "address already in use" not in output:
             break
-    last = said.splitlines()[-1] if said else "no message"
+    last = output.splitlines()[-1] if output else "no message"
     raise DestinationError(f"the embedded GCS server in {folder} did not start: {last} (see {log}).")
 
 

@@ -73,8 +73,8 @@ class Cluster:
     def port(self) -> int | None:
         """The port of the last start."""
         with contextlib.suppress(FileNotFoundError):
-            if found := re.search(r"^port = (\d+)", (self.data / "taxi.conf").read_text(), re.MULTILINE):
-                return int(found[1])
+            if match := re.search(r"^port = (\d+)", (self.data / "taxi.conf").read_text(), re.MULTILINE):
+                return int(match[1])
         return None
 
     def alive(self) -> bool:

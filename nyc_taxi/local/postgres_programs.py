@@ -72,8 +72,8 @@ def _major_number(folder: Path) -> int:
 
 def _major_version(folder: Path) -> str | None:
     answer = Account().run([folder / "postgres", "--version"]).stdout
-    found = re.search(r"\) (\d+)", answer)  # "postgres (PostgreSQL) 18.4"
-    return found[1] if found else None
+    match = re.search(r"\) (\d+)", answer)  # "postgres (PostgreSQL) 18.4"
+    return match[1] if match else None
 
 
 def _reachable(folder: Path, account: Account) -> Path:

@@ -119,7 +119,7 @@ def _description(column: Column) -> str:
     if words:
         lines.append(
             "Older files: "
-            + "; ".join(f"{', '.join(said)} for {_code(code)}" for code, said in words.items())
+            + "; ".join(f"{', '.join(spellings)} for {_code(code)}" for code, spellings in words.items())
         )
     return "<br>".join(lines)
 

@@ -32,11 +32,12 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
     With a source, months are looked for from each loaded service's first loaded month to the newest
     that TLC should have published. Raises what destinations and sources raise.
     """
-    found: dict[tuple[Service, Month], MonthStatus] = {}
+    statuses: dict[tuple[Service, Month], MonthStatus] = {}
     for name in destinations:
-        for row in open_destination(name, settings).ledger_entries():
-            found.setdefault((row.service, row.month), MonthStatus(row.service, row.month)).held[name] = row
-    for status in found.values():
+        for entry in open_destination(name, settings).ledger_entries():
+            new = MonthStatus(entry.service, entry.month)
+            statuses.setdefault((entry.service, entry.month), new).held[name] = entry
+    for status in statuses.values():
         status.marks += [f"not in {name}" for name in destinations if name not in status.held]
         if any(row.is_sample for row in status.held.values()):
             status.marks.append("generated, not TLC's data")
@@ -44,16 +45,16 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
             status.marks.append("versions differ")
         if any(is_outdated(row, settings) for row in status.held.values()):
             status.marks.append("loaded with other rules or another transform than today's: run it again")
-    for service in {service for service, _ in found} if source else ():
-        first = min(month for known, month in found if known == service)
+    for service in {service for service, _ in statuses} if source else ():
+        first = min(month for known, month in statuses if known == service)
         last = expected_last(dt.datetime.now(dt.UTC).date())
         for pending in pending_months([service], first, last, source or "", destinations, settings):
-            status = found.setdefault((service, pending.month), MonthStatus(service, pending.month))
+            status = statuses.setdefault((service, pending.month), MonthStatus(service, pending.month))
             if not status.held:
                 status.marks.append("missing: published, and not loaded")
             elif "earlier version" in pending.why:
                 status.marks.append("stale: the source has a newer version")
-    return [found[key] for key in sorted(found)]
+    return [statuses[key] for key in sorted(statuses)]
 
 
 def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:

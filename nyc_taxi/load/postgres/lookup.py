@@ -14,9 +14,9 @@ from nyc_taxi.schema.sql import postgres_table, quoted
 def replace_lookup(connection: Connection, schema: str, lookup: Lookup) -> None:
     """Make the table equal to the rows; readers see the old ones until the transaction ends."""
     name = quoted(lookup.name)
-    made = postgres_table(lookup.name, lookup.description, lookup.columns, [])
+    ddl = postgres_table(lookup.name, lookup.description, lookup.columns, [])
     create(
-        connection, schema, {lookup.name: f"{made}ALTER TABLE {name} ADD PRIMARY KEY ({quoted(lookup.key)});"}
+        connection, schema, {lookup.name: f"{ddl}ALTER TABLE {name} ADD PRIMARY KEY ({quoted(lookup.key)});"}
     )
     # one writer at a time; readers are not kept out
     execute(connection, f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")

@@ -63,9 +63,9 @@ def stage(
     is kept. Raises SchemaError for a column that does not fit the parent's.
     """
     schema, batches = rows
-    there = columns_of(connection, parent)
-    new = {column.name: POSTGRES_TYPES[column.type] for column in known if column.name not in there}
-    columns = there | new | _fitting(schema, there, f"{parent} of {month}", parent)
+    existing = columns_of(connection, parent)
+    new = {column.name: POSTGRES_TYPES[column.type] for column in known if column.name not in existing}
+    columns = existing | new | _fitting(schema, existing, f"{parent} of {month}", parent)
     staged = Staged(parent, known, month, columns, rows=0, descriptions=descriptions(schema))
     this = f"DATE '{month.first_day}'"
     always = {name: f"DEFAULT {literal(value)}" for name, value in constants.items()}
@@ -84,7 +84,7 @@ def stage(
     return dataclasses.replace(staged, rows=count)
 
 
-def _fitting(schema: pa.Schema, there: dict[str, str], file: str, table: str) -> dict[str, str]:
+def _fitting(schema: pa.Schema, existing: dict[str, str], file: str, table: str) -> dict[str, str]:
     """The file's columns with their Postgres types, each equal to the table's own where that has it."""
     columns = {}
     for field in schema:
@@ -93,9 +93,9 @@ def _fitting(schema: pa.Schema, there: dict[str, str], file: str, table: str) ->
             raise SchemaError(
                 f"{file}: the column {field.name} has type {field.type}, which no table here holds."
             )
-        if there.get(field.name, kind) != kind:
+        if existing.get(field.name, kind) != kind:
             raise SchemaError(
-                f"{file}: the column {field.name} is {kind}, but {there[field.name]} in the table {table}: "
+                f"{file}: the column {field.name} is {kind}, but {existing[field.name]} in the table {table}: "
                 f"{CHANGE_TYPE}."
             )
         columns[field.name] = kind
@@ -117,6 +117,6 @@ def _index_definitions(connection: Connection, parent: str, table: str) -> list[
     definitions = connection.scalars(text(query), {"parent": quoted(parent)})
     head = re.compile(r"^CREATE (UNIQUE )?INDEX .+? ON ONLY .+? USING ")
     return [
-        head.sub(lambda found: f"CREATE {found[1] or ''}INDEX ON {quoted(table)} USING ", definition)
+        head.sub(lambda match: f"CREATE {match[1] or ''}INDEX ON {quoted(table)} USING ", definition)
         for definition in definitions
     ]

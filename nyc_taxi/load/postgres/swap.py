@@ -44,19 +44,19 @@ def _is_partition(connection: Connection, staged: Staged) -> bool:
 
 def _same_columns(connection: Connection, staged: Staged) -> None:
     """Give the parent the file's new columns, and the loaded table those that other months added."""
-    there = columns_of(connection, staged.parent)
+    existing = columns_of(connection, staged.parent)
     for name, kind in staged.columns.items():
-        if name not in there:
+        if name not in existing:
             execute(connection, f"ALTER TABLE {quoted(staged.parent)} ADD COLUMN {quoted(name)} {kind}")
             note = staged.descriptions.get(name, f"Unknown to the schema; first loaded with {staged.month}.")
             execute(connection, postgres_comment(staged.parent, name, note))
-        elif there[name] != kind:
+        elif existing[name] != kind:
             raise SchemaError(
                 f"{staged.partition}: the column {name} was loaded as {kind}, but has meanwhile come into "
-                f"the table {staged.parent} as {there[name]}: run the month again."
+                f"the table {staged.parent} as {existing[name]}: run the month again."
             )
-    for name in there.keys() - staged.columns.keys():
-        execute(connection, f"ALTER TABLE {quoted(staged.name)} ADD COLUMN {quoted(name)} {there[name]}")
+    for name in existing.keys() - staged.columns.keys():
+        execute(connection, f"ALTER TABLE {quoted(staged.name)} ADD COLUMN {quoted(name)} {existing[name]}")
 
 
 def _same_comments(connection: Connection, staged: Staged) -> None:
@@ -65,9 +65,9 @@ def _same_comments(connection: Connection, staged: Staged) -> None:
         "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
         " WHERE attrelid = to_regclass(:table) AND attnum > 0"
     )
-    said = {row[0]: row[1] for row in connection.execute(text(query), {"table": quoted(staged.parent)})}
+    comments = {row[0]: row[1] for row in connection.execute(text(query), {"table": quoted(staged.parent)})}
     for column in staged.known:
-        if column.name in said and said[column.name] != comment(column):
+        if column.name in comments and comments[column.name] != comment(column):
             execute(connection, postgres_comment(staged.parent, column.name, comment(column)))
 
 

@@ -39,9 +39,9 @@ def create_missing(connection: Connection, schema: str, service: Service) -> Non
         execute(connection, _script("ledger_columns.sql"))
 
 
-def create(connection: Connection, schema: str, wanted: dict[str, str]) -> None:
+def create(connection: Connection, schema: str, statements: dict[str, str]) -> None:
     """Create the schema and those tables that are missing; `wanted` is the SQL of each by its name."""
-    if not _missing(connection, wanted):
+    if not _missing(connection, statements):
         return
     # one at a time: IF NOT EXISTS is no protection against another session that creates the same now
     connection.execute(
@@ -49,8 +49,8 @@ def create(connection: Connection, schema: str, wanted: dict[str, str]) -> None:
     )
     if connection.scalar(text("SELECT to_regnamespace(:schema)"), {"schema": quoted(schema)}) is None:
         execute(connection, f"CREATE SCHEMA {quoted(schema)}")
-    for name in _missing(connection, wanted):
-        execute(connection, wanted[name])
+    for name in _missing(connection, statements):
+        execute(connection, statements[name])
 
 
 def columns_of(connection: Connection, table: str) -> dict[str, str]:
@@ -65,9 +65,9 @@ def columns_of(connection: Connection, table: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def _missing(connection: Connection, wanted: dict[str, str]) -> list[str]:
-    there = text("SELECT to_regclass(:name)")
-    return [name for name in wanted if connection.scalar(there, {"name": quoted(name)}) is None]
+def _missing(connection: Connection, statements: dict[str, str]) -> list[str]:
+    query = text("SELECT to_regclass(:name)")
+    return [name for name in statements if connection.scalar(query, {"name": quoted(name)}) is None]
 
 
 def _script(name: str) -> str:

@@ -75,14 +75,14 @@ def write(
         )
     era = (csv_era if is_csv else parquet_era)(service, month)
     plan = make_plan(service, month, era, rows, seed, quirks, malformed)
-    made = (make_rows(part, plan, era) for part in parts(plan))
+    batches = (make_rows(part, plan, era) for part in parts(plan))
     try:
         with _replacing(path) as file:
             if compressed:
                 with _gzip(file) as inner:
-                    write_csv(inner, era, made)
+                    write_csv(inner, era, batches)
             else:
-                (write_csv if is_csv else write_parquet)(file, era, made)
+                (write_csv if is_csv else write_parquet)(file, era, batches)
     except OSError as error:
         raise SettingsError(
             f"{path}: the sample cannot be written there ({error.strerror or error})."

@@ -88,8 +88,8 @@ def make_plan(
     if quirks:
         for name, quirk in city["quirks"].items():
             if era.filled.issuperset(quirk["needs"]):
-                wanted = max(round(rows * quirk["share"]), city["least"])
-                counts[name] = min(wanted, rows // 50)
+                count = max(round(rows * quirk["share"]), city["least"])
+                counts[name] = min(count, rows // 50)
         share = as_of(city["null_block"].get(service, []), month).get("share", 0)
         null_block = min(round(rows * share), rows // 2 - malformed)
     counts[UNREADABLE] = malformed

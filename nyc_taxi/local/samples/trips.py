@@ -130,8 +130,8 @@ def _coordinates(
     chosen = rng.choice(len(centres), len(distance), p=centres[:, 2] / centres[:, 2].sum())
     begin = centres[chosen, :2] + rng.normal(0, 0.005, (len(distance), 2))
     for zone, airport in city["airports"].items():
-        there = pickup_zone == zone
-        begin[there] = np.array(airport["at"]) + rng.normal(0, 0.001, (int(there.sum()), 2))
+        at_airport = pickup_zone == zone
+        begin[at_airport] = np.array(airport["at"]) + rng.normal(0, 0.001, (int(at_airport.sum()), 2))
     angle = rng.uniform(0, 2 * np.pi, len(distance))
     away = np.stack([np.cos(angle), np.sin(angle)], axis=1) * distance[:, None] / 100 / DETOUR
     end = begin + away / MILES_A_DEGREE

@@ -35,17 +35,17 @@ def write_parquet(file: BinaryIO, era: Era, parts: Iterator[tuple[Rows, Array]])
 
 def _array(column: FileColumn, rows: Rows, era: Era) -> pa.Array:
     name, kind = column.canonical.name, column.canonical.type
-    wanted = TYPES[column.type]
+    target = TYPES[column.type]
     if column.empty or column.type == "null":
-        return pa.nulls(len(rows), wanted)
-    if kind == "timestamp" and wanted == TYPES["timestamp[us]"]:
+        return pa.nulls(len(rows), target)
+    if kind == "timestamp" and target == TYPES["timestamp[us]"]:
         values = pa.array(rows.values[name], pa.timestamp("s"))
     elif kind == "float64" and column.canonical.unit != "degrees":
         values = pa.array(rows.values[name] / 100)
-    elif name in era.words or pa.types.is_string(wanted) or pa.types.is_large_string(wanted):
+    elif name in era.words or pa.types.is_string(target) or pa.types.is_large_string(target):
         values = text(column, rows, era)
     else:
         values = pa.array(rows.values[name])
     if name in rows.null:
         values = pc.if_else(rows.null[name], None, values)
-    return values.cast(wanted)
+    return values.cast(target)

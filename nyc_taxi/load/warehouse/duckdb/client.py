@@ -92,8 +92,8 @@ def _create(file: Path) -> None:
 
 def _holder(error: Exception) -> str:
     """Which process has the file: DuckDB says `Conflicting lock is held in /usr/bin/x (PID 12)`."""
-    _, found, rest = str(error).partition("is held in ")
-    return rest.partition(". ")[0].strip() if found else "another process"
+    _, separator, rest = str(error).partition("is held in ")
+    return rest.partition(". ")[0].strip() if separator else "another process"
 
 
 def _kept(file: Path, holder: str) -> LockTimeout:
