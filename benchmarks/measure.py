@@ -59,12 +59,12 @@ def run(command: list[str], environment: dict[str, str], log: Path) -> Measured:
             killer.cancel()
         wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    output = log.read_text(encoding="utf-8", errors="replace")
+    printed = log.read_text(encoding="utf-8", errors="replace")
     if process.returncode != 0:
-        last = output.strip().splitlines()[-1:] or ["it printed nothing"]
+        last = printed.strip().splitlines()[-1:] or ["it printed nothing"]
         raise Failed(f"exit code {process.returncode}: {last[0].strip()}")
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    return Measured(wall, used.ru_utime + used.ru_stime, peak, _steps(output))
+    return Measured(wall, used.ru_utime + used.ru_stime, peak, _steps(printed))
 
 
 def _steps(output: str) -> dict[str, float]:
