@@ -123,7 +123,7 @@ def current_files(service: Service, month: Month, settings: Settings) -> MonthFi
         if files is not None:
             return files
     raise TaxiError(
-        f"{service} {month} is not loaded in the workspace {settings.workspace}:"
+        f"{service} {month} is not in the workspace {settings.workspace}:"
         f" run `taxi run {service} {month}` first."
     )
 
@@ -158,7 +158,7 @@ def _select(service: Service, selection: Months, generated: bool, settings: Sett
         every = months(service, generated=generated, settings=settings)
         if not every:
             raise TaxiError(
-                f"no month of {service} is loaded in the workspace {settings.workspace}:"
+                f"no month of {service} is in the workspace {settings.workspace}:"
                 f" run `taxi run {service} 2020-04`, or name a generated month."
             )
         return every

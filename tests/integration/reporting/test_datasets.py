@@ -114,17 +114,15 @@ def test_only_the_columns_that_are_named_are_read(tmp_path: Path) -> None:
 
 
 def test_quarantine_and_quality(tmp_path: Path) -> None:
-    load(APRIL, published(tmp_path / "files", 5, lpep_dropoff_datetime="2020-04-01 00:00:00"))
+    file = published(tmp_path / "files", 20)
+    backwards = file.read_text().splitlines()[1].replace("2020-04-10 09:30:00", "2020-03-01 00:00:00")
+    with file.open("a", newline="") as csv:  # a trip that ends before it begins
+        csv.write(backwards + "\r\n")
+    load(APRIL, file)
     quarantine = nyc_taxi.read_quarantine("green", "2020-04", columns=["reasons", "month"])
-    assert (
-        quarantine.to_pylist()
-        == [
-            {"reasons": ["dropoff_before_pickup"], "month": dt.date(2020, 4, 1)},
-        ]
-        * 5
-    )
+    assert quarantine.to_pylist() == [{"reasons": ["dropoff_before_pickup"], "month": dt.date(2020, 4, 1)}]
     quality = nyc_taxi.read_quality("green", "2020-04", filters=[("measure", "=", "rows_in")])
-    assert quality["value"].to_pylist() == [5.0]
+    assert quality["value"].to_pylist() == [21.0]
 
 
 def test_a_generated_month_is_read_only_where_it_is_named(tmp_path: Path) -> None:
@@ -148,12 +146,12 @@ def test_a_generated_month_is_read_only_where_it_is_named(tmp_path: Path) -> Non
         (
             {"months": "2020-06"},
             TaxiError,
-            "green 2020-06 is not loaded .*: run `taxi run green 2020-06` first",
+            "green 2020-06 is not in the workspace .*: run `taxi run green 2020-06` first",
         ),
-        ({"months": "2020-04:2020-05"}, TaxiError, "green 2020-05 is not loaded"),
+        ({"months": "2020-04:2020-05"}, TaxiError, "green 2020-05 is not in the workspace"),
         ({"months": "April"}, SettingsError, "month 'April' is not a month: write it as 2020-04"),
         ({"service": "blue"}, SettingsError, "service 'blue' is not known: use one of yellow"),
-        ({"service": "fhv", "months": None}, TaxiError, "no month of fhv is loaded"),
+        ({"service": "fhv", "months": None}, TaxiError, "no month of fhv is in the workspace"),
         ({"columns": ["total"]}, SchemaError, "there is no column 'total'; did you mean total_amount"),
         ({"columns": ["xyzzy"]}, SchemaError, "there is no column 'xyzzy'; see docs/data-dictionary.md"),
         ({"filters": [("fare", ">", 1)]}, SchemaError, "there is no column 'fare'; did you mean fare_amount"),
