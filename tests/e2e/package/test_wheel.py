@@ -125,10 +125,10 @@ def installation(request: pytest.FixtureRequest, wheel: Path) -> Iterator[Instal
 def find_python(version: str) -> str | None:
     """A Python of that version, on the path or in pyenv."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for candidate in (f"python{version}", *pyenv.glob(f"versions/{version}.*/bin/python{version}")):
+    for candidate in (f"python{version}", *map(str, pyenv.glob(f"versions/{version}.*/bin/python{version}"))):
         check = [candidate, "-c", "import venv, sys; print(sys.version_info[:2])"]
         if shutil.which(candidate) and subprocess.run(check, capture_output=True).returncode == 0:
-            return str(candidate)
+            return candidate
     return None
 
 

@@ -53,7 +53,7 @@ def test_queries_on_duckdb(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_python_examples(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
     load("duckdb")
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     for code in blocks(ANALYST, "python"):
         exec(code, names)
     assert names["trips"].num_rows > len(names["long_trips"]) > 0

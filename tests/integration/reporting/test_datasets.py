@@ -6,6 +6,7 @@ import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -64,15 +65,16 @@ def test_a_version_that_no_destination_holds_is_not_read(tmp_path: Path, monkeyp
 
 def test_every_form_has_the_same_rows(tmp_path: Path) -> None:
     load(APRIL, published(tmp_path / "files", 30))
-    options = {"columns": ["total_amount", "month"], "filters": pc.field("total_amount") > 20}
+    options: dict[str, Any] = {"columns": ["total_amount", "month"], "filters": pc.field("total_amount") > 20}
     table = nyc_taxi.read_trips("green", "2020-04", **options)
     assert isinstance(table, pa.Table)
     expected = [(row + 0.5, dt.date(2020, 4, 1)) for row in range(20, 31)]
     assert [tuple(row.values()) for row in table.to_pylist()] == expected
-    frames = {
-        form: nyc_taxi.read_trips("green", "2020-04", as_=form, **options) for form in ("pandas", "polars")
-    }
-    for frame in frames.values():
+    frames = (
+        nyc_taxi.read_trips("green", "2020-04", as_="pandas", **options),
+        nyc_taxi.read_trips("green", "2020-04", as_="polars", **options),
+    )
+    for frame in frames:
         assert list(frame["total_amount"]) == [amount for amount, _ in expected]
     relation = nyc_taxi.read_trips("green", "2020-04", as_="duckdb", **options)
     assert relation.fetchall() == expected
