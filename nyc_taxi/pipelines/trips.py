@@ -268,6 +268,7 @@ def _make_current(month: RefinedMonth, context: RunContext) -> None:
     files = month.files()
     with wrap_os_errors(files.folder):
         make_current(files, context.settings.workspace)
+        Workspace(context.settings.workspace).prune(files.service, files.month, keep=files.version)
 
 
 def discard_scratch(cleaned: CleanMonth) -> None:
