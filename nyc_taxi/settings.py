@@ -43,6 +43,7 @@ def _default_file(path: str) -> Path:
 def _default_workspace() -> Path:
     return platformdirs.user_data_path("nyc-taxi") if INSTALLED else PROJECT / "workspace"
 
+
 DEFAULT_TRANSFORM = _default_file("mage_project/transformers/derive_trips.py")
 
 

@@ -95,8 +95,8 @@ def _fitting(schema: pa.Schema, existing: dict[str, str], file: str, table: str)
             )
         if existing.get(field.name, kind) != kind:
             raise SchemaError(
-                f"{file}: the column {field.name} is {kind}, but {existing[field.name]} in the table {table}: "
-                f"{CHANGE_TYPE}."
+                f"{file}: the column {field.name} is {kind}, but {existing[field.name]} in the table {table}:"
+                f" {CHANGE_TYPE}."
             )
         columns[field.name] = kind
     return columns

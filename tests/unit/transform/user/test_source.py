@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.errors import TransformError
-from nyc_taxi.settings import DEFAULT_TRANSFORM, PROJECT
+from nyc_taxi.settings import DEFAULT_TRANSFORM
 from nyc_taxi.transform.user.function import load_function, same_code
 from nyc_taxi.transform.user.source import load_transform, read_transform
 
@@ -50,7 +50,7 @@ def transform(path: Path, text: str = BLOCK):
 
 
 def test_the_projects_own_function_changes_nothing() -> None:
-    path = PROJECT / DEFAULT_TRANSFORM
+    path = DEFAULT_TRANSFORM
     assert load_transform(path) is None
     function = read_transform(path)
     assert function
