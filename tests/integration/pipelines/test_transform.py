@@ -27,7 +27,7 @@ from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines import trips
 from nyc_taxi.settings import PROJECT, load_settings
-from tests.support.bigquery import Dataset, bigquery, emulator, shared_dataset  # noqa: F401
+from tests.support.bigquery import Dataset
 from tests.support.builders import green_csv, source_file
 from tests.support.postgres_probe import query
 from tests.support.runs import load, run_month
@@ -120,7 +120,7 @@ def test_every_destination_holds_the_columns_and_the_dropped_trips(
 
 def test_bigquery_holds_them_too(
     transform: Any,
-    bigquery: Dataset,  # noqa: F811
+    bigquery: Dataset,
     tmp_path: Path,
 ) -> None:
     month = bigquery.month()
