@@ -103,7 +103,7 @@ def test_a_person_runs_changes_and_follows_a_month(page, mage: Mage, project: Pa
     keep(page, "rules")
     original = (project / "rules.yaml").read_text()
     page.keyboard.press("Control+s")
-    mage.wait(lambda: (project / "rules.yaml").read_text() == original.replace(rule, stricter), 30)
+    mage.wait(lambda: (project / "rules.yaml").read_text() == original.replace(rule, stricter, 1), 30)
     page.locator("#ArcaneLibrary-header button").last.click()  # the red one
     run_block(page, "clean_trips")
     changed = balance(page)
