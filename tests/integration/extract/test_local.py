@@ -97,7 +97,7 @@ def test_a_file_that_is_being_written_is_transient(
 def test_a_file_that_cannot_be_read(files: Path, tmp_path: Path) -> None:
     path = files / "green_tripdata_2020-04.csv"
     path.mkdir()
-    with pytest.raises(SourceError, match=rf"{path}: cannot be read or written \(Is a directory\)") as caught:
+    with pytest.raises(SourceError, match=rf"{path}: is not a file; remove it") as caught:
         bring(str(files), tmp_path)
     assert not isinstance(caught.value, Transient)
 

@@ -161,9 +161,11 @@ def test_an_unknown_column_of_another_type_is_refused(postgres: PostgresConfig, 
         there.replace_month(
             RefinedMonth.of(month_files(tmp_path, month="2020-05", extra={"peak": pa.array(["x"] * 20)})), RUN
         )
-    with pytest.raises(SchemaError, match="trips_green of 2020-06: the column peak has type bool"):
+    with pytest.raises(SchemaError, match=r"trips_green of 2020-06: the column peak has type duration"):
         there.replace_month(
-            RefinedMonth.of(month_files(tmp_path, month="2020-06", extra={"peak": pa.array([True] * 20)})),
+            RefinedMonth.of(
+                month_files(tmp_path, month="2020-06", extra={"peak": pa.array([1] * 20, pa.duration("s"))})
+            ),
             RUN,
         )
     assert state(postgres) == before

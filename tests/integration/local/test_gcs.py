@@ -148,7 +148,7 @@ def test_a_machine_that_no_program_fits(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        DestinationError, match=r"no program for \w+ on riscv64: put .* on PATH, or set GCS_B"
+        DestinationError, match=r"no program for \w+ on riscv64: put .* on PATH, .*, or set GCS_B"
     ):
         gcs.program()
     own = tmp_path / "fake-gcs-server"
