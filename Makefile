@@ -2,7 +2,7 @@
 # Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -18,6 +18,8 @@ KILLS := 50
 CORES := 4
 SEQUENCES := 100
 PYTEST = $(PYTHON) -m pytest -n auto --maxprocesses $(CORES) --dist loadfile
+# how many months make scale-test loads
+MONTHS := 12
 # how to compare: make bench QUICK=1, ROUNDS=5, JSON=file for the figures, DOCS=1 to renew docs/performance.md
 QUICK :=
 ROUNDS := 3
@@ -74,6 +76,9 @@ test-crash: environment-dev ## kill loads and downloads at every step and at ran
 
 test-faults: environment-dev ## break the way to source and buckets in random sequences (SEQUENCES)
 	@FAULT_SEQUENCES=$(SEQUENCES) $(PYTHON) -m pytest -n 0 tests/integration/extract/test_random_faults.py tests/integration/load/test_random_faults.py
+
+scale-test: environment-dev ## load twelve months by workers that share nothing, and kill them meanwhile (MONTHS)
+	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.scale --months $(MONTHS)
 
 docker-test: environment-dev ## build the images and try the whole stack on a Docker engine (docs/docker.md)
 	@tests/e2e/docker/run.sh

@@ -69,7 +69,7 @@ def prepare(month: GeneratedMonth, place: Place) -> Prepared:
     copy_file = f"{Path(data).parent}/{name}.binary"
     place.sql(f"CREATE TABLE {table} (LIKE {loaded})")
     place.sql(f"COPY (SELECT * FROM {loaded}) TO '{copy_file}' (FORMAT binary)")
-    [parquet] = (workspace / "trips").glob("*/*/version=*")
+    [parquet] = (workspace / "lake" / "versions").glob("*/*/version=*")
     return Prepared(
         trips=place.rows(loaded),
         table=table,

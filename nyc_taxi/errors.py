@@ -40,6 +40,14 @@ class Implausible(SourceError):
     """The month is not what its name says, or only a part of it; `--accept` loads it all the same."""
 
 
+class NotInLake(TaxiError):
+    """The lake does not hold the file or version (any more)."""
+
+
+class LocalFileLost(TaxiError, Transient):
+    """A file of this machine disappeared while it was in use; another attempt makes or fetches it again."""
+
+
 class SchemaError(TaxiError):
     """The file's or the table's columns do not fit the canonical schema."""
 

@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
 
     workspace: Path = pydantic.Field(default_factory=_default_workspace)
-    """Downloads, Parquet and the data of embedded servers; shared by all steps of a run."""
+    """Downloads, scratch files, the local lake and the data of embedded servers: a folder on a local disk."""
+    lake: Literal["auto", "local", "gcs", "s3"] = "auto"
+    """Where raw files and refined versions are kept: a folder of the workspace, or a bucket in GCS or S3."""
     rules: Path = _default_file("mage_project/rules.yaml")
     """The rules that decide between trips and quarantine."""
     transform: Path = DEFAULT_TRANSFORM
@@ -102,6 +104,11 @@ class Settings(BaseSettings):
         if path != DEFAULT_TRANSFORM and not path.exists():
             raise ValueError("the file does not exist; for no transform at all name an empty file")
         return path
+
+    @property
+    def lake_backend(self) -> Literal["local", "gcs", "s3"]:
+        """TAXI_LAKE; `auto` is the folder in the workspace."""
+        return "local" if self.lake == "auto" else self.lake
 
     @functools.cached_property
     def connections(self) -> dict[str, Any]:

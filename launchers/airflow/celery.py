@@ -1,7 +1,8 @@
 """Tasks run by Celery workers: how Airflow grows past one machine, tried on one.
 
-The workers have nothing in common but the broker, Airflow's API and the workspace, as on machines of their
-own. The broker is Redis, as installed from the system's packages.
+With a lake in a bucket (TAXI_LAKE) the workers have nothing in common but the broker, Airflow's API, the
+bucket and the databases, as on machines of their own: each has its own workspace. The broker is Redis, as
+installed from the system's packages.
 """
 
 from __future__ import annotations
@@ -47,8 +48,10 @@ def broker(home: Path) -> Broker:
     return Broker(port, [program, *(part for option in options.items() for part in option)])
 
 
-def workers(home: Path, count: int) -> dict[str, list[str]]:
+def workers(home: Path, count: int, share_nothing: bool = False) -> dict[str, list[str]]:
     """Command by name of the workers, each with a folder of its own for temporary files.
+
+    `share_nothing`: each has a workspace of its own, too.
 
     The logs of tasks lie in one folder, so no worker has to serve its own.
     """
@@ -57,8 +60,9 @@ def workers(home: Path, count: int) -> dict[str, list[str]]:
         name = f"worker-{number}"
         folder = home / name
         folder.mkdir(exist_ok=True)
+        own = [f"TMPDIR={folder}", *([f"TAXI_WORKSPACE={folder / 'workspace'}"] if share_nothing else [])]
         commands[name] = [
-            *("env", f"TMPDIR={folder}", sys.executable, "-m", "airflow", "celery", "worker"),
+            *("env", *own, sys.executable, "-m", "airflow", "celery", "worker"),
             *("--celery-hostname", f"{name}@{HOST}", "--pid", str(folder / "pid"), "--skip-serve-logs"),
         ]
     return commands

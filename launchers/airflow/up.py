@@ -69,7 +69,12 @@ def running(
     if workers:
         broker = celery.broker(home)
         own |= broker.environment(server.url)
-        commands = {"redis": broker.command, **commands, **celery.workers(home, workers)}
+        share_nothing = {**os.environ, **own}.get("TAXI_LAKE") in ("gcs", "s3")
+        commands = {
+            "redis": broker.command,
+            **commands,
+            **celery.workers(home, workers, share_nothing),
+        }
     write_secret(home / "environment.sh", exports(own))
     environment = {**os.environ, **own}
     processes: dict[str, subprocess.Popen[bytes]] = {}

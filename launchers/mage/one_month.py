@@ -31,7 +31,7 @@ from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines.requests import make_request
-from nyc_taxi.pipelines.trips import Loaded, Outcome
+from nyc_taxi.pipelines.trips import Loaded, Outcome, fetch_month
 from nyc_taxi.reporting import summary
 from nyc_taxi.settings import Settings, load_settings
 
@@ -125,8 +125,8 @@ def run(request: LoadRequest, postgres: dict[str, str], log: Path, console: Cons
 
 def show(display: Display, console: Console) -> None:
     """Show the summary of a successful run."""
-    files = MonthFiles.from_dict(display.references["trips_to_parquet"])
     settings = load_settings()
+    files = fetch_month(MonthFiles.from_dict(display.references["trips_to_parquet"]), settings)
     loaded = [
         _loaded(name, facts, files, settings)
         for reference in display.references.values()

@@ -1,8 +1,7 @@
 import pyarrow.parquet as pq
 
-from mage_project.utils.checks import assert_safe_preview, rows_in_postgres
+from mage_project.utils.checks import assert_safe_preview, parquet_of, rows_in_postgres
 from mage_project.utils.loading import assert_recorded, load_month
-from nyc_taxi.model.references import MonthFiles
 
 if "data_exporter" not in globals():
     from mage_ai.data_preparation.decorators import data_exporter
@@ -23,7 +22,7 @@ def trips_to_postgres(data, *args, **variables):
 
 @test
 def test_table_has_as_many_trips_as_the_parquet(rows, reference, **variables):
-    files = MonthFiles.from_dict(reference["files"])
+    files = parquet_of(reference["files"])
     if reference["loaded"]:
         expected = pq.read_metadata(files.trips_path).num_rows
         count = rows_in_postgres(files.service, files.month)

@@ -1,6 +1,4 @@
-from pathlib import Path
-
-from mage_project.utils.checks import assert_safe_preview, sha256
+from mage_project.utils.checks import assert_safe_preview, raw_path, sha256
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, request_of
 from nyc_taxi.model.references import SourceFile
@@ -25,15 +23,16 @@ def download_trips(*args, **variables):
         source = trips.download(
             request.service, request.month, request.source, load_settings(), current.progress
         )
-        return current.outputs(preview.raw(source), source)
+        return current.outputs(preview.raw(trips.fetch_raw(source, load_settings())), source)
 
 
 @test
 def test_file_is_the_one_downloaded(rows, reference, **variables):
     source = SourceFile.from_dict(reference)
-    size, checksum = Path(source.path).stat().st_size, sha256(source.path)
-    assert size == source.size, f"{source.path} has {size} bytes, {source.size} were downloaded."
-    assert checksum == source.sha256, f"{source.path} has SHA-256 {checksum}, {source.sha256} was downloaded."
+    path = raw_path(source)
+    size, checksum = path.stat().st_size, sha256(path)
+    assert size == source.size, f"{path} has {size} bytes, {source.size} were downloaded."
+    assert checksum == source.sha256, f"{path} has SHA-256 {checksum}, {source.sha256} was downloaded."
 
 
 @test

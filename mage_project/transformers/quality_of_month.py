@@ -2,9 +2,9 @@ import pandas as pd
 
 from mage_project.utils.charts import show
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.loading import month_files
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
-from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.reporting import chart, preview
 
 if "transformer" not in globals():
@@ -21,7 +21,7 @@ def quality_of_month(data, *args, **variables):
 
     Outputs: the quality report, the counts first; a reference to the files (MonthFiles).
     """
-    files = MonthFiles.from_dict(data[1])
+    files = month_files(data[1])
     with step("quality_of_month", log_context(variables, data[1])) as current:
         show(lambda: chart.draw(files, narrow=True))
         return current.outputs(preview.quality(files), files)

@@ -1,9 +1,10 @@
 import pyarrow.parquet as pq
 
-from mage_project.utils.checks import assert_safe_preview, sha256
+from mage_project.utils.checks import assert_safe_preview, parquet_of, sha256
+from mage_project.utils.loading import month_files
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, run_context
-from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.pipelines import trips
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.pipelines.requests import accepts, destinations
@@ -25,27 +26,28 @@ def trips_to_parquet(data, *args, **variables):
 
     Outputs: the first trips; a reference to the files (MonthFiles).
     """
-    clean, context = CleanMonth.from_dict(data[1]), run_context(variables)
+    context = run_context(variables)
+    clean = trips.staged(CleanMonth.from_dict(data[1]), context.settings)
     with step("trips_to_parquet", log_context(variables, data[1])) as current:
         review(clean, destinations(variables, context.settings), context, accept=accepts(variables))
         files = trips.to_parquet(clean, context.settings)
         trips.discard_scratch(clean)
-        return current.outputs(preview.trips(files), files)
+        return current.outputs(preview.trips(month_files(files.to_dict())), files)
 
 
 @test
 def test_files_are_those_of_the_manifest(rows, reference, **variables):
-    files = MonthFiles.from_dict(reference)
-    for name, expected in files.sha256.items():
+    files = parquet_of(reference)
+    for name, known in files.objects.items():
         checksum = sha256(files.folder / name)
-        assert checksum == expected, (
-            f"{files.folder / name} has SHA-256 {checksum}, the manifest says {expected}."
+        assert checksum == known.sha256, (
+            f"{files.folder / name} has SHA-256 {checksum}, the manifest says {known.sha256}."
         )
 
 
 @test
 def test_schema_is_the_canonical_one(rows, reference, **variables):
-    files = MonthFiles.from_dict(reference)
+    files = parquet_of(reference)
     schema = pq.read_schema(files.trips_path)
     for column in trip_columns(files.service):
         assert column.name in schema.names, f"{files.trips_path} lacks the column {column.name}."
@@ -56,7 +58,7 @@ def test_schema_is_the_canonical_one(rows, reference, **variables):
 
 @test
 def test_parquet_holds_every_row(rows, reference, **variables):
-    files = MonthFiles.from_dict(reference)
+    files = parquet_of(reference)
     trips = pq.read_metadata(files.trips_path).num_rows
     quarantined = pq.read_metadata(files.quarantine_path).num_rows
     assert (trips, quarantined) == (files.trips, files.rows_quarantined), (

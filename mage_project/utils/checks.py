@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import text
 
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.tables import trips_of
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import MonthFiles, SourceFile
 from nyc_taxi.settings import load_settings
 
 
@@ -19,6 +23,19 @@ def sha256(path: Path | str) -> str:
     """The SHA-256 of a file's current content, in hex."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def raw_path(source: SourceFile) -> Path:
+    """Where the raw file is on this machine, whatever it holds now."""
+    path = Lake(load_settings()).raw.place(source)
+    assert path is not None, f"the lake does not know {source.name}."
+    return path
+
+
+def parquet_of(reference: Mapping[str, Any]) -> MonthFiles:
+    """The month's files where they are on this machine, whatever they hold now."""
+    files = MonthFiles.from_dict(reference)
+    return files.at(Lake(load_settings()).versions.place(files.service, files.month, files.version))
 
 
 def rows_in_postgres(service: Service, month: Month) -> int:

@@ -32,6 +32,11 @@ def destinations_of(block: str) -> list[str]:
     return [name for name in REGISTRY if name not in assigned]
 
 
+def month_files(reference: Mapping[str, Any]) -> MonthFiles:
+    """The month of a reference, with its files on this machine."""
+    return trips.fetch_month(MonthFiles.from_dict(reference), load_settings())
+
+
 def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
     """Load the month that `trips_to_parquet` wrote into the requested destinations of a block.
 
@@ -40,7 +45,7 @@ def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> lis
     Outputs: the first trips; `files` (MonthFiles) and `loaded`: for each destination its `ledger` entry,
     `describe`, `skipped` and `seconds`. Both are empty if none of the block's destinations is requested.
     """
-    files = MonthFiles.from_dict(data[1])
+    files = month_files(data[1])
     context = run_context(variables)
     requested = destinations(variables, context.settings)
     selected = [name for name in requested if name in destinations_of(block)]

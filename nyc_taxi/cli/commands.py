@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import backfill, bikeshare
+from nyc_taxi.cli import backfill, bikeshare, lake
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bikeshare.app, name="bikeshare")
+app.add_typer(lake.app, name="lake")
 
 ServiceArgument = Annotated[
     str, typer.Argument(show_default=False, metavar="SERVICE", help="yellow, green, fhv or fhvhv.")
@@ -48,7 +49,9 @@ def run(
     month: MonthArgument,
     source: Annotated[
         str,
-        typer.Option(help="auto, tlc, csv, sample, or a folder, file or URL that has the month."),
+        typer.Option(
+            help="auto, tlc, csv, sample, lake (a file fetched before), or a folder, file or URL that has it."
+        ),
     ] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
     accept: Annotated[

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nyc_taxi.errors import NotPublished, NotTripData, SourceError, SourceUnreachable
 from nyc_taxi.extract import files
-from nyc_taxi.extract.candidates import Candidate, LocalFile, Published, Sample, WebFile
+from nyc_taxi.extract.candidates import Candidate, LocalFile, Sample, WebFile
 from nyc_taxi.extract.formats import verify
 from nyc_taxi.extract.sidecar import Sidecar
 from nyc_taxi.extract.sources import Source, names_other
@@ -58,22 +58,13 @@ def fetch(
             log.warning("%s Using %s instead.", failed, place.url)
         if progress:
             progress(about.size, about.size)
-        return SourceFile(
-            service, month, path, about.url, about.sha256, about.size, about.etag, about.last_modified
+        file = SourceFile(
+            service, month, path.name, about.url, about.sha256, about.size, about.etag, about.last_modified
         )
+        return file.at(path)
     if isinstance(failed, SourceUnreachable):
         raise failed
     raise source.missing(service, month) from failed
-
-
-def fetched_sha256(service: Service, month: Month, published: Published, workspace: Path) -> str | None:
-    """SHA-256 of the file that the workspace has of this very publication; None when it has none."""
-    version = (published.url, published.etag, published.last_modified)
-    for note in _folder(workspace, service, month).glob("*.json"):
-        known = Sidecar.read(note)
-        if known and (known.url, known.etag, known.last_modified) == version:
-            return known.sha256
-    return None
 
 
 def fetch_file(source: str, folder: Path, retry: RetryPolicy) -> tuple[Path, str]:

@@ -91,8 +91,10 @@ def resolve(text: str, settings: Settings) -> Source:
             continue
         if text and path.exists():
             return _path(path)
+    if text.lower().partition(":")[0] == "lake":
+        raise SettingsError("source lake: name the months to load, as it does not say what is published.")
     raise SettingsError(
-        f"source {text!r} is not known: use auto, tlc, csv, sample, an http(s) URL, "
+        f"source {text!r} is not known: use auto, tlc, csv, sample, lake, an http(s) URL, "
         "or a folder or file that exists."
     )
 

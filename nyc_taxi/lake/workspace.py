@@ -1,24 +1,26 @@
-"""Where files are stored in the workspace, the local folder that the steps of a pipeline share.
+"""Where files are stored in the workspace, a folder on the local disk of one machine.
 
-source/<service>/<month>/              raw files (nyc_taxi.extract)
+lake/                                  the local lake, or copies of what was fetched from the bucket
+source/<service>/<month>/              downloads (nyc_taxi.extract)
 scratch/<service>-<month>-<version>/   a cleaned month before it is Parquet
-trips/service=<service>/month=<month>/version=<version>/   the Parquet of one version
 current/, generated/                   links to the current version of each month (nyc_taxi.lake.current)
 postgres/, gcs/, ...                   the data of embedded servers
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.lake.current import current_folder
+from nyc_taxi.lake.layout import version_folder, version_month
 from nyc_taxi.model.months import Month, Service
 
 KEEP_SECONDS = 24 * 3600
-"""How long a scratch folder or a superseded version is kept: another run may be using it."""
+"""How long a scratch folder, a superseded version or a copy of the lake is kept: a run may be using it."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,22 @@ class Workspace:
 
     root: Path
 
+    @property
+    def lake(self) -> Path:
+        """The local lake, laid out as `nyc_taxi.lake.layout` says."""
+        return self.root / "lake"
+
     def scratch_folder(self, service: Service, month: Month, version: str) -> Path:
         """The cleaned month of one version."""
         return self.root / "scratch" / f"{service}-{month}-{version}"
 
     def version_folder(self, service: Service, month: Month, version: str) -> Path:
         """The Parquet of one version of a month."""
-        return self.month_folder(service, month) / f"version={version}"
+        return self.lake / version_folder(service, month, version)
 
     def month_folder(self, service: Service, month: Month) -> Path:
         """All versions of a month."""
-        return self.root / "trips" / f"service={service}" / f"month={month}"
+        return self.lake / version_month(service, month)
 
     def prune(self, service: Service, month: Month, keep: str, older_than: float = KEEP_SECONDS) -> None:
         """Remove old scratch folders, and old versions of the month other than `keep` and the current one."""
@@ -48,8 +55,15 @@ class Workspace:
         kept = [self.version_folder(service, month, keep).resolve(), *current]
         folders += [folder for folder in versions if folder.resolve() not in kept]
         for folder in folders:
-            try:
+            with contextlib.suppress(FileNotFoundError):  # another run pruned it first
                 if folder.stat().st_mtime < limit:
                     shutil.rmtree(folder)
-            except FileNotFoundError:  # another run pruned it first
-                continue
+
+    def prune_copies(self, older_than: float = KEEP_SECONDS) -> None:
+        """Remove old downloads and copies of what the bucket holds: a worker's disk must not fill up."""
+        limit = time.time() - older_than
+        for name in ("lake", "source", "inbox"):
+            for path in (self.root / name).rglob("*"):
+                with contextlib.suppress(FileNotFoundError):
+                    if path.is_file() and path.name != ".lock" and path.stat().st_mtime < limit:
+                        path.unlink()

@@ -7,13 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.errors import DestinationError
+from nyc_taxi.errors import DestinationError, LocalFileLost
 
 
 def footer(path: Path) -> pq.FileMetaData:
     """Rows and columns of a Parquet file; raises DestinationError when it is no whole Parquet file."""
     try:
         return pq.read_metadata(path)
+    except FileNotFoundError:
+        raise LocalFileLost(f"{path}: is gone; run the month again, which makes it anew.") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise DestinationError(
             f"{path}: cannot be read ({error}); make the month's Parquet again."

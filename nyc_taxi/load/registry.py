@@ -58,14 +58,14 @@ REGISTRY: dict[str, Registration] = {
         Registration(
             "gcs",
             "GCS",
-            "nyc_taxi.load.object_store.gcs.load:Gcs",
+            "nyc_taxi.load.object_store.gcs:Gcs",
             extra="gcp",
             is_automatic=lambda connections: "GCS_BUCKET" in connections or _gcs_emulator_available(),
         ),
         Registration(
             "s3",
             "S3",
-            "nyc_taxi.load.object_store.s3.load:S3",
+            "nyc_taxi.load.object_store.s3:S3",
             extra="s3",
             is_automatic=lambda connections: "S3_BUCKET" in connections,
         ),

@@ -1,19 +1,43 @@
-"""What travels between steps, blocks and tasks: small references, never rows."""
+"""What travels between steps, blocks and tasks: small references, never rows and never a machine's paths.
+
+A reference names objects of the lake. Where their bytes are on this machine is part of the value in memory
+(`local`) but not of what travels: each worker fetches what it lacks (`nyc_taxi.lake`).
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import field
 from pathlib import Path
+from typing import Annotated, Self
 
+import pydantic
 from pydantic.dataclasses import dataclass
 
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.record import CONFIG, Record
 
+LocalPath = Annotated[Path | None, pydantic.Field(exclude=True)]
+"""A path on this machine; never part of what travels."""
+
 
 def is_sample(url: str) -> bool:
     """Whether a month from this URL was generated rather than published by TLC."""
     return url.startswith("sample:")
+
+
+@dataclass(frozen=True, config=CONFIG)
+class LakeObject(Record):
+    """An immutable object of the lake."""
+
+    sha256: str
+    size: int
+    """Bytes."""
+    uri: str = ""
+    """`gs://bucket/key` or `s3://bucket/key`; in a local lake a path relative to the lake, or the absolute
+    path of a file that is used where it lies."""
+    tag: str | None = None
+    """The generation in GCS, the ETag in S3; None in a local lake."""
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -29,9 +53,10 @@ class Reference(Record):
 
 @dataclass(frozen=True, config=CONFIG)
 class SourceFile(Reference):
-    """The raw file of a month, as stored in the workspace."""
+    """The raw file of a month."""
 
-    path: Path
+    name: str
+    """Of the file, as published."""
     url: str
     """Where it came from: an http(s) URL, a file's path, or `sample:...` for a generated month."""
     sha256: str
@@ -39,6 +64,18 @@ class SourceFile(Reference):
     """Bytes."""
     etag: str | None = None
     last_modified: str | None = None
+    uri: str = ""
+    """Its object in the lake: see LakeObject."""
+    tag: str | None = None
+    """Of that object: see LakeObject."""
+    local: LocalPath = field(default=None, compare=False, kw_only=True)
+    """The file on this machine."""
+
+    @property
+    def path(self) -> Path:
+        """The file on this machine; only a reference that the lake has fetched has one."""
+        assert self.local is not None, f"{self.name} is not fetched"
+        return self.local
 
     @property
     def version(self) -> str:
@@ -50,14 +87,16 @@ class SourceFile(Reference):
         """Whether the month was generated rather than published by TLC."""
         return is_sample(self.url)
 
+    def at(self, path: Path) -> Self:
+        """The same file, with its place on this machine."""
+        return dataclasses.replace(self, local=path)
+
 
 @dataclass(frozen=True, config=CONFIG)
 class CleanMonth(Reference):
-    """A month that is read, each row with its verdict, on scratch storage of the workspace."""
+    """A month that is read, each row with its verdict, on this machine's scratch storage."""
 
     source: SourceFile
-    folder: Path
-    """Scratch folder of `nyc_taxi.transform.clean`: rows.arrow, unreadable.arrow, matches.parquet."""
     version: str
     """Names the month's content: the raw file, the rules, the transform and the code that cleans."""
     rows_in: int
@@ -73,19 +112,31 @@ class CleanMonth(Reference):
     """The user's function that was applied to the trips, and the reason of those that it dropped."""
     derived_columns: list[str] = field(default_factory=list)
     """The columns that it added."""
+    local: LocalPath = field(default=None, compare=False, kw_only=True)
+    """The folder on this machine."""
+
+    @property
+    def folder(self) -> Path:
+        """Holds rows.arrow, unreadable.arrow and matches.parquet (`nyc_taxi.transform.clean`)."""
+        assert self.local is not None, f"{self} is not on this machine"
+        return self.local
 
     @property
     def rows_quarantined(self) -> int:
         """Rows that are not trips."""
         return sum(self.quarantined.values())
 
+    def at(self, folder: Path) -> Self:
+        """The same month, with its folder on this machine."""
+        return dataclasses.replace(self, local=folder)
+
 
 @dataclass(frozen=True, config=CONFIG)
 class MonthFiles(CleanMonth):
-    """A month as Parquet: `folder` holds trips, quarantine and quality .parquet and manifest.json."""
+    """A month as Parquet: trips, quarantine and quality, in a folder of the lake with a manifest."""
 
-    sha256: dict[str, str] = field(default_factory=dict)
-    """SHA-256 by file name."""
+    objects: dict[str, LakeObject] = field(default_factory=dict)
+    """By file name."""
 
     @property
     def trips_path(self) -> Path:

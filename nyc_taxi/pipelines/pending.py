@@ -10,11 +10,10 @@ import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 from nyc_taxi.extract.candidates import Published
-from nyc_taxi.extract.fetch import fetched_sha256
 from nyc_taxi.extract.sources import resolve
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last, month_range
@@ -69,7 +68,7 @@ def pending_months(
     Reads each ledger once and makes one HEAD request (or stat) per month. Raises SettingsError,
     SourceUnreachable and DestinationError.
     """
-    publications = resolve(source, settings)
+    publications, lake = resolve(source, settings), Lake(settings)
     ledgers = {
         name: {
             (entry.service, entry.month): entry for entry in open_destination(name, settings).ledger_entries()
@@ -84,7 +83,7 @@ def pending_months(
             reasons = [
                 reason
                 for name, ledger in ledgers.items()
-                if (reason := _reason(name, ledger.get((service, month)), published, settings))
+                if (reason := _reason(name, ledger.get((service, month)), published, lake, settings))
             ]
             if reasons:
                 yield PendingMonth(service, month, published, "; ".join(reasons))
@@ -97,7 +96,7 @@ def is_outdated(entry: LedgerEntry, settings: Settings) -> bool:
 
 
 def _reason(
-    destination: str, row: LedgerEntry | None, published: Published, settings: Settings
+    destination: str, row: LedgerEntry | None, published: Published, lake: Lake, settings: Settings
 ) -> str | None:
     if row is None:
         return f"{destination} does not hold it"
@@ -105,7 +104,7 @@ def _reason(
         return f"{destination} holds a generated sample"
     if row.source_url != published.url:
         return None  # somebody loaded it from another place on purpose
-    if _changed(row, published) and not _same_bytes(row, published, settings.workspace):
+    if _changed(row, published) and not _same_bytes(row, published, lake):
         return f"{destination} holds an earlier version"
     return (
         f"{destination} holds it by other rules or another transform" if is_outdated(row, settings) else None
@@ -122,6 +121,7 @@ def _changed(row: LedgerEntry, published: Published) -> bool:
     return changed.replace(tzinfo=changed.tzinfo or dt.UTC) > row.started_at
 
 
-def _same_bytes(row: LedgerEntry, published: Published, workspace: Path) -> bool:
-    """Whether only name and date changed, as seen when this publication was downloaded."""
-    return fetched_sha256(row.service, row.month, published, workspace) == row.source_sha256
+def _same_bytes(row: LedgerEntry, published: Published, lake: Lake) -> bool:
+    """Whether only ETag and date changed, as seen when this publication was downloaded."""
+    file = lake.raw.find(row.service, row.month, published)
+    return file is not None and file.sha256 == row.source_sha256

@@ -18,23 +18,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nyc_taxi.errors import TaxiError
+from nyc_taxi.errors import LocalFileLost, NotInLake, SourceUnreachable, TaxiError
 from nyc_taxi.extract.fetch import fetch
-from nyc_taxi.extract.sources import resolve
+from nyc_taxi.extract.sources import Source, resolve
 from nyc_taxi.lake.current import make_current
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.load.contract import refuse_sample
 from nyc_taxi.load.registry import REGISTRY, load_order, open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
+from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile, is_sample
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.plausibility import review
+from nyc_taxi.pipelines.stored import in_lake, is_lake
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import clean_month, month_version
 from nyc_taxi.transform.derive import derive_month
-from nyc_taxi.transform.parquet import read_month, write_month
+from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.rules import Rules, load_rules
 from nyc_taxi.transform.user.source import load_transform
@@ -72,29 +74,123 @@ class Outcome:
 
 
 def download(
-    service: Service, month: Month, source: str, settings: Settings, progress: Progress | None = None
+    service: Service,
+    month: Month,
+    source: str,
+    settings: Settings,
+    progress: Progress | None = None,
+    url: str = "",
 ) -> SourceFile:
-    """Have the month's file in the workspace, fetched only when its source has another version."""
+    """Have the month's raw file in the lake; a version that the lake holds is not downloaded again.
+
+    The source `lake` is the raw file that was fetched last, `lake:<prefix>` the one whose SHA-256, or whose
+    refined version, begins with the prefix. When the source cannot be reached, a file that was fetched from
+    it earlier is used, with a warning. `url` is recorded in place of a path that means nothing elsewhere.
+    """
     if month < service.first_month:
         raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
     if month > Month.of(dt.datetime.now(dt.UTC).date()):
         raise TaxiError(f"{service} {month}: has not begun; TLC publishes a month two months after its end.")
-    return fetch(service, month, resolve(source, settings), settings.workspace, progress)
+    lake = Lake(settings)
+    if is_lake(source):
+        return in_lake(service, month, source, lake)
+    publications = resolve(source, settings)
+    if lake.is_shared and (file := _stored(service, month, publications, lake)):
+        log.info("%s: the lake holds %s (%s) already.", file, file.url, file.version)
+        return file
+    try:
+        file = fetch(service, month, publications, settings.workspace, progress)
+    except SourceUnreachable as error:
+        urls = {place.url for place in publications.candidates(service, month)}
+        try:
+            file = lake.raw.latest(service, month, urls=urls)
+        except NotInLake:
+            raise error from None
+        log.warning("%s Using the file that the lake holds (%s).", error, file.version)
+        return file
+    with wrap_os_errors(settings.workspace):
+        return lake.raw.add(dataclasses.replace(file, url=url or file.url))
+
+
+def refine(source: SourceFile, settings: Settings, progress: Progress | None = None) -> MonthFiles:
+    """Have the month refined in the lake: cleaned on this machine's scratch storage and written as Parquet.
+
+    Any number of workers may refine the same month at once. A version that the lake holds is not made again.
+    """
+    versions = Lake(settings).versions
+    rules, transform = load_rules(settings.rules, source.service), load_transform(settings.transform)
+    version = month_version(source, rules, transform)
+    files = versions.find(source.service, source.month, version)
+    if files is not None:
+        log.info("%s: the lake holds version %s already.", source, version)
+        return files
+    cleaned = clean(source, settings, progress)
+    try:
+        cleaned = derive(cleaned, settings)
+        return to_parquet(cleaned, settings)
+    except LocalFileLost:  # another task of this machine has refined the month and removed its scratch files
+        files = versions.find(source.service, source.month, version)
+        if files is None:
+            raise
+        return files
+    finally:
+        discard_scratch(cleaned)
+
+
+def fetch_raw(source: SourceFile, settings: Settings) -> SourceFile:
+    """The raw file on this machine: from the lake or, if that has lost it, from where it was published."""
+    lake = Lake(settings)
+    try:
+        return lake.raw.fetch(source)
+    except NotInLake as error:
+        log.warning("%s Fetching it from %s.", error, source.url)
+    again = download(source.service, source.month, source.url, settings)
+    if again.sha256 != source.sha256:
+        raise SourceUnreachable(
+            f"{source}: {source.url} now has another file than the one that this run began with; run the"
+            " month again."
+        )
+    return lake.raw.fetch(again)
+
+
+def fetch_month(files: MonthFiles, settings: Settings) -> MonthFiles:
+    """The refined month on this machine: from the lake or, if that has lost it, made again."""
+    lake = Lake(settings)
+    try:
+        return lake.versions.fetch(files)
+    except NotInLake as error:
+        log.warning("%s Refining it again.", error)
+    again = refine(files.source, settings)
+    if again.version != files.version:
+        raise TaxiError(
+            f"{files}: the lake has lost version {files.version}, and the rules have changed since; run the"
+            " month again."
+        )
+    return lake.versions.fetch(again)
+
+
+def stored_month(files: MonthFiles, settings: Settings) -> RefinedMonth:
+    """A refined month in the lake, to be loaded; its files are fetched when a destination needs them."""
+    return RefinedMonth.stored(files, lambda: fetch_month(files, settings))
 
 
 def clean(source: SourceFile, settings: Settings, progress: Progress | None = None) -> CleanMonth:
-    """Read every row of the month and apply the rules to it.
+    """Read every row of the month and apply the rules to it, into this machine's scratch storage.
 
     Where the Parquet exists already, the month comes with what `derive` does to it.
     """
     rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
     version = month_version(source, rules, load_transform(settings.transform))
     folder = workspace.scratch_folder(source.service, source.month, month_version(source, rules))
-    cleaned = _record(folder / "clean.json") or _of_parquet(source, folder, version, workspace)
+    lake = Lake(settings)
+    cleaned = _record(folder / "clean.json", folder) or _of_parquet(source, version, lake)
     if cleaned is not None:
         log.info("%s %s is cleaned already: version %s.", source.service, source.month, cleaned.version)
         return cleaned
     workspace.prune(source.service, source.month, keep=version)
+    if lake.is_shared:
+        workspace.prune_copies()
+    source = fetch_raw(source, settings)
     with wrap_os_errors(folder):
         cleaned = clean_month(
             source,
@@ -104,7 +200,7 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
             max_unreadable=settings.max_unreadable,
             progress=(lambda rows: progress(rows, None)) if progress else None,
         )
-        (folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
+        (cleaned.folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
     _log_unknown_columns(cleaned)
     return cleaned
 
@@ -118,12 +214,12 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
     version = month_version(cleaned.source, rules, transform)
     if cleaned.version == version:
         return cleaned
-    if cleaned.version != month_version(cleaned.source, rules) or not cleaned.folder.exists():
+    if cleaned.version != month_version(cleaned.source, rules) or not _is_staged(cleaned):
         cleaned = clean(cleaned.source, settings)
     if cleaned.version == version or transform is None:
         return cleaned
     result = derived_folder(cleaned.folder, version) / "derived.json"
-    derived = _record(result)
+    derived = _record(result, cleaned.folder)
     if derived is None:
         with wrap_os_errors(cleaned.folder):
             derived = derive_month(
@@ -138,19 +234,23 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
 
 
 def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
-    """Have the cleaned and derived month as Parquet; raises TaxiError when rules or transform changed."""
-    rules = _rules_of(cleaned, settings)
-    folder = Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
-    files = read_month(folder)
+    """Have the cleaned and derived month as Parquet in the lake, made again if it is not on this machine.
+
+    Raises TaxiError when rules or transform have changed.
+    """
+    rules, versions = _rules_of(cleaned, settings), Lake(settings).versions
+    files = versions.find(cleaned.service, cleaned.month, cleaned.version)
     if files is not None:
         log.info("%s %s is Parquet already: version %s.", cleaned.service, cleaned.month, cleaned.version)
         return files
-    if not cleaned.folder.exists():
-        raise TaxiError(
-            f"{cleaned.folder}: the cleaned month is gone; clean {cleaned.service} {cleaned.month} again."
-        )
+    if not _is_staged(cleaned):
+        cleaned = derive(clean(cleaned.source, settings), settings)
+        if not _is_staged(cleaned):  # another run has made the Parquet meanwhile
+            return to_parquet(cleaned, settings)
+    folder = versions.place(cleaned.service, cleaned.month, cleaned.version)
     with wrap_os_errors(folder):
-        return write_month(cleaned, rules, folder)
+        files = write_month(cleaned, rules, folder)
+    return versions.add(files)
 
 
 def load(
@@ -208,13 +308,10 @@ def run_month(
 
     def parquet() -> MonthFiles:
         with _timed(seconds, "parquet"):
-            return to_parquet(cleaned, settings)
+            return fetch_month(to_parquet(cleaned, settings), settings)
 
     with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
-        complete = read_month(
-            Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
-        )
-        rules = None if complete else _rules_of(cleaned, settings)
+        rules = _rules_of(cleaned, settings) if _is_staged(cleaned) else None
         writing = pool.submit(parquet)
         try:
             month = (
@@ -265,15 +362,30 @@ def load_all(
 
 
 def _make_current(month: RefinedMonth, context: RunContext) -> None:
+    """Let readers of the workspace find the version; with a shared lake a workspace only has copies."""
+    if Lake(context.settings).is_shared:
+        return
     files = month.files()
     with wrap_os_errors(files.folder):
         make_current(files, context.settings.workspace)
         Workspace(context.settings.workspace).prune(files.service, files.month, keep=files.version)
 
 
+def staged(cleaned: CleanMonth, settings: Settings) -> CleanMonth:
+    """The cleaned month with its folder on this machine, whether that exists or not."""
+    version = month_version(cleaned.source, load_rules(settings.rules, cleaned.service))
+    folder = Workspace(settings.workspace).scratch_folder(cleaned.service, cleaned.month, version)
+    return cleaned.at(folder)
+
+
+def _is_staged(cleaned: CleanMonth) -> bool:
+    return cleaned.local is not None and cleaned.local.exists()
+
+
 def discard_scratch(cleaned: CleanMonth) -> None:
     """Remove the cleaned month: all of it is in the Parquet files now."""
-    shutil.rmtree(cleaned.folder, ignore_errors=True)
+    if cleaned.local is not None:
+        shutil.rmtree(cleaned.local, ignore_errors=True)
 
 
 def _rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
@@ -292,6 +404,8 @@ def wrap_os_errors(folder: Path) -> Iterator[None]:
     """Turn an OSError into one sentence that names the file and what to do."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise LocalFileLost(f"{error.filename or folder}: is gone; run the month again.") from error
     except OSError as error:
         raise TaxiError(
             f"{error.filename or folder}: cannot be read or written ({error.strerror or error});"
@@ -299,21 +413,33 @@ def wrap_os_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _record(path: Path) -> CleanMonth | None:
-    """The month that a file on scratch storage describes; None where there is none."""
+def _stored(service: Service, month: Month, publications: Source, lake: Lake) -> SourceFile | None:
+    """What the source publishes now, if a shared lake holds it."""
     try:
-        return CleanMonth.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        published = publications.published(service, month)
+    except SourceUnreachable:
+        return None  # the download turns to other places, and says so
+    # a path may be another file on another worker
+    if published is None or not ("://" in published.url or is_sample(published.url)):
+        return None
+    return lake.raw.find(service, month, published)
+
+
+def _record(path: Path, folder: Path) -> CleanMonth | None:
+    """The month that a file in a scratch folder describes; None where there is none."""
+    try:
+        return CleanMonth.from_dict(json.loads(path.read_text(encoding="utf-8"))).at(folder)
     except (OSError, ValueError):  # missing, or of another version of this package
         return None
 
 
-def _of_parquet(source: SourceFile, scratch: Path, version: str, workspace: Workspace) -> CleanMonth | None:
+def _of_parquet(source: SourceFile, version: str, lake: Lake) -> CleanMonth | None:
     """The month of which there is Parquet already."""
-    files = read_month(workspace.version_folder(source.service, source.month, version))
+    files = lake.versions.find(source.service, source.month, version)
     if files is None:
         return None
     values = {field.name: getattr(files, field.name) for field in dataclasses.fields(CleanMonth)}
-    return CleanMonth(**{**values, "source": source, "folder": scratch})
+    return CleanMonth(**{**values, "source": source})
 
 
 def _log_derived(derived: CleanMonth) -> None:

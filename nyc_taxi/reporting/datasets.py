@@ -21,10 +21,10 @@ from pyarrow.fs import LocalFileSystem
 from nyc_taxi.errors import SchemaError, SettingsError, TaxiError
 from nyc_taxi.extras import require_extra
 from nyc_taxi.lake.current import current_folder, current_months
+from nyc_taxi.lake.versions import read_month
 from nyc_taxi.model.months import Month, Service, month_range
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.settings import Settings, load_settings
-from nyc_taxi.transform.parquet import read_month
 
 if TYPE_CHECKING:
     import duckdb

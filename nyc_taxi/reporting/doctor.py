@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.sources import resolve
 from nyc_taxi.extras import is_installed
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.registry import open_destination, parse_names
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import Settings, load_settings
@@ -43,6 +44,7 @@ def checkup() -> Iterator[Check]:
         "rules": _rules,
         "transform": _transform,
         "workspace": _workspace,
+        "lake": _lake,
         "source": _source,
     }
     try:
@@ -96,6 +98,12 @@ def _workspace(settings: Settings) -> str:
             f"{folder} has only {free / 1e9:.1f} GB free; free some, or set TAXI_WORKSPACE elsewhere."
         )
     return f"{folder}: {free / 1e9:.0f} GB free"
+
+
+def _lake(settings: Settings) -> str:
+    lake = Lake(settings)
+    lake.check()
+    return lake.describe()
 
 
 def _source(settings: Settings) -> str:

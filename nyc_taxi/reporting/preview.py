@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.lake.workspace import Workspace
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.reporting.datasets import to_pandas
 from nyc_taxi.settings import Settings
@@ -39,9 +39,10 @@ def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
 
 def clean(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataFrame:
     """The first trips with their flags."""
-    if not cleaned.folder.exists():  # it has become Parquet
-        folder = Workspace(settings.workspace).version_folder(cleaned.service, cleaned.month, cleaned.version)
-        return _frame(head(folder / "trips.parquet", rows))
+    if cleaned.local is None or not cleaned.local.exists():  # it has become Parquet
+        versions = Lake(settings).versions
+        files = versions.find(cleaned.service, cleaned.month, cleaned.version)
+        return _frame(head(versions.fetch(files).trips_path, rows)) if files else _frame(pa.table({}))
     batches = judged_batches(cleaned, load_rules(settings.rules, cleaned.service))
     trips, _ = next(batches)
     batches.close()

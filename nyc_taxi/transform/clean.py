@@ -66,6 +66,8 @@ def clean_month(
 ) -> CleanMonth:
     """Read and judge a month into the scratch `folder`, which exists afterwards or not at all.
 
+    A file system that does not rename folders leaves the month in another one, which the result names.
+
     Raises NotTripData when more than `max_unreadable` of the rows do not parse, SchemaError when
     a required column is missing.
     """
@@ -84,15 +86,19 @@ def clean_month(
         counts.add_matches(match_rows(building, rules, reader.mapping, stage.keys, threads), building)
         stage.keys.remove()
         (building / "candidates.parquet").unlink()
-        if not folder.exists():
-            building.rename(folder)
+        try:
+            if not folder.exists():
+                building.rename(folder)
+        except OSError:
+            folder = building
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        if folder != building:
+            shutil.rmtree(building, ignore_errors=True)
     return CleanMonth(
         source.service,
         source.month,
         source=source,
-        folder=folder,
+        local=folder,
         version=month_version(source, rules),
         rows_in=counts.rows_in,
         trips=counts.rows_in - sum(counts.quarantined.values()),
@@ -152,7 +158,7 @@ def _rule_error(
                 failing = f"rule {rule.name!r}"
                 break
     return RuleError(
-        f"{failing} fails on rows of {source.path.name} ({str(error).splitlines()[0]}):"
+        f"{failing} fails on rows of {source.name} ({str(error).splitlines()[0]}):"
         " change its condition in the rules (TAXI_RULES); TRY_CAST converts what can be converted."
     )
 
@@ -198,12 +204,12 @@ class _Counts:
         if share > (self._max_unreadable if final else max(self._max_unreadable, 0.9)):
             unreadable = f"{self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows"
             raise NotTripData(
-                f"{self._source.path.name}: {unreadable} cannot be read (the first: {self._example});"
+                f"{self._source.name}: {unreadable} cannot be read (the first: {self._example});"
                 " the file is damaged or was saved again by another program."
                 " Fetch it from TLC, or raise TAXI_MAX_UNREADABLE to load the rest."
             )
         if final and not self.rows_in:
-            raise NotTripData(f"{self._source.path.name}: has a header and no rows; fetch the file again.")
+            raise NotTripData(f"{self._source.name}: has a header and no rows; fetch the file again.")
 
     def in_order(self, action: str) -> dict[str, int]:
         """Counts that are not zero, in the order of the rules."""

@@ -7,17 +7,17 @@ manifest comes last: without it the month is not there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import TaxiError
-from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.extract.files import digest
+from nyc_taxi.lake.layout import FILES
+from nyc_taxi.lake.versions import write_manifest
+from nyc_taxi.model.references import CleanMonth, LakeObject, MonthFiles
 from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION, arrow_schema
 from nyc_taxi.transform.judged import judged_batches, trips_schema
 from nyc_taxi.transform.quality import QualityReport
@@ -29,42 +29,26 @@ ROW_GROUP_ROWS = 131_072
 DROPPED_GROUP_ROWS = 16_384
 """For the quarantine where a transform may drop millions of trips, each with all its values as text."""
 
-MANIFEST = "manifest.json"
-FILES = ("trips.parquet", "quarantine.parquet", "quality.parquet")
-
 
 def write_month(clean: CleanMonth, rules: Rules, folder: Path) -> MonthFiles:
     """Write the month's files into `folder`; raises TaxiError when trips + quarantined is not rows_in."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = f".{uuid.uuid4().hex[:8]}.part"
-    parts = {name: folder / f".{name}{mark}" for name in (*FILES, MANIFEST)}
+    parts = {name: folder / f".{name}{mark}" for name in FILES}
     try:
         _write_files(clean, rules, parts)
-        sha256 = {name: _sha256(parts[name]) for name in FILES}
-        values = {**{name: getattr(clean, name) for name in clean.__dataclass_fields__}, "folder": folder}
-        files = MonthFiles(**values, sha256=sha256)
-        parts[MANIFEST].write_text(json.dumps(manifest(files), indent=2) + "\n", encoding="utf-8")
-        for name in (*FILES, MANIFEST):
+        objects = {
+            name: LakeObject(digest(path, "sha256"), path.stat().st_size) for name, path in parts.items()
+        }
+        values = {name: getattr(clean, name) for name in clean.__dataclass_fields__}
+        files = MonthFiles(**{**values, "local": folder}, objects=objects)
+        for name in FILES:
             parts[name].replace(folder / name)
+        write_manifest(files, folder)
     finally:
         for part in parts.values():
             part.unlink(missing_ok=True)
     return files
-
-
-def read_month(folder: Path) -> MonthFiles | None:
-    """The month that a folder holds; None when it holds no whole one."""
-    try:
-        plain = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = MonthFiles.from_dict({**plain, "folder": folder})
-    except (OSError, ValueError, TypeError, KeyError):  # not there, or of another version of this package
-        return None
-    return files if all((folder / name).exists() for name in FILES) else None
-
-
-def manifest(files: MonthFiles) -> dict[str, Any]:
-    """What the manifest says: the reference without the folder, which may be copied elsewhere."""
-    return {name: value for name, value in files.to_dict().items() if name != "folder"}
 
 
 def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> None:
@@ -144,8 +128,3 @@ def _repeats_itself(field: pa.Field) -> bool:
 
 def _leaf(field: pa.Field) -> str:
     return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

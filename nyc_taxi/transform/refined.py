@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.errors import DestinationError
+from nyc_taxi.errors import DestinationError, LocalFileLost
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.transform.judged import staged_trips
 from nyc_taxi.transform.rules import Rules
@@ -41,6 +42,19 @@ class RefinedMonth:
         return cls(files, lambda: read_batches(files.trips_path), lambda: files)
 
     @classmethod
+    def stored(cls, files: MonthFiles, fetch: Callable[[], MonthFiles]) -> RefinedMonth:
+        """A month in the lake; `fetch` brings its files to this machine when they are first needed."""
+        lock, fetched = threading.Lock(), list[MonthFiles]()
+
+        def local() -> MonthFiles:
+            with lock:  # destinations load side by side
+                if not fetched:
+                    fetched.append(fetch())
+                return fetched[0]
+
+        return cls(files, lambda: read_batches(local().trips_path), local)
+
+    @classmethod
     def in_progress(cls, clean: CleanMonth, rules: Rules, writing: Future[MonthFiles]) -> RefinedMonth:
         """A month whose Parquet is being written: trips come from the staged month.
 
@@ -61,6 +75,8 @@ def read_batches(path: Path) -> Batches:
     """The file's schema and its batches; raises DestinationError when it is no whole Parquet file."""
     try:
         file = pq.ParquetFile(path)
+    except FileNotFoundError:
+        raise LocalFileLost(f"{path}: is gone; run the month again, which makes it anew.") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from error
     return file.schema_arrow.remove_metadata(), _batches(file, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,17 +24,19 @@ class Stage:
         # columns that the file does not have need not be staged
         self._columns = [name for name in reader.schema.names if name not in reader.mapping.absent]
         self._schema = pa.schema([*(reader.schema.field(name) for name in self._columns), *_VERDICT])
-        self._rows = pa.ipc.new_stream(str(folder / "rows.arrow"), self._schema)
-        self._unreadable = pa.ipc.new_stream(str(folder / "unreadable.arrow"), arrow_schema(QUARANTINE))
         self._next_row = 1
-        self.keys = KeyFiles(folder, rules)
+        with ExitStack() as opened:
+            self._rows = _stream(folder / "rows.arrow", self._schema, opened)
+            self._unreadable = _stream(folder / "unreadable.arrow", arrow_schema(QUARANTINE), opened)
+            self.keys = KeyFiles(folder, rules)
+            opened.callback(self.keys.close)
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for part in (self._rows, self._unreadable, self.keys):
-            part.close()
+        self._opened.close()
 
     def write(self, chunk: Chunk, verdict: pa.Table) -> None:
         """Append one judged block; gives its rows their numbers."""
@@ -60,3 +63,9 @@ class Stage:
             for item in chunk.unreadable
         ]
         return pa.RecordBatch.from_pylist(rows, arrow_schema(QUARANTINE))
+
+
+def _stream(path: Path, schema: pa.Schema, opened: ExitStack) -> pa.RecordBatchStreamWriter:
+    """A writer, and its file, which is closed with it: a writer that is given a path never closes that."""
+    file = opened.enter_context(pa.OSFile(str(path), "wb"))
+    return opened.enter_context(pa.ipc.new_stream(file, schema))

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.load.object_store.store import PART_BYTES
+from nyc_taxi.lake.object_store.store import PART_BYTES
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.schema import QUALITY, QUARANTINE, arrow_schema, trip_columns
@@ -72,7 +72,8 @@ def source_file(path: Path, service: Service = Service.GREEN, month: str = "2020
     """A file as a download would leave it."""
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    return SourceFile(service, Month.parse(month), path, str(path), sha256, len(content))
+    file = SourceFile(service, Month.parse(month), path.name, str(path), sha256, len(content))
+    return file.at(path)
 
 
 @functools.cache
@@ -118,12 +119,12 @@ def month_files(
     pq.write_table(pa.Table.from_pylist(quality, arrow_schema(QUALITY)), folder / "quality.parquet")
     sha256 = hashlib.sha256(version.encode()).hexdigest()
     url = f"https://example.org/{service}_tripdata_{month}.parquet"
-    source = SourceFile(service, here, folder / "source.parquet", url, sha256, size=1, etag=f'"{version}"')
+    source = SourceFile(service, here, "source.parquet", url, sha256, size=1, etag=f'"{version}"')
     return MonthFiles(
         service=service,
         month=here,
         source=source,
-        folder=folder,
+        local=folder,
         version=version,
         rows_in=trips + quarantined,
         trips=trips,

@@ -15,11 +15,11 @@ import boto3
 import botocore.session
 from moto.s3.models import s3_backends
 
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
-from nyc_taxi.load.object_store.gcs.load import Gcs
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.s3.config import S3Config
+from nyc_taxi.load.object_store.gcs import Gcs
 from nyc_taxi.load.object_store.months import ObjectMonths
-from nyc_taxi.load.object_store.s3.config import S3Config
-from nyc_taxi.load.object_store.s3.load import S3
+from nyc_taxi.load.object_store.s3 import S3
 from nyc_taxi.local import gcs as embedded
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import load_settings

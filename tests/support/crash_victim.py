@@ -34,6 +34,7 @@ WATCHED = checked_modules(
     "nyc_taxi.transform.match",
     "nyc_taxi.extract",
     "nyc_taxi.transform.refined",
+    "nyc_taxi.lake",
     "nyc_taxi.load",
 )
 """Modules, and packages with all that is in them."""
@@ -45,8 +46,8 @@ _FORKS.set_forkserver_preload(
         "nyc_taxi.load.postgres.load",
         "nyc_taxi.load.warehouse.duckdb.load",
         "nyc_taxi.load.warehouse.bigquery.load",
-        "nyc_taxi.load.object_store.gcs.load",
-        "nyc_taxi.load.object_store.s3.load",
+        "nyc_taxi.load.object_store.gcs",
+        "nyc_taxi.load.object_store.s3",
         *("psycopg2", "boto3", "google.cloud.storage", "google.cloud.bigquery"),
     ]
 )

@@ -18,6 +18,8 @@ from typing import Any
 import google_crc32c
 from werkzeug.wrappers import Request, Response
 
+_OBJECT = r"(?:/storage/v1)?/b/taxi/o/(.+?)"
+
 
 @dataclass
 class _Begun:
@@ -41,6 +43,8 @@ class StubGcs:
 
     def __call__(self, request: Request) -> Response:
         with self._lock:
+            if copied := re.fullmatch(f"{_OBJECT}/rewriteTo{_OBJECT}", request.path):
+                return self._copy(request, copied[1], copied[2])
             bucket, name = _parts(request.path)
             if bucket != "taxi":
                 return _error(404, "The specified bucket does not exist.")
@@ -68,6 +72,24 @@ class StubGcs:
             "X-Goog-Hash": f"crc32c={resource['crc32c']}",
         }
         return Response(data, headers=headers)
+
+    def _copy(self, request: Request, source: str, target: str) -> Response:
+        if source not in self.objects:
+            return _error(404, f"No such object: taxi/{source}")
+        if not self._matches(target, request.args.get("ifGenerationMatch")):
+            return _error(412, "At least one of the pre-conditions you specified did not hold.")
+        resource, data = self.objects[source]
+        self.store(target, {**resource, "name": target}, data)
+        size = str(len(data))
+        return _json(
+            {
+                "kind": "storage#rewriteResponse",
+                "done": True,
+                "objectSize": size,
+                "totalBytesRewritten": size,
+                "resource": self.objects[target][0],
+            }
+        )
 
     def _upload(self, request: Request) -> Response:
         if request.args["uploadType"] == "multipart":

@@ -6,6 +6,8 @@
 
 Both win over the worker's environment; without them the environment decides. On Cloud Composer GCS_BUCKET in
 the environment is Composer's own bucket, with DAGs and logs, so there it is not taken for the trips'.
+
+Unless TAXI_LAKE says otherwise, the lake is the bucket wherever tasks may run on several machines.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
     BaseHook,
     Connection,
     Variable,
+    conf,
 )
 
 VARIABLE = "taxi"
@@ -35,6 +38,20 @@ def configure_environment() -> None:
     if "COMPOSER_ENVIRONMENT" in os.environ:
         os.environ.pop("GCS_BUCKET", None)
     os.environ.update(settings)
+    _choose_lake()
+
+
+def _choose_lake() -> None:
+    """Resolve TAXI_LAKE=auto: workers on several machines have nothing but a bucket in common."""
+    from nyc_taxi.settings import load_settings
+
+    package = load_settings()
+    if package.lake == "auto" and conf.get("core", "executor") not in ("LocalExecutor", "SequentialExecutor"):
+        buckets = {"gcs": "GCS_BUCKET", "s3": "S3_BUCKET"}
+        for lake, bucket in buckets.items():
+            if bucket in package.connections:
+                os.environ["TAXI_LAKE"] = lake
+                return
 
 
 def _postgres(connection: Connection) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The steps of one month as tasks: a group that a DAG takes once, or maps over many months.
 
-Between tasks travel references (paths, counts, versions); rows stay in the workspace, the only thing
-that the workers share.
+Between tasks travel references (objects of the lake, counts, versions). Each task may run on another worker:
+it fetches what it needs, works on its own disk and publishes its result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
 
 @step(**_LIMIT)
 def download(request: dict[str, Any]) -> dict[str, Any]:
-    """The month's file as published, verified, in the workspace; an unchanged file is not fetched again."""
+    """The month's file as published, verified, in the lake; a version that it holds is not fetched again."""
     from nyc_taxi.model.request import LoadRequest
     from nyc_taxi.pipelines import trips
     from nyc_taxi.settings import load_settings
@@ -34,39 +34,27 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
     load_request = LoadRequest.from_dict(request)
     with events.call("source", source=load_request.source) as facts:
         source = local_source(load_request.source)
-        file = trips.download(load_request.service, load_request.month, source, load_settings())
+        url = load_request.source if source != load_request.source else ""
+        file = trips.download(load_request.service, load_request.month, source, load_settings(), url=url)
         facts |= {"url": file.url, "bytes": file.size}
     return file.to_dict()
 
 
 @step(**_LIMIT)
-def clean(source: dict[str, Any]) -> dict[str, Any]:
-    """Every row by column name, in the canonical types, with its verdict: trip or quarantine.
+def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+    """Every row by column name, in the canonical types, with its verdict, as Parquet in the lake.
 
-    Then the function of mage_project/transformers/derive_trips.py, if it does anything.
-    """
-    from nyc_taxi.model.references import SourceFile
-    from nyc_taxi.pipelines import trips
-    from nyc_taxi.settings import load_settings
-
-    settings = load_settings()
-    return trips.derive(trips.clean(SourceFile.from_dict(source), settings), settings).to_dict()
-
-
-@step(**_LIMIT)
-def to_parquet(request: dict[str, Any], cleaned: dict[str, Any]) -> dict[str, Any]:
-    """The month as Parquet: trips, quarantine and quality, with a manifest written last.
+    In between, the function of mage_project/transformers/derive_trips.py, if it does anything.
 
     Refuses a month that looks like a wrong or cut file, unless the param `accept` is set.
     """
-    from nyc_taxi.model.references import CleanMonth
+    from nyc_taxi.model.references import SourceFile
     from nyc_taxi.pipelines import trips
     from nyc_taxi.pipelines.plausibility import review
 
-    month, context = CleanMonth.from_dict(cleaned), run_context()
-    review(month, request["destinations"], context, accept=request["accept"])
-    files = trips.to_parquet(month, context.settings)
-    trips.discard_scratch(month)
+    context = run_context()
+    files = trips.refine(SourceFile.from_dict(source), context.settings)
+    review(files, request["destinations"], context, accept=request["accept"])
     return files.to_dict()
 
 
@@ -78,16 +66,15 @@ def load_into(name: str) -> Any:
         from nyc_taxi.model.references import MonthFiles
         from nyc_taxi.pipelines import trips
         from nyc_taxi.pipelines.plausibility import review
-        from nyc_taxi.transform.refined import RefinedMonth
 
         if name not in request["destinations"]:
             raise AirflowSkipException(
                 f"{name} is not among the request's destinations: {', '.join(request['destinations'])}."
             )
         with events.call(name, service=request["service"], month=request["month"]) as facts:
-            month = MonthFiles.from_dict(files)
-            context = review(month, [name], run_context(), accept=request["accept"])
-            loaded = trips.load(RefinedMonth.of(month), name, context)
+            reference = MonthFiles.from_dict(files)
+            context = review(reference, [name], run_context(), accept=request["accept"])
+            loaded = trips.load(trips.stored_month(reference, context.settings), name, context)
             counts = {
                 "version": loaded.entry.version,
                 "rows_in": loaded.entry.rows_in,
@@ -133,10 +120,10 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
 
 @task_group
 def month(request: dict[str, Any]) -> None:
-    """Download, clean and derive, Parquet, then all destinations in parallel, in the registry's order."""
+    """Download, refine, then all destinations in parallel, in the registry's order."""
     from nyc_taxi.load.registry import REGISTRY
 
-    files = to_parquet(request, clean(download(request)))
+    files = refine(request, download(request))
     loads = {name: load_into(name)(request, files) for name in REGISTRY}
     for name, registration in REGISTRY.items():
         for earlier in registration.loads_after:

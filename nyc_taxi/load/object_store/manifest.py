@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 
 from pydantic.dataclasses import dataclass
 
+from nyc_taxi.lake.object_store.store import Content, Stored
 from nyc_taxi.load.contract import new_entry
 from nyc_taxi.load.object_store.layout import data_key
-from nyc_taxi.load.object_store.store import Content, Stored
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.record import CONFIG, Record
-from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.references import CleanMonth, LakeObject
 from nyc_taxi.model.run import Run
 
 
@@ -36,14 +37,14 @@ class Manifest(Record):
 
     @classmethod
     def make(
-        cls, files: MonthFiles, run: Run, started: dt.datetime, contents: dict[str, Content]
+        cls, month: CleanMonth, run: Run, started: dt.datetime, contents: Mapping[str, Content | LakeObject]
     ) -> Manifest:
         """The manifest of a load that has just put everything else in place."""
         objects = {
-            kind: Named(data_key(kind, files.service, files.month), content.sha256, content.size)
+            kind: Named(data_key(kind, month.service, month.month), content.sha256, content.size)
             for kind, content in contents.items()
         }
-        return cls(new_entry(files, run, started), objects)
+        return cls(new_entry(month, run, started), objects)
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest | None:

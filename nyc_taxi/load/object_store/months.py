@@ -17,14 +17,18 @@ import datetime as dt
 import functools
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import DestinationError
+from nyc_taxi.lake.layout import version_folder
+from nyc_taxi.lake.object_store.store import Content, Sent, Store, Stored
+from nyc_taxi.lake.versions import PARQUET, Versions
 from nyc_taxi.load.contract import Lookup, Progress, check_counts, refuse_sample
 from nyc_taxi.load.footer import footer
 from nyc_taxi.load.object_store.layout import (
@@ -37,17 +41,14 @@ from nyc_taxi.load.object_store.layout import (
     month_of,
 )
 from nyc_taxi.load.object_store.manifest import Manifest, marks
-from nyc_taxi.load.object_store.store import Content, Sent, Store, Stored
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.references import CleanMonth, LakeObject, MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.transform.refined import RefinedMonth
 
 log = logging.getLogger(__name__)
-
-PARQUET = "application/vnd.apache.parquet"  # its registered media type
 
 CONNECTIONS = 8
 """Requests at once when all manifests are read; both SDKs keep ten connections."""
@@ -73,9 +74,15 @@ class _Held:
 class ObjectMonths:
     """The Destination protocol over any store."""
 
-    def __init__(self, where: str, open_store: Callable[[], Store], retry: RetryPolicy) -> None:
-        """`where` is for people; `open_store` is called when the store is first needed."""
+    def __init__(
+        self, where: str, open_store: Callable[[], Store], retry: RetryPolicy, is_lake: bool = False
+    ) -> None:
+        """`where` is for people; `open_store` is called when the store is first needed.
+
+        `is_lake`: the store is the lake too, so a month is copied from its version there, not uploaded again.
+        """
         self._where = where
+        self._is_lake = is_lake
         self._open = open_store
         self._retry = retry
 
@@ -148,21 +155,22 @@ class ObjectMonths:
         as not recorded, and loading it again repairs it.
         """
         started = dt.datetime.now(dt.UTC)
-        files = month.files()
-        contents = _contents(files)
-        count = _Count(sum(content.size for content in contents.values()), files.rows_in, progress)
+        summary = month.summary
+        count = _Count(summary.rows_in, progress)
 
         def replace() -> LedgerEntry:
-            held = self._read(files.service, files.month)
+            held = self._read(summary.service, summary.month)
             manifest = held.manifest
-            refuse_sample(files, manifest.entry if manifest else None, self._where)
+            refuse_sample(summary, manifest.entry if manifest else None, self._where)
             if (
                 manifest is None
                 or held.row is None
-                or held.row.version != files.version
+                or held.row.version != summary.version
                 or held.row == damaged
             ):
-                manifest = self._replace(held, files, run, started, contents, count)
+                contents = self._in_lake(summary) or _contents(month.files())
+                count.size = sum(each.size for each in contents.values())
+                manifest = self._replace(held, summary, run, started, contents, count)
             self._keep(manifest)
             return manifest.entry
 
@@ -186,24 +194,48 @@ class ObjectMonths:
         objects = {kind: self._store.head(data_key(kind, service, month)) for kind in KINDS}
         return _Held(manifest, found[1] if found else None, objects)
 
+    def _in_lake(self, month: CleanMonth) -> dict[str, LakeObject] | None:
+        """The objects of the month's version, by kind, where the store holds them as the lake."""
+        if not self._is_lake:
+            return None
+        files = Versions(self._store, Path(), self._retry).find(month.service, month.month, month.version)
+        return {kind: files.objects[f"{kind}.parquet"] for kind in KINDS} if files else None
+
     def _replace(
         self,
         held: _Held,
-        files: MonthFiles,
+        month: CleanMonth,
         run: Run,
         started: dt.datetime,
-        contents: dict[str, Content],
+        contents: Mapping[str, Content | LakeObject],
         count: _Count,
     ) -> Manifest:
         done = 0
         for kind, content in contents.items():
-            key, before = data_key(kind, files.service, files.month), held.objects[kind]
-            self._bring(key, content, files.version, before, count.above(done))
+            key, before, sent = (
+                data_key(kind, month.service, month.month),
+                held.objects[kind],
+                count.above(done),
+            )
+            if isinstance(content, Content):
+                self._bring(key, content, month.version, before, sent)
+            else:
+                self._copy(key, kind, content, month, before)
+                sent(content.size)
             done += content.size
-        manifest = Manifest.make(files, run, started, contents)
-        key = manifest_key(files.service, files.month)
-        self._put(key, manifest.content(), files.version, held.manifest_tag)
+        manifest = Manifest.make(month, run, started, contents)
+        key = manifest_key(month.service, month.month)
+        self._put(key, manifest.content(), month.version, held.manifest_tag)
         return manifest
+
+    def _copy(self, key: str, kind: str, known: LakeObject, month: CleanMonth, before: Stored | None) -> None:
+        """Have a copy of the version's object in place; a copy has its metadata."""
+        expected = marks(month.version, known.sha256).items()
+        if before and expected <= before.metadata.items() and before.size == known.size:
+            log.info("%s is in place already.", key)
+            return
+        source = f"{version_folder(month.service, month.month, month.version)}{kind}.parquet"
+        self._store.copy(source, key, before.tag if before else None)
 
     def _bring(self, key: str, content: Content, version: str, before: Stored | None, sent: Sent) -> None:
         """Have the object in place: sent, unless a load that did not finish has left it there."""
@@ -232,7 +264,8 @@ def _contents(files: MonthFiles) -> dict[str, Content]:
     for kind in KINDS:
         path = files.folder / f"{kind}.parquet"
         contents[kind] = Content.of(path, PARQUET)
-        if files.sha256.get(path.name, contents[kind].sha256) != contents[kind].sha256:
+        known = files.objects.get(path.name)
+        if known and known.sha256 != contents[kind].sha256:
             raise DestinationError(
                 f"{path}: has changed since it was written (its SHA-256 differs); delete {files.folder} and"
                 " run the month again."
@@ -244,8 +277,10 @@ def _contents(files: MonthFiles) -> dict[str, Content]:
 class _Count:
     """Turns bytes sent into the rows that a progress callback counts; never counts backwards."""
 
-    def __init__(self, size: int, rows: int, progress: Progress | None) -> None:
-        self._size, self._rows, self._progress = size, rows, progress
+    def __init__(self, rows: int, progress: Progress | None) -> None:
+        self.size = 1
+        """Of all objects together, in bytes."""
+        self._rows, self._progress = rows, progress
         self._most = 0
 
     def above(self, done: int) -> Sent:
@@ -254,6 +289,6 @@ class _Count:
         def sent(size: int) -> None:
             self._most = max(self._most, done + size)
             if self._progress:
-                self._progress(self._rows * self._most // self._size, self._rows)
+                self._progress(self._rows * min(self._most, self.size) // self.size, self._rows)
 
         return sent

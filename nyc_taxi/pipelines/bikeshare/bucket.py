@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.errors import NotPublished
-from nyc_taxi.load.object_store.store import Content
+from nyc_taxi.lake.object_store.store import Content
 from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.tables import RawTable
 from nyc_taxi.retry import RetryPolicy

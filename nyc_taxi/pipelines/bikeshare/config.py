@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs.store import GcsStore
+from nyc_taxi.lake.object_store.store import Store, root
 from nyc_taxi.lake.workspace import KEEP_SECONDS
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
-from nyc_taxi.load.object_store.gcs.store import GcsStore
-from nyc_taxi.load.object_store.store import Store, root
 from nyc_taxi.pipelines.bikeshare.database import Database
 from nyc_taxi.pipelines.bikeshare.tables import RawTable, read_tables
 from nyc_taxi.settings import Settings

@@ -48,7 +48,7 @@ class CsvReader:
 
     def __init__(self, source: SourceFile, block_bytes: int = BLOCK_BYTES) -> None:
         self._source = source
-        self._file = source.path.name
+        self._file = source.name
         self._block_bytes = block_bytes
         with open_csv(source.path) as stream:
             first, *lines = self._read_from(stream, _HEAD_BYTES).split(b"\n")[: _PROBE_LINES + 2]

@@ -25,7 +25,7 @@ class ParquetReader:
 
     def __init__(self, source: SourceFile, batch_rows: int = BATCH_ROWS) -> None:
         self._source = source
-        self._file = source.path.name
+        self._file = source.name
         self._batch_rows = batch_rows
         with self._opened() as file:
             own = file.schema_arrow

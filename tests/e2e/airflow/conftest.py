@@ -189,7 +189,13 @@ def local_airflow(home: Path, workers: int = 0) -> Iterator[Local]:
 
     workspace, inbox = home / "workspace", home / "inbox"
     inbox.mkdir(parents=True)
+    shared = {
+        "TAXI_LAKE": "gcs",
+        "DUCKDB_DATABASE": str(workspace / "warehouse.duckdb"),
+        **postgres.ensure(workspace / "postgres").environment(),
+    }
     extra = {
+        **(shared if workers else {}),  # or each worker would have databases of its own
         **gcs.ensure(workspace / "gcs").environment(),
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": google_apis.CONNECTION,
         "TAXI_WORKSPACE": str(workspace),

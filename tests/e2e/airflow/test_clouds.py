@@ -43,5 +43,7 @@ def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):
     assert all(uri.startswith("gs://") for job in loads for uri in job.source_uris or [""]), (
         "not by the bucket"
     )
-    [made] = (place / "workspace" / "trips" / "service=green" / f"month={month}").rglob("trips.parquet")
+    [made] = (place / "workspace" / "lake" / "versions" / "service=green" / f"month={month}").rglob(
+        "trips.parquet"
+    )
     assert s3.objects()[f"trips/service=green/month={month}/trips.parquet"][0] == made.read_bytes()

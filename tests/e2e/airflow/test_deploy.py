@@ -265,5 +265,5 @@ def test_what_is_deployed_works_by_itself(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == [
         str(tmp_path / "dags"),
-        "/home/airflow/gcs/data/taxi",
+        "/tmp/nyc-taxi",
     ]

@@ -6,6 +6,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+from dotenv import dotenv_values
+
+from nyc_taxi.settings import PROJECT
+
 CODE = """
 import json, os
 from taxi_airflow.environment import configure_environment
@@ -56,3 +61,26 @@ def test_composers_own_bucket_is_not_the_trips(airflow_environment):
     assert environment_after_set_up(airflow_environment, **own)["GCS_BUCKET"] == "us-central1-env-bucket"
     on_composer = environment_after_set_up(airflow_environment, **own, COMPOSER_ENVIRONMENT="env")
     assert "GCS_BUCKET" not in on_composer
+
+
+@pytest.mark.parametrize(
+    ("executor", "settings", "lake"),
+    [
+        ("LocalExecutor", {"GCS_BUCKET": "trips"}, None),
+        ("CeleryExecutor", {"GCS_BUCKET": "trips", "S3_BUCKET": "trips"}, "gcs"),
+        ("CeleryExecutor", {"S3_BUCKET": "trips"}, "s3"),
+        ("CeleryExecutor", {}, None),
+        ("CeleryExecutor", {"GCS_BUCKET": "trips", "TAXI_LAKE": "local"}, "local"),
+    ],
+)
+def test_workers_on_several_machines_share_the_bucket(airflow_environment, executor, settings, lake):
+    options = {"AIRFLOW__CORE__EXECUTOR": executor, "AIRFLOW_VAR_TAXI": json.dumps(settings)}
+    assert environment_after_set_up(airflow_environment, **options).get("TAXI_LAKE") == lake
+
+
+def test_on_composer_nothing_is_written_below_the_mounted_bucket():
+    settings = dotenv_values(PROJECT / "airflow_project" / "composer.env")
+    assert settings["TAXI_LAKE"] == "gcs"
+    workspace = settings["TAXI_WORKSPACE"]
+    assert workspace.startswith("/")
+    assert not workspace.startswith("/home/airflow")

@@ -51,6 +51,7 @@ def test_mage_and_airflow_leave_the_same(run_dag, place, request, service, month
         for workspace in sides.values():
             stop_servers(workspace)
     assert_equal(mage, airflow)
+    assert sum(name.startswith("file ") for name in mage) == 4
     assert {row["rows_in"] for name in mage if "ledger" in name for row in mage[name]} == {rows}
 
 
@@ -157,13 +158,9 @@ def content(workspace: Path) -> dict[str, Any]:
 
 
 def parquet(workspace: Path) -> dict[str, bytes]:
-    """Every file of the months; the manifest, which names the source's file, without the workspace's name."""
-    folder = workspace / "trips"
-    found = {path: path.read_bytes() for path in folder.rglob("*.*")}
-    return {
-        f"file {path.relative_to(folder)}": data.replace(str(workspace).encode(), b"")
-        for path, data in found.items()
-    }
+    """Every file of the versions in the lake, manifests too: none names a place on the machine."""
+    folder = workspace / "lake" / "versions"
+    return {f"file {path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*")}
 
 
 def tables(workspace: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mage_project.utils.checks import parquet_of, raw_path
 from nyc_taxi.errors import Implausible, NotPublished, NotTripData, SettingsError
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
@@ -61,7 +62,7 @@ def loaded(written):
 
 def test_download_gives_the_file_and_its_first_rows(downloaded):
     rows, reference = downloaded
-    assert SourceFile.from_dict(reference).path.exists()
+    assert raw_path(SourceFile.from_dict(reference)).exists()
     assert len(rows) == 300
     for test in ("test_file_is_the_one_downloaded", "test_preview_is_safe"):
         check("download_trips", test, rows, reference)
@@ -70,13 +71,13 @@ def test_download_gives_the_file_and_its_first_rows(downloaded):
 def test_a_file_changed_after_the_download_is_found_out(downloaded, tmp_path):
     rows, reference = downloaded
     changed = tmp_path / "changed.csv.gz"
-    content = SourceFile.from_dict(reference).path.read_bytes()
+    content = raw_path(SourceFile.from_dict(reference)).read_bytes()
     changed.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(AssertionError, match="has SHA-256"):
-        check("download_trips", "test_file_is_the_one_downloaded", rows, {**reference, "path": str(changed)})
+        check("download_trips", "test_file_is_the_one_downloaded", rows, {**reference, "uri": str(changed)})
     changed.write_bytes(content[:-1])
     with pytest.raises(AssertionError, match="bytes,"):
-        check("download_trips", "test_file_is_the_one_downloaded", rows, {**reference, "path": str(changed)})
+        check("download_trips", "test_file_is_the_one_downloaded", rows, {**reference, "uri": str(changed)})
 
 
 def test_a_file_without_a_readable_row_is_refused_by_the_block_that_says_why(here, tmp_path):
@@ -129,7 +130,7 @@ def test_a_lost_column_is_found_out_by_name(cleaned):
 def test_parquet_is_what_the_manifest_says(written):
     rows, reference = written
     files = MonthFiles.from_dict(reference)
-    assert set(files.sha256) == {"trips.parquet", "quarantine.parquet", "quality.parquet"}
+    assert set(files.objects) == {"trips.parquet", "quarantine.parquet", "quality.parquet"}
     for test in (
         "test_files_are_those_of_the_manifest",
         "test_schema_is_the_canonical_one",
@@ -139,16 +140,14 @@ def test_parquet_is_what_the_manifest_says(written):
 
 
 @pytest.fixture
-def meddled(written, tmp_path):
+def meddled(written):
     """The month's files with another trips.parquet, made of the right one by a function."""
     rows, reference = written
-    files = MonthFiles.from_dict(reference)
+    files = parquet_of(reference)
 
     def meddle(change):
-        for name in files.sha256:
-            (tmp_path / name).write_bytes((files.folder / name).read_bytes())
-        pq.write_table(change(pq.read_table(files.trips_path)), tmp_path / "trips.parquet")
-        return rows, {**reference, "folder": str(tmp_path)}
+        pq.write_table(change(pq.read_table(files.trips_path)), files.trips_path)
+        return rows, reference
 
     return meddle
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from mage_project.utils.checks import parquet_of
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines import trips
 from nyc_taxi.settings import PROJECT, load_settings
@@ -57,7 +57,8 @@ def test_pipeline_runs_with_its_tests_and_keeps_two_outputs_a_block(pipeline):
 
 def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_path, monkeypatch):
     run(pipeline)
-    _, through_mage = pipeline.get_block("trips_to_parquet").get_raw_outputs("trips_to_parquet")
+    _, reference = pipeline.get_block("trips_to_parquet").get_raw_outputs("trips_to_parquet")
+    through_mage = parquet_of(reference)
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path))
     settings = load_settings()
     source = trips.download(Service.GREEN, Month(2020, 4), VARIABLES["source"], settings)
@@ -65,7 +66,7 @@ def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_pat
     assert files.folder.is_relative_to(tmp_path)
     for name in ("trips.parquet", "quarantine.parquet", "quality.parquet"):
         through_command = (files.folder / name).read_bytes()
-        assert (Path(through_mage["folder"]) / name).read_bytes() == through_command, name
+        assert (through_mage.folder / name).read_bytes() == through_command, name
 
 
 def test_a_month_that_is_not_there_stops_the_pipeline(pipeline, tmp_path):

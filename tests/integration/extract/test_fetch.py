@@ -56,13 +56,14 @@ def test_a_month_lands_with_its_sidecar_beside_it(site: Site, tmp_path: Path) ->
     assert file == SourceFile(
         GREEN,
         APRIL,
-        path=folder(tmp_path) / NAME,
+        name=NAME,
         url=site.url,
         sha256=sha256(CSV_GZ),
         size=len(CSV_GZ),
         etag='"v1"',
         last_modified="Wed, 01 Jul 2020 10:00:00 GMT",
     )
+    assert file.path == folder(tmp_path) / NAME
     assert file.path.read_bytes() == CSV_GZ
     assert left_in(tmp_path) == [NAME, f"{NAME}.json"]
     sidecar = json.loads((folder(tmp_path) / f"{NAME}.json").read_text())

@@ -31,13 +31,14 @@ def test_a_folder_s_file_is_used_where_it_lies(files: Path, tmp_path: Path, name
     assert file == SourceFile(
         GREEN,
         APRIL,
-        path=files / name,
+        name=Path(name).name,
         url=str(files / name),
         sha256=sha256(CSV),
         size=len(CSV),
         etag=None,
         last_modified="Wed, 01 Jul 2020 10:00:00 GMT",
     )
+    assert file.path == files / name
     assert left_in(tmp_path) == [f"{Path(name).name}.in-place.json"]
 
 

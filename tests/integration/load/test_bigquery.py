@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from nyc_taxi.cli.commands import app
 from nyc_taxi.errors import DestinationError, SchemaError
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.contract import new_entry
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
-from nyc_taxi.load.object_store.gcs.load import Gcs
+from nyc_taxi.load.object_store.gcs import Gcs
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.bigquery import commit, jobs, load, queries, staging
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket

@@ -10,7 +10,7 @@ import pytest
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.warehouse.bigquery import staging
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
 from nyc_taxi.load.warehouse.bigquery.client import Connection

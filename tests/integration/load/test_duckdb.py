@@ -166,12 +166,13 @@ def test_a_run_waits_until_the_file_is_free(
 
 LOADER = """
 import json, sys
+from pathlib import Path
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.run import Run
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-month = RefinedMonth.of(MonthFiles.from_dict(json.loads(sys.argv[1])))
+month = RefinedMonth.of(MonthFiles.from_dict(json.loads(sys.argv[1])).at(Path(sys.argv[3])))
 open_destination(sys.argv[2], load_settings()).replace_month(month, Run("run", "cli"))
 """
 
@@ -180,7 +181,7 @@ def test_months_side_by_side_all_end(warehouse: DuckDb, tmp_path: Path):
     months = ["2020-01", "2020-02", "2020-03"]
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", LOADER, json.dumps(files.to_dict()), "duckdb"],
+            [sys.executable, "-c", LOADER, json.dumps(files.to_dict()), "duckdb", files.folder],
             stderr=subprocess.PIPE,
             text=True,
             cwd=PROJECT,

@@ -24,9 +24,9 @@ from google.cloud import storage
 from werkzeug.wrappers import Request, Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
-from nyc_taxi.load.object_store.gcs.load import Gcs
-from nyc_taxi.load.object_store.store import PART_BYTES
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.store import PART_BYTES
+from nyc_taxi.load.object_store.gcs import Gcs
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import gcs as embedded
 from nyc_taxi.model.months import Month, Service

@@ -15,12 +15,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.errors import DestinationUnreachable, TaxiError
+from nyc_taxi.lake.object_store.store import Content
 from nyc_taxi.load.object_store.layout import month_of
-from nyc_taxi.load.object_store.store import Content
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.references import LakeObject, MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
@@ -240,10 +240,11 @@ def test_bytes_that_always_arrive_damaged_are_refused(cloud: Cloud, tmp_path: Pa
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"PAR1"), Path.unlink])
 def test_a_file_that_has_changed_is_not_sent(cloud: Cloud, tmp_path: Path, change) -> None:
     files = month_files(tmp_path)
-    sha256 = {"trips.parquet": hashlib.sha256(files.trips_path.read_bytes()).hexdigest()}
+    sha256 = hashlib.sha256(files.trips_path.read_bytes()).hexdigest()
+    known = {"trips.parquet": LakeObject(sha256, files.trips_path.stat().st_size)}
     change(files.trips_path)
-    with pytest.raises(DestinationError, match=r"trips\.parquet.* run the month again"):
-        cloud.destination().replace_month(RefinedMonth.of(dataclasses.replace(files, sha256=sha256)), RUN)
+    with pytest.raises(TaxiError, match=r"trips\.parquet.* run the month again"):
+        cloud.destination().replace_month(RefinedMonth.of(dataclasses.replace(files, objects=known)), RUN)
     assert cloud.objects() == {}
 
 

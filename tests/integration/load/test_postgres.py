@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Connection
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError, SettingsError
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError, SettingsError, TaxiError
 from nyc_taxi.load.postgres import copy, replace
 from nyc_taxi.load.postgres.client import execute, transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -183,7 +183,7 @@ def test_broken_parquet_is_refused(postgres: PostgresConfig, tmp_path: Path) -> 
     gone = month_files(tmp_path, "v4")
     gone.quality_path.unlink()
     for files, name in [(pages, "trips"), (cut, "quarantine"), (gone, "quality")]:
-        with pytest.raises(DestinationError, match=rf"^\S+{name}.parquet: cannot be read .* make"):
+        with pytest.raises(TaxiError, match=rf"^\S+{name}.parquet: (cannot be read|is gone)"):
             Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
         assert state(postgres) == before
 

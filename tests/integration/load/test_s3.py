@@ -20,9 +20,9 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.load.object_store.s3 import store as s3_store
-from nyc_taxi.load.object_store.s3.config import S3Config
-from nyc_taxi.load.object_store.s3.load import S3
+from nyc_taxi.lake.object_store.s3 import store as s3_store
+from nyc_taxi.lake.object_store.s3.config import S3Config
+from nyc_taxi.load.object_store.s3 import S3
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles

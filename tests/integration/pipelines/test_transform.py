@@ -326,5 +326,5 @@ def test_real_green_april_through_the_command_line(
     assert in_duckdb(tmp_path, "SELECT rows_in, rows_loaded + rows_quarantined FROM ledger") == [
         (35_612, 35_612)
     ]
-    [manifest] = (load_settings().workspace / "trips").rglob("manifest.json")
+    [manifest] = (load_settings().workspace / "lake" / "versions").rglob("manifest.json")
     assert json.loads(manifest.read_text())["derived_columns"] == COLUMNS

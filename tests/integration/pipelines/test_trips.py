@@ -23,7 +23,7 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference, SourceFile
-from nyc_taxi.model.run import Run
+from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines import plausibility, trips
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
@@ -149,7 +149,7 @@ def test_a_month_goes_all_the_way(source: Path, shelf: Shelf, workspace: Path) -
     files = outcome.files
     assert files.rows_in == 500
     assert files.quarantined["unreadable"] == 2
-    assert files.folder == workspace / f"trips/service=green/month=2020-04/version={files.version}"
+    assert files.folder == (workspace / f"lake/versions/service=green/month=2020-04/version={files.version}")
     assert sorted(path.name for path in files.folder.iterdir()) == [
         "manifest.json",
         "quality.parquet",
@@ -245,7 +245,9 @@ def test_steps_may_run_in_different_processes(source: Path, shelf: Shelf) -> Non
     downloaded = carried(trips.download(GREEN, APRIL, str(source), load_settings()))
     cleaned = carried(trips.clean(downloaded, load_settings()))
     files = carried(trips.to_parquet(cleaned, load_settings()))
-    loaded = load(files, "postgres", RUN)
+    loaded = trips.load(
+        trips.stored_month(files, load_settings()), "postgres", RunContext(load_settings(), RUN)
+    )
     assert (type(downloaded), type(cleaned), type(files)) == (SourceFile, CleanMonth, MonthFiles)
     assert loaded.entry.version == cleaned.version == files.version
     assert run_april(source).loaded[0].skipped
@@ -262,7 +264,7 @@ def test_any_step_may_be_repeated_after_the_run(source: Path, shelf: Shelf) -> N
             files.trips,
             files.flagged,
         )
-        assert not cleaned.folder.exists()  # its scratch is gone; the Parquet is there
+        assert cleaned.local is None  # its scratch is gone; the Parquet is there
         assert trips.to_parquet(cleaned, load_settings()) == files
         assert load(files, "postgres", RUN).skipped
 
@@ -282,12 +284,10 @@ def test_a_cleaned_month_that_was_not_finished_is_cleaned_again(
     assert trips.to_parquet(first, load_settings()).trips == first.trips
 
 
-def test_a_cleaned_month_that_is_gone_is_named(source: Path, shelf: Shelf) -> None:
+def test_a_cleaned_month_that_is_gone_is_cleaned_again(source: Path, shelf: Shelf) -> None:
     cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), load_settings()), load_settings())
     shutil.rmtree(cleaned.folder)
-    with pytest.raises(TaxiError, match=r"the cleaned month is gone; clean green 2020-04 again\.$"):
-        trips.to_parquet(cleaned, load_settings())
-    assert run_april(source).files.trips == cleaned.trips
+    assert trips.to_parquet(carried(cleaned), load_settings()).trips == cleaned.trips
 
 
 def test_after_a_failed_load_only_the_load_is_repeated(

@@ -52,7 +52,7 @@ def test_only_the_current_version_is_read(tmp_path: Path) -> None:
         load(APRIL, source)
         assert nyc_taxi.read_trips("green", "2020-04").num_rows == count
         assert [files.trips for files in nyc_taxi.months("green")] == [count]
-    assert len(list(tmp_path.glob("workspace/trips/*/*/version=*"))) == 2
+    assert len(list(tmp_path.glob("workspace/lake/versions/*/*/version=*"))) == 2
 
 
 def test_a_version_that_no_destination_holds_is_not_read(tmp_path: Path, monkeypatch) -> None:
@@ -100,7 +100,7 @@ def test_several_months_are_one_table_and_a_filter_skips_files(tmp_path: Path) -
         assert table["odd_column"].null_count == 30
     may = nyc_taxi.read_trips("green", filters=[("month", "=", dt.date(2020, 5, 1))])
     assert may.num_rows == 20
-    april = next(tmp_path.glob("workspace/trips/service=green/month=2020-04/*/trips.parquet"))
+    april = next(tmp_path.glob("workspace/lake/versions/service=green/month=2020-04/*/trips.parquet"))
     data = bytearray(april.read_bytes())
     data[4:200] = bytes(196)  # the footer stays readable, the rows do not
     april.write_bytes(data)

@@ -32,6 +32,7 @@ def test_all_is_well(checks) -> None:
         "rules",
         "transform",
         "workspace",
+        "lake",
         "source",
         "duckdb",
         "bike-share",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 from pathlib import Path
@@ -14,10 +13,10 @@ import polars as pl
 import pytest
 
 from nyc_taxi.lake.current import current_folder, current_months, make_current
+from nyc_taxi.lake.versions import describe_files, read_month, write_manifest
 from nyc_taxi.lake.workspace import KEEP_SECONDS, Workspace
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.transform.parquet import MANIFEST, manifest, read_month
 from tests.support.builders import month_files
 
 APRIL = Month(2020, 4)
@@ -30,8 +29,8 @@ def version(workspace: Path, name: str, trips: int, month: str = "2020-04", url:
     folder.parent.mkdir(parents=True, exist_ok=True)
     files.folder.rename(folder)
     source = dataclasses.replace(files.source, url=url or files.source.url)
-    files = dataclasses.replace(files, folder=folder, source=source)
-    (folder / MANIFEST).write_text(json.dumps(manifest(files)))
+    files = dataclasses.replace(files, local=folder, source=source, objects=describe_files(folder))
+    write_manifest(files, folder)
     return files
 
 

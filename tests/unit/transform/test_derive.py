@@ -118,7 +118,7 @@ def test_columns_and_dropped_trips_are_the_same_with_every_library(
     assert found[0]["detail"] == "Dropped by the transform derive_trips()."
     assert '"trip_distance": 0.0' in found[0]["raw"]
     assert "minutes" not in found[0]["raw"]
-    assert files.sha256["trips.parquet"]
+    assert files.objects["trips.parquet"].sha256
 
 
 def test_it_is_another_version_and_all_else_stays_as_it_was(

@@ -13,7 +13,7 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 
 if TYPE_CHECKING:
-    from nyc_taxi.load.object_store.gcs.load import Gcs
+    from nyc_taxi.load.object_store.gcs import Gcs
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ def in_bucket(files: MonthFiles, config: BigQueryConfig) -> InBucket | None:
 
     An emulator of BigQuery reads from an emulated bucket only.
     """
-    from nyc_taxi.load.object_store.gcs.load import Gcs
+    from nyc_taxi.lake.object_store.store import root
+    from nyc_taxi.load.object_store.gcs import Gcs
     from nyc_taxi.load.object_store.layout import KINDS, data_key
-    from nyc_taxi.load.object_store.store import root
 
     bucket = config.bucket
     if bucket is None or bool(bucket.endpoint) != bool(config.endpoint):

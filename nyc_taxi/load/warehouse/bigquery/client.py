@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.google_credentials import credentials
+from nyc_taxi.lake.google_credentials import credentials
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 

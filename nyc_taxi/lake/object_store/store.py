@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from nyc_taxi.errors import DestinationError, PreconditionFailed, SettingsError
+from nyc_taxi.errors import DestinationError, LocalFileLost, PreconditionFailed, SettingsError
 from nyc_taxi.retry import RetryPolicy
 
 Sent = Callable[[int], None]
@@ -54,6 +54,8 @@ class Content:
             with data.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 return cls(data, media_type, file.tell(), sha256)
+        except FileNotFoundError:
+            raise LocalFileLost(f"{data}: is gone; run the month again, which makes it anew.") from None
         except OSError as error:
             raise DestinationError(
                 f"{data}: cannot be read ({error.strerror}); run the month again, which makes it anew."
@@ -79,6 +81,10 @@ class Store(Protocol):
         """A small object's bytes and tag."""
         ...
 
+    def download(self, key: str, path: Path) -> bool:
+        """Write an object's bytes into a file; returns False when there is no such object."""
+        ...
+
     def put(
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
     ) -> Stored:
@@ -89,12 +95,24 @@ class Store(Protocol):
         """
         ...
 
+    def copy(self, source: str, key: str, tag: str | None) -> None:
+        """Replace an object by a copy of another, with its metadata, within the store.
+
+        `tag` as for `put`. Raises PreconditionFailed when the store has another object than `tag`, or when
+        the source is gone.
+        """
+        ...
+
     def digest(self, content: Content) -> str:
         """The checksum that the store will give for these bytes."""
         ...
 
     def keys(self, prefix: str) -> list[str]:
         """All keys that begin with the prefix."""
+        ...
+
+    def uri(self, key: str) -> str:
+        """The address of an object, for other programs: `gs://...` or `s3://...`."""
         ...
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.load.object_store.gcs.client import connect
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
-from nyc_taxi.load.object_store.gcs.errors import translate_errors
-from nyc_taxi.load.object_store.gcs.upload import Upload
-from nyc_taxi.load.object_store.store import (
+from nyc_taxi.errors import PreconditionFailed
+from nyc_taxi.lake.object_store.gcs.client import connect
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs.errors import translate_errors
+from nyc_taxi.lake.object_store.gcs.upload import Upload
+from nyc_taxi.lake.object_store.store import (
     PART_BYTES,
     Content,
     Sent,
@@ -32,6 +34,7 @@ class GcsStore:
         self._retry = config.retry
         self._where = config.where
         self._root = root(config.prefix)
+        self._uri = f"gs://{config.bucket}/{self._root}"
         self._translate_errors = functools.partial(translate_errors, config.where, config.key_file)
         with self._translate_errors():
             self._bucket, self._session = connect(config)
@@ -60,6 +63,49 @@ class GcsStore:
             return data, str(blob.generation)
 
         return self._retry.call(fetch)
+
+    def download(self, key: str, path: Path) -> bool:
+        """See Store. The client library compares the checksum."""
+        from google.api_core.exceptions import NotFound
+
+        def fetch() -> bool:
+            with self._translate_errors():
+                try:
+                    self._blob(key).download_to_filename(
+                        str(path), retry=None, timeout=timeouts(self._retry), raw_download=True
+                    )
+                except NotFound:
+                    return False
+            return True
+
+        return self._retry.call(fetch)
+
+    def copy(self, source: str, key: str, tag: str | None) -> None:
+        """See Store."""
+        from google.api_core.exceptions import NotFound
+
+        def rewrite() -> None:
+            target, token = self._blob(key), ""
+            with self._translate_errors():
+                try:
+                    while token is not None:
+                        token, _, _ = target.rewrite(
+                            self._blob(source),
+                            token=token or None,
+                            if_generation_match=int(tag or 0),
+                            retry=None,
+                            timeout=timeouts(self._retry),
+                        )
+                except NotFound as error:
+                    raise PreconditionFailed(
+                        f"{self._where}: {source} is gone; run the month again."
+                    ) from error
+
+        self._retry.call(rewrite)
+
+    def uri(self, key: str) -> str:
+        """See Store."""
+        return self._uri + key
 
     def keys(self, prefix: str) -> list[str]:
         """See Store."""

@@ -8,12 +8,13 @@ import datetime as dt
 import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.load.object_store.s3.config import S3Config
-from nyc_taxi.load.object_store.s3.errors import translate_errors
-from nyc_taxi.load.object_store.store import (
+from nyc_taxi.lake.object_store.s3.config import S3Config
+from nyc_taxi.lake.object_store.s3.errors import translate_errors
+from nyc_taxi.lake.object_store.store import (
     PART_BYTES,
     Content,
     Sent,
@@ -37,6 +38,7 @@ class S3Store:
         self._where = config.where
         self._root = root(config.prefix)
         self._bucket = config.bucket
+        self._uri = f"s3://{config.bucket}/{self._root}"
         self._translate_errors = functools.partial(translate_errors, config.where)
         with self._translate_errors():
             self._client = _client(config)
@@ -52,6 +54,27 @@ class S3Store:
     def read(self, key: str) -> tuple[bytes, str] | None:
         """See Store."""
         return self._find("get_object", key, lambda found: (found["Body"].read(), found["ETag"]))
+
+    def download(self, key: str, path: Path) -> bool:
+        """See Store."""
+
+        def save(found: dict[str, Any]) -> bool:
+            with path.open("wb") as file:
+                for part in found["Body"].iter_chunks(PART_BYTES):
+                    file.write(part)
+            return True
+
+        return bool(self._find("get_object", key, save))
+
+    def copy(self, source: str, key: str, tag: str | None) -> None:
+        """See Store. Objects of more than 5 GB, which S3 copies in parts only, do not occur."""
+        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
+        place = {"Bucket": self._bucket, "Key": self._root + source}
+        self._call("copy_object", key, CopySource=place, **condition)
+
+    def uri(self, key: str) -> str:
+        """See Store."""
+        return self._uri + key
 
     def keys(self, prefix: str) -> list[str]:
         """See Store."""

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nyc_taxi.load.object_store.store import bucket_name
+from nyc_taxi.lake.object_store.store import bucket_name
 from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 

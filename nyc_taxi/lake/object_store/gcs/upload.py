@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nyc_taxi.errors import DestinationUnreachable, PreconditionFailed
-from nyc_taxi.load.object_store.store import PART_BYTES, Sent, timeouts
+from nyc_taxi.lake.object_store.store import PART_BYTES, Sent, timeouts
 from nyc_taxi.retry import RetryPolicy, is_worth_another_attempt
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from nyc_taxi.load.google_credentials import credentials
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.google_credentials import credentials
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nyc_taxi.load.object_store.gcs.config import GcsConfig
-from nyc_taxi.load.object_store.gcs.store import GcsStore
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs.store import GcsStore
 from nyc_taxi.load.object_store.months import ObjectMonths
 from nyc_taxi.settings import Settings
 
@@ -13,10 +13,10 @@ class Gcs(ObjectMonths):
 
     name = "gcs"
 
-    def __init__(self, config: GcsConfig) -> None:
-        super().__init__(config.describe(), lambda: GcsStore(config.reachable()), config.retry)
+    def __init__(self, config: GcsConfig, is_lake: bool = False) -> None:
+        super().__init__(config.describe(), lambda: GcsStore(config.reachable()), config.retry, is_lake)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Gcs:
         """See Destination."""
-        return cls(GcsConfig.from_settings(settings))
+        return cls(GcsConfig.from_settings(settings), settings.lake_backend == "gcs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.object_store.store import bucket_name
+from nyc_taxi.lake.object_store.store import bucket_name
 from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 

@@ -1,0 +1,118 @@
+"""The store of a local lake: a folder of this machine, whose files are linked rather than copied."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from nyc_taxi.errors import PreconditionFailed
+from nyc_taxi.extract.files import digest, locked
+from nyc_taxi.lake.object_store.store import Content, Sent, Stored
+
+
+class FolderStore:
+    """The Store protocol over a local folder; it keeps no metadata and no checksums."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, key: str) -> Path:
+        """The file of an object."""
+        return self._folder / key
+
+    def head(self, key: str) -> Stored | None:
+        """See Store."""
+        try:
+            stat = self.path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Stored(f"{stat.st_ino}-{stat.st_mtime_ns}", stat.st_size, None, {})
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """See Store."""
+        stored = self.head(key)
+        try:
+            return (self.path(key).read_bytes(), stored.tag) if stored else None
+        except FileNotFoundError:
+            return None
+
+    def download(self, key: str, path: Path) -> bool:
+        """See Store; the file may share its bytes with the object."""
+        try:
+            link_or_copy(self.path(key), path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def put(
+        self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
+    ) -> Stored:
+        """See Store. A file becomes the object by a hard link where the file system has them."""
+        target = self.path(key)
+        with locked(target.parent):
+            self._check(key, tag)
+            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+            try:
+                if isinstance(content.data, bytes):
+                    temporary.write_bytes(content.data)
+                else:
+                    link_or_copy(content.data, temporary)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+        sent(content.size)
+        stored = self.head(key)
+        assert stored is not None
+        return stored
+
+    def copy(self, source: str, key: str, tag: str | None) -> None:
+        """See Store."""
+        stored = self.head(source)
+        if stored is None:
+            raise PreconditionFailed(f"{self.path(source)}: is gone; run the month again.")
+        content = Content(self.path(source), "", stored.size, "")
+        self.put(key, content, {}, tag, lambda _: None)
+
+    def digest(self, content: Content) -> str:
+        """The SHA-256."""
+        return content.sha256
+
+    def keys(self, prefix: str) -> list[str]:
+        """See Store."""
+        folder = self._folder / prefix.rpartition("/")[0]
+        found = (
+            path.relative_to(self._folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+        return sorted(key for key in found if key.startswith(prefix))
+
+    def uri(self, key: str) -> str:
+        """The path relative to the folder, which may be moved."""
+        return key
+
+    def _check(self, key: str, tag: str | None) -> None:
+        stored = self.head(key)
+        if (stored.tag if stored else None) != tag:
+            raise PreconditionFailed(f"{self.path(key)}: another run writes the same month; run it again.")
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file, or a copy where the file system has no hard links or is another one."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def is_intact(path: Path, size: int, sha256: str) -> bool:
+    """Whether the file exists and holds these bytes."""
+    try:
+        return path.stat().st_size == size and digest(path, "sha256") == sha256
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -1,0 +1,72 @@
+"""The lake that the settings name: a folder of this machine, or a bucket that all workers reach."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from nyc_taxi.lake.folder_store import FolderStore
+from nyc_taxi.lake.layout import RAW
+from nyc_taxi.lake.object_store.store import Store
+from nyc_taxi.lake.raw import RawFiles
+from nyc_taxi.lake.versions import Versions
+from nyc_taxi.lake.workspace import Workspace
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.settings import Settings
+
+
+class Lake:
+    """Raw files and refined versions of all months."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._retry = RetryPolicy.of(settings)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the lake is a bucket; files on this machine are then copies, which may be deleted."""
+        return self._settings.lake_backend != "local"
+
+    @functools.cached_property
+    def raw(self) -> RawFiles:
+        """The raw files."""
+        return RawFiles(self._store, self._folder, self._retry)
+
+    @functools.cached_property
+    def versions(self) -> Versions:
+        """The refined months."""
+        return Versions(self._store, self._folder, self._retry)
+
+    def check(self) -> None:
+        """Look whether the lake can be reached; raises TaxiError."""
+        self._store.head(RAW)
+
+    def describe(self) -> str:
+        """Where it is, for people."""
+        if self._settings.lake_backend == "gcs":
+            from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+
+            return GcsConfig.from_settings(self._settings).describe()
+        if self._settings.lake_backend == "s3":
+            from nyc_taxi.lake.object_store.s3.config import S3Config
+
+            return S3Config.from_settings(self._settings).where
+        return f"folder {self._folder}"
+
+    @property
+    def _folder(self) -> Path:
+        return Workspace(self._settings.workspace).lake
+
+    @functools.cached_property
+    def _store(self) -> Store:
+        if self._settings.lake_backend == "gcs":
+            from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+            from nyc_taxi.lake.object_store.gcs.store import GcsStore
+
+            return GcsStore(GcsConfig.from_settings(self._settings).reachable())
+        if self._settings.lake_backend == "s3":
+            from nyc_taxi.lake.object_store.s3.config import S3Config
+            from nyc_taxi.lake.object_store.s3.store import S3Store
+
+            return S3Store(S3Config.from_settings(self._settings))
+        return FolderStore(self._folder)

@@ -1,0 +1,45 @@
+"""Where objects are in the lake; the same below the prefix of a bucket as in a folder of this machine.
+
+raw/service=green/month=2020-04/sha256=0123456789ab/green_tripdata_2020-04.csv.gz
+raw/service=green/month=2020-04/sha256=0123456789ab/source.json
+versions/service=green/month=2020-04/version=89abcdef0123/{trips,quarantine,quality}.parquet
+versions/service=green/month=2020-04/version=89abcdef0123/manifest.json
+"""
+
+from __future__ import annotations
+
+from nyc_taxi.model.months import Month, Service
+
+RAW = "raw/"
+VERSIONS = "versions/"
+
+SOURCE = "source.json"
+"""Says what a raw file is."""
+MANIFEST = "manifest.json"
+"""Says what a version holds; written last."""
+FILES = ("trips.parquet", "quarantine.parquet", "quality.parquet")
+"""The refined files of a version."""
+
+
+def raw_folder(service: Service, month: Month, sha256: str) -> str:
+    """The folder of one raw file; ends with a slash."""
+    return f"{raw_month(service, month)}sha256={sha256[:12]}/"
+
+
+def raw_month(service: Service, month: Month) -> str:
+    """The folder of all raw files of a month."""
+    return f"{RAW}{_partition(service, month)}"
+
+
+def version_folder(service: Service, month: Month, version: str) -> str:
+    """The folder of one version of a month; ends with a slash."""
+    return f"{version_month(service, month)}version={version}/"
+
+
+def version_month(service: Service, month: Month) -> str:
+    """The folder of all versions of a month."""
+    return f"{VERSIONS}{_partition(service, month)}"
+
+
+def _partition(service: Service, month: Month) -> str:
+    return f"service={service}/month={month}/"

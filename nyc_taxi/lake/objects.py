@@ -1,0 +1,38 @@
+"""Single objects of a lake: stored once, and fetched to this machine whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from nyc_taxi.errors import PreconditionFailed
+from nyc_taxi.lake.folder_store import is_intact
+from nyc_taxi.lake.object_store.store import Content, Store, Stored
+
+
+def put_once(store: Store, key: str, content: Content) -> Stored:
+    """Store an object whose key says what it holds, unless it is there, whoever has stored it."""
+    before = store.head(key)
+    if before is not None and before.size == content.size:
+        return before
+    try:
+        tag = before.tag if before else None
+        return store.put(key, content, {"sha256": content.sha256}, tag, lambda _: None)
+    except PreconditionFailed:
+        current = store.head(key)
+        if current is None or current.size != content.size:
+            raise
+        return current  # another worker was faster
+
+
+def download(store: Store, key: str, path: Path, size: int, sha256: str) -> bool:
+    """Fetch an object into `path`; returns False if the store does not hold these bytes (any more)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        if not store.download(key, part) or not is_intact(part, size, sha256):
+            return False
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return True

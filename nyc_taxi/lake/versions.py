@@ -1,0 +1,198 @@
+"""Refined months in the lake: the Parquet of each version, written once, its manifest last.
+
+The manifest names the files and their SHA-256; without it a version is not there. Two workers that refine the
+same month write the same bytes (unless their libraries differ): each object is written only over what was
+read before, and a version is complete once a manifest describes the objects as they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nyc_taxi.errors import NotInLake
+from nyc_taxi.extract.files import digest
+from nyc_taxi.lake.folder_store import FolderStore
+from nyc_taxi.lake.layout import FILES, MANIFEST, VERSIONS, version_folder, version_month
+from nyc_taxi.lake.object_store.store import Content, Store, Stored
+from nyc_taxi.lake.objects import download
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.references import LakeObject, MonthFiles
+from nyc_taxi.retry import RetryPolicy
+
+log = logging.getLogger(__name__)
+
+PARQUET = "application/vnd.apache.parquet"  # its registered media type
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The refined months of a lake. `folder` holds them, or a worker's copies of those in a bucket."""
+
+    store: Store
+    folder: Path
+    retry: RetryPolicy
+
+    def place(self, service: Service, month: Month, version: str) -> Path:
+        """The folder of a version on this machine."""
+        return self.folder / version_folder(service, month, version)
+
+    def find(self, service: Service, month: Month, version: str) -> MonthFiles | None:
+        """The version, if the lake holds it complete."""
+        manifest, _, objects = self._read(service, month, version)
+        if manifest is None or not all(_is_described(manifest, name, objects[name]) for name in FILES):
+            return None
+        return self._reference(manifest, objects)
+
+    def add(self, files: MonthFiles) -> MonthFiles:
+        """Store a version whose files are on this machine; returns its reference.
+
+        If the lake holds the version complete, nothing is written and the reference is to what it holds.
+        """
+        if isinstance(self.store, FolderStore):  # written in its place
+            return self._reference(files, {})
+        return self.retry.restart(lambda: self._add(files))
+
+    def fetch(self, files: MonthFiles) -> MonthFiles:
+        """The reference with its files on this machine, downloaded if they are not; raises NotInLake."""
+        folder = files.local or self.place(files.service, files.month, files.version)
+        held = read_month(folder)
+        if held is not None and _sha256(held) == _sha256(files):
+            return files.at(folder)
+        current = None if isinstance(self.store, FolderStore) else self._download(files)
+        if current is None:
+            raise NotInLake(f"{files}: the lake no longer holds version {files.version}.")
+        return current
+
+    def held(self, service: Service | None = None, month: Month | None = None) -> list[MonthFiles]:
+        """The versions that the lake holds of a month, of a service, or of all, by service and month."""
+        prefix = VERSIONS
+        if service:
+            prefix = version_month(service, month) if month else f"{VERSIONS}service={service}/"
+        keys = (key for key in self.store.keys(prefix) if key.endswith(f"/{MANIFEST}"))
+        read = (self.store.read(key) for key in keys)
+        found = [files for each in read if each and (files := parse_manifest(each[0]))]
+        return sorted(found, key=lambda files: (files.service, files.month))
+
+    def _add(self, files: MonthFiles) -> MonthFiles:
+        manifest, tag, objects = self._read(files.service, files.month, files.version)
+        if manifest and all(_is_described(manifest, name, objects[name]) for name in FILES):
+            held = self._reference(manifest, objects)
+            return held.at(files.folder) if _sha256(held) == _sha256(files) else held
+        folder = version_folder(files.service, files.month, files.version)
+        stored: dict[str, Stored | None] = {}
+        for name in FILES:
+            before = objects[name]
+            if _is_described(files, name, before):
+                stored[name] = before
+                continue
+            known = files.objects[name]
+            content = Content(files.folder / name, PARQUET, known.size, known.sha256)
+            marks = {"version": files.version, "sha256": known.sha256}
+            before_tag = before.tag if before else None
+            stored[name] = self.store.put(folder + name, content, marks, before_tag, lambda _: None)
+        content = Content.of(manifest_bytes(files), "application/json")
+        self.store.put(folder + MANIFEST, content, {"version": files.version}, tag, lambda _: None)
+        log.info("%s: version %s is in the lake.", files, files.version)
+        return self._reference(files, stored)
+
+    def _read(
+        self, service: Service, month: Month, version: str
+    ) -> tuple[MonthFiles | None, str | None, dict[str, Stored | None]]:
+        """The manifest, its tag, and the objects as they are; the manifest first, as it is written last."""
+        folder = version_folder(service, month, version)
+        read = self.store.read(folder + MANIFEST)
+        objects = {name: self.store.head(folder + name) for name in FILES}
+        return parse_manifest(read[0]) if read else None, read[1] if read else None, objects
+
+    def _reference(self, files: MonthFiles, stored: dict[str, Stored | None]) -> MonthFiles:
+        folder = version_folder(files.service, files.month, files.version)
+        objects = {}
+        for name, known in files.objects.items():
+            tag = None if isinstance(self.store, FolderStore) else getattr(stored.get(name), "tag", None)
+            objects[name] = dataclasses.replace(known, uri=self.store.uri(folder + name), tag=tag)
+        return dataclasses.replace(files, objects=objects)
+
+    def _download(self, files: MonthFiles) -> MonthFiles | None:
+        """Fetch the version as the lake holds it now; None if it does not hold it complete."""
+        current = self.find(files.service, files.month, files.version)
+        if current is None:
+            return None
+        place = self.place(files.service, files.month, files.version)
+        place.mkdir(parents=True, exist_ok=True)
+        key = version_folder(files.service, files.month, files.version)
+        for name, known in current.objects.items():
+            if not download(self.store, key + name, place / name, known.size, known.sha256):
+                return None  # replaced or expired meanwhile
+        write_manifest(current, place)
+        log.info("%s: fetched version %s from the lake.", files, files.version)
+        return current.at(place)
+
+
+def read_month(folder: Path) -> MonthFiles | None:
+    """The version that a folder of this machine holds; None if it is not complete."""
+    try:
+        files = parse_manifest((folder / MANIFEST).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if files is None or not all(_has_size(folder / name, files.objects[name].size) for name in FILES):
+        return None
+    return files.at(folder)
+
+
+def write_manifest(files: MonthFiles, folder: Path) -> None:
+    """Write the manifest of the files in a folder of this machine, all of it or nothing."""
+    part = folder / f".{MANIFEST}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        part.write_bytes(manifest_bytes(files))
+        part.replace(folder / MANIFEST)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def manifest_bytes(files: MonthFiles) -> bytes:
+    """The manifest: the reference without the addresses of the files beside it."""
+    plain: dict[str, Any] = files.to_dict()
+    for each in plain["objects"].values():
+        del each["uri"], each["tag"]
+    return json.dumps(plain, indent=2).encode() + b"\n"
+
+
+def parse_manifest(data: bytes) -> MonthFiles | None:
+    """Read a manifest; None if another version of this package has written it."""
+    try:
+        files = MonthFiles.from_dict(json.loads(data))
+    except ValueError:
+        return None
+    return files if files.objects.keys() >= set(FILES) else None
+
+
+def describe_files(folder: Path) -> dict[str, LakeObject]:
+    """Size and SHA-256 of the refined files in a folder of this machine, by name."""
+    paths = {name: folder / name for name in FILES}
+    return {name: LakeObject(digest(path, "sha256"), path.stat().st_size) for name, path in paths.items()}
+
+
+def _is_described(manifest: MonthFiles, name: str, stored: Stored | None) -> bool:
+    known = manifest.objects[name]
+    return (
+        stored is not None
+        and stored.size == known.size
+        and stored.metadata.get("sha256", known.sha256) == known.sha256
+    )
+
+
+def _sha256(files: MonthFiles) -> dict[str, str]:
+    return {name: known.sha256 for name, known in files.objects.items()}
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
