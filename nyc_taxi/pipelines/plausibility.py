@@ -134,9 +134,11 @@ def _may_be_small(month: CleanMonth) -> bool:
 
 def likely_month(month: CleanMonth) -> Month | None:
     """The month in which most of the staged rows begin; None if no month has most, or they are gone."""
+    if month.local is None:
+        return None
     counts: Counter[dt.date] = Counter()
     try:
-        with pa.OSFile(str(month.folder / "rows.arrow")) as file:
+        with pa.OSFile(str(month.local / "rows.arrow")) as file:
             schema = pa.ipc.open_stream(file).schema
             options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index("pickup_datetime")])
             file.seek(0)

@@ -112,10 +112,13 @@ def download(
         return lake.raw.add(dataclasses.replace(file, url=url or file.url))
 
 
-def refine(source: SourceFile, settings: Settings, progress: Progress | None = None) -> MonthFiles:
+def refine(
+    source: SourceFile, settings: Settings, review: Callable[[CleanMonth], object] = lambda _: None
+) -> MonthFiles:
     """Have the month refined in the lake: cleaned on this machine's scratch storage and written as Parquet.
 
     Any number of workers may refine the same month at once. A version that the lake holds is not made again.
+    `review` is given the month before it is published, and raises to prevent that.
     """
     versions = Lake(settings).versions
     rules, transform = load_rules(settings.rules, source.service), load_transform(settings.transform)
@@ -123,10 +126,12 @@ def refine(source: SourceFile, settings: Settings, progress: Progress | None = N
     files = versions.find(source.service, source.month, version)
     if files is not None:
         log.info("%s: the lake holds version %s already.", source, version)
+        review(files)
         return files
-    cleaned = clean(source, settings, progress)
+    cleaned = clean(source, settings)
     try:
         cleaned = derive(cleaned, settings)
+        review(cleaned)
         return to_parquet(cleaned, settings)
     except LocalFileLost:  # another task of this machine has refined the month and removed its scratch files
         files = versions.find(source.service, source.month, version)

@@ -44,17 +44,20 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
 def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """Every row by column name, in the canonical types, with its verdict, as Parquet in the lake.
 
-    In between, the function of mage_project/transformers/derive_trips.py, if it does anything.
-
-    Refuses a month that looks like a wrong or cut file, unless the param `accept` is set.
+    In between, the function of mage_project/transformers/derive_trips.py, if it does anything. Refuses a
+    month that looks like a wrong or cut file, unless the param `accept` is set.
     """
     from nyc_taxi.model.references import SourceFile
     from nyc_taxi.pipelines import trips
     from nyc_taxi.pipelines.plausibility import review
 
     context = run_context()
-    files = trips.refine(SourceFile.from_dict(source), context.settings)
-    review(files, request["destinations"], context, accept=request["accept"])
+    destinations, accept = request["destinations"], request["accept"]
+    files = trips.refine(
+        SourceFile.from_dict(source),
+        context.settings,
+        review=lambda month: review(month, destinations, context, accept=accept),
+    )
     return files.to_dict()
 
 
