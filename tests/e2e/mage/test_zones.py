@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage wa
 
 
 def test_zones_are_loaded_by_their_own_pipeline(
-    here: None, environment: dict[str, str], server: postgres.Server, tmp_path: Path
+    here: None, environment: dict[str, str], mage_postgres: postgres.Server, tmp_path: Path
 ) -> None:
     from mage_ai.data_preparation.models.pipeline import Pipeline
 
@@ -27,7 +27,7 @@ def test_zones_are_loaded_by_their_own_pipeline(
     pipeline = Pipeline.get("zone_lookup", repo_path=str(PROJECT / "mage_project"))
     variables = {"source": str(zones), "destinations": "postgres"}
     pipeline.execute_sync(global_vars=variables, run_tests=True, update_status=False)
-    loaded = psycopg2.connect(server.url, dbname=environment["POSTGRES_DBNAME"])
+    loaded = psycopg2.connect(mage_postgres.url, dbname=environment["POSTGRES_DBNAME"])
     with contextlib.closing(loaded) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT location_id, zone FROM taxi.zones ORDER BY 1")
         assert cursor.fetchall() == [(1, "Newark Airport"), (264, "NA")]
