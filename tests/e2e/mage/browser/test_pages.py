@@ -91,7 +91,7 @@ def test_a_person_runs_changes_and_follows_a_month(page, mage: Mage, project: Pa
     # a rule is changed in the page: the file changes, and what clean_trips counts
     rows_in, trips, quarantined = balance(page)
     assert rows_in == trips + quarantined
-    rule = "dropoff_datetime < pickup_datetime"
+    rule = "when: dropoff_datetime < pickup_datetime"
     stricter = f"{rule} + INTERVAL 3 MINUTE"
     page.get_by_text("rules.yaml", exact=True).first.dblclick()
     page.get_by_text("# The rules: what keeps a row out").click()
