@@ -16,7 +16,7 @@ def derive_trips(trips: pd.DataFrame) -> pd.DataFrame:
     """Add columns to a batch of trips, or drop trips. What this function returns is loaded everywhere.
 
     It runs over the whole month in batches of about 50,000 trips. Each run loads an edited function anew.
-    docs/mage.md lists what it may do; for pyarrow or polars, change the annotations.
+    docs/transforms.md lists what it may do; for pyarrow or polars, change the annotations.
     """
     # Examples; remove the "# " to use them:
     #

@@ -29,7 +29,9 @@ def trips_to_parquet(data, *args, **variables):
     context = run_context(variables)
     clean = trips.staged(CleanMonth.from_dict(data[1]), context.settings)
     with step("trips_to_parquet", log_context(variables, data[1])) as current:
-        review(clean, destinations(variables, context.settings), context, accept=accepts(variables))
+        review(
+            clean, destinations(variables, context.settings), context, accept=accepts(variables), unread=set()
+        )
         files = trips.to_parquet(clean, context.settings)
         trips.discard_scratch(clean)
         return current.outputs(preview.trips(month_files(files.to_dict())), files)

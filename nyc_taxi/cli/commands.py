@@ -170,7 +170,7 @@ def verify(
             console.print(f"[red]{escape(str(each))}[/]", soft_wrap=True, highlight=False)
     console.print(f"{checked} months verified, {damaged} damaged", highlight=False)
     if damaged:
-        console.print("Load a damaged month again with `taxi run SERVICE MONTH`.", highlight=False)
+        console.print("Load a damaged month again: `taxi run SERVICE MONTH --force`.", highlight=False)
         raise typer.Exit(1)
 
 

@@ -36,6 +36,9 @@ _PARTITION = re.compile(r"service=(\w+)/month=(\d{4}-\d{2})/[^/]+$")
 def make_current(files: MonthFiles, workspace: Path) -> None:
     """Make a version of a month the current one. A real month also replaces a generated one."""
     root = _root(workspace, generated=files.source.is_sample)
+    superseded = current_folder(workspace, files.service, files.month, generated=files.source.is_sample)
+    if superseded and superseded != files.folder.resolve():
+        os.utime(superseded)  # a reader may have it open: it is kept for a day from now on
     for kind, name in _FILES.items():
         link = _link(root, kind, files.service, files.month)
         link.parent.mkdir(parents=True, exist_ok=True)

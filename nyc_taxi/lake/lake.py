@@ -55,7 +55,8 @@ class Lake:
 
     @property
     def _folder(self) -> Path:
-        return Workspace(self._settings.workspace).lake
+        workspace = Workspace(self._settings.workspace)
+        return workspace.copies if self.is_shared else workspace.lake
 
     @functools.cached_property
     def _store(self) -> Store:

@@ -1,6 +1,7 @@
 """Where files are stored in the workspace, a folder on the local disk of one machine.
 
-lake/                                  the local lake, or copies of what was fetched from the bucket
+lake/                                  the local lake
+copies/                                what was fetched from a lake in a bucket
 source/<service>/<month>/              downloads (nyc_taxi.extract)
 scratch/<service>-<month>-<version>/   a cleaned month before it is Parquet
 current/, generated/                   links to the current version of each month (nyc_taxi.lake.current)
@@ -34,6 +35,11 @@ class Workspace:
         """The local lake, laid out as `nyc_taxi.lake.layout` says."""
         return self.root / "lake"
 
+    @property
+    def copies(self) -> Path:
+        """Copies of what the bucket holds, laid out in the same way; may be deleted at any time."""
+        return self.root / "copies"
+
     def scratch_folder(self, service: Service, month: Month, version: str) -> Path:
         """The cleaned month of one version."""
         return self.root / "scratch" / f"{service}-{month}-{version}"
@@ -60,9 +66,12 @@ class Workspace:
                     shutil.rmtree(folder)
 
     def prune_copies(self, older_than: float = KEEP_SECONDS) -> None:
-        """Remove old downloads and copies of what the bucket holds: a worker's disk must not fill up."""
+        """Remove old downloads and copies of what the bucket holds: a worker's disk must not fill up.
+
+        Downloads stay where there is a local lake, too, which may refer to them.
+        """
         limit = time.time() - older_than
-        for name in ("lake", "source", "inbox"):
+        for name in ("copies",) if self.lake.exists() else ("copies", "source", "inbox"):
             for path in (self.root / name).rglob("*"):
                 with contextlib.suppress(FileNotFoundError):
                     if path.is_file() and path.name != ".lock" and path.stat().st_mtime < limit:

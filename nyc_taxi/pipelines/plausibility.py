@@ -18,7 +18,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nyc_taxi.errors import Implausible
+from nyc_taxi.errors import DestinationError, Implausible
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month
@@ -42,23 +42,36 @@ REAL_DROPS = {
 
 
 def review(
-    month: CleanMonth, destinations: Iterable[str], context: RunContext, *, accept: bool
+    month: CleanMonth,
+    destinations: Iterable[str],
+    context: RunContext,
+    *,
+    accept: bool,
+    unread: set[str] | None = None,
 ) -> RunContext:
     """Check a month before it is loaded; raises Implausible, unless `accept` is set.
 
     Returns the context to load with: its run says what was accepted. A destination that holds this version
-    already is not looked at. Raises DestinationError where a ledger cannot be read.
+    already is not looked at. A destination whose ledger cannot be read is added to `unread`, to be reviewed
+    when it is loaded; without `unread` the DestinationError is raised.
     """
     settings = context.settings
     if month.source.is_sample:
         return context
 
-    def entries(name: str) -> list[LedgerEntry]:
-        return open_destination(name, settings).ledger_entries()
+    def entries(name: str) -> list[LedgerEntry] | None:
+        try:
+            return open_destination(name, settings).ledger_entries()
+        except DestinationError:
+            if unread is None:
+                raise
+            unread.add(name)
+            return None
 
     names = list(destinations)
     with ThreadPoolExecutor(max(len(names), 1), thread_name_prefix="ledger") as pool:
-        ledgers = dict(zip(names, pool.map(entries, names), strict=True))
+        read = dict(zip(names, pool.map(entries, names), strict=True))
+    ledgers = {name: ledger for name, ledger in read.items() if ledger is not None}
     reason = find_fault(month, ledgers, settings)
     if reason is None:
         return context

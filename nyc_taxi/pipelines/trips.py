@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +43,9 @@ from nyc_taxi.transform.user.source import load_transform
 from nyc_taxi.transform.user.staged import derived_folder
 
 log = logging.getLogger(__name__)
+
+ATTEMPTS = 4
+"""How often a run begins again because another one has removed its scratch files."""
 
 Progress = Callable[[int, int | None], None]
 """Called with (done, in all if known): bytes while downloading, rows afterwards."""
@@ -287,7 +290,10 @@ def load(
         _make_current(month, context)
         return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
     refuse_sample(summary, held, destination)
-    entry = target.replace_month(month, context.run, progress, damaged)
+    run = context.run
+    if damaged and damaged.accepted and not run.accepted:
+        run = dataclasses.replace(run, accepted=damaged.accepted)  # it is the same version
+    entry = target.replace_month(month, run, progress, damaged)
     _make_current(month, context)
     return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 
@@ -295,7 +301,22 @@ def load(
 def run_month(
     request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None = None
 ) -> Outcome:
-    """All steps of one month; `progress` gives each step its own progress callback."""
+    """All steps of one month; `progress` gives each step its own progress callback.
+
+    Another run of the same month may finish first and remove the scratch files that both use; the month is
+    then begun again, and finds what that run has made.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _run_month(request, context, progress)
+        except LocalFileLost as error:
+            log.info("%s: %s Beginning again.", request, error)
+    return _run_month(request, context, progress)
+
+
+def _run_month(
+    request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None
+) -> Outcome:
     started = time.monotonic()
     settings = context.settings
     reporter = progress or (lambda _step: lambda _done, _total: None)
@@ -309,7 +330,8 @@ def run_month(
     if load_transform(settings.transform):
         with _timed(seconds, "derive"):
             cleaned = derive(cleaned, settings, reporter("derive"))
-    context = review(cleaned, request.destinations, context, accept=request.accept)
+    unread: set[str] = set()
+    context = review(cleaned, request.destinations, context, accept=request.accept, unread=unread)
 
     def parquet() -> MonthFiles:
         with _timed(seconds, "parquet"):
@@ -324,7 +346,15 @@ def run_month(
                 if rules
                 else RefinedMonth.of(writing.result())
             )
-            loaded = load_all(month, list(request.destinations), context, reporter, force=request.force)
+            loaded = load_all(
+                month,
+                list(request.destinations),
+                context,
+                reporter,
+                force=request.force,
+                unread=unread,
+                accept=request.accept,
+            )
             files = writing.result()
         finally:
             if not writing.exception():  # else the next run continues from what is staged
@@ -340,9 +370,12 @@ def load_all(
     reporter: Callable[[str], Progress],
     *,
     force: bool = False,
+    unread: Collection[str] = (),
+    accept: bool = False,
 ) -> list[Loaded]:
     """Load into several destinations side by side, each after those that the registry puts before it.
 
+    `unread`: destinations whose ledgers could not be read when the month was reviewed; it is reviewed again.
     When one fails, those that do not depend on it are finished all the same; then its error is raised, and
     those of further ones are logged.
     """
@@ -352,7 +385,8 @@ def load_all(
         for earlier in REGISTRY[name].loads_after:
             if earlier in futures:
                 futures[earlier].result()
-        return load(month, name, context, reporter(name), force=force)
+        own = review(month.summary, [name], context, accept=accept) if name in unread else context
+        return load(month, name, own, reporter(name), force=force)
 
     with ThreadPoolExecutor(max(len(destinations), 1), thread_name_prefix="load") as pool:
         for name in load_order(destinations):

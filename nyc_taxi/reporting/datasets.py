@@ -117,6 +117,11 @@ def current_files(service: Service, month: Month, settings: Settings) -> MonthFi
 
     Raises TaxiError when the month is not loaded.
     """
+    if settings.lake_backend != "local":
+        raise TaxiError(
+            f"{service} {month}: the lake is a bucket (TAXI_LAKE={settings.lake_backend}), so this machine"
+            " holds no month to read; read a destination, or copy files with `taxi lake fetch`."
+        )
     for generated in (False, True):
         folder = current_folder(settings.workspace, service, month, generated=generated)
         files = read_month(folder) if folder else None
@@ -188,7 +193,15 @@ def _dataset(kind: str, files: list[MonthFiles]) -> ds.Dataset:
     """One data set of several files; each file's month is a partition, so that a filter on it skips files."""
     paths = [str(each.folder / f"{kind}.parquet") for each in files]
     schemas = [pq.read_schema(path).remove_metadata() for path in paths]
-    schema = pa.unify_schemas([*schemas, pa.schema([("month", pa.date32())])], promote_options="permissive")
+    try:
+        month = pa.schema([("month", pa.date32())])
+        schema = pa.unify_schemas([*schemas, month], promote_options="permissive")
+    except pa.ArrowTypeError as error:
+        raise SchemaError(
+            f"{', '.join(map(str, files))}: a column has types that do not fit together"
+            f" ({str(error).splitlines()[0]}); read months of one type at a time, or load them again with one"
+            " transform."
+        ) from None
     parquet, disk = ds.ParquetFileFormat(), LocalFileSystem()
     fragments = [
         parquet.make_fragment(path, disk, pc.field("month") == pa.scalar(each.month.first_day))

@@ -56,7 +56,8 @@ def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     files = trips.refine(
         SourceFile.from_dict(source),
         context.settings,
-        review=lambda month: review(month, destinations, context, accept=accept),
+        # a destination whose ledger cannot be read is reviewed by its own task
+        review=lambda month: review(month, destinations, context, accept=accept, unread=set()),
     )
     return files.to_dict()
 

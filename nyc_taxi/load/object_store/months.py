@@ -170,7 +170,7 @@ class ObjectMonths:
             ):
                 contents = self._in_lake(summary) or _contents(month.files())
                 count.size = sum(each.size for each in contents.values())
-                manifest = self._replace(held, summary, run, started, contents, count)
+                manifest = self._replace(held, summary, run, started, contents, count, damaged)
             self._keep(manifest)
             return manifest.entry
 
@@ -209,6 +209,7 @@ class ObjectMonths:
         started: dt.datetime,
         contents: Mapping[str, Content | LakeObject],
         count: _Count,
+        damaged: LedgerEntry | None,
     ) -> Manifest:
         done = 0
         for kind, content in contents.items():
@@ -220,7 +221,9 @@ class ObjectMonths:
             if isinstance(content, Content):
                 self._bring(key, content, month.version, before, sent)
             else:
-                self._copy(key, kind, content, month, before)
+                self._copy(
+                    key, kind, content, month, before, again=damaged is not None and held.row == damaged
+                )
                 sent(content.size)
             done += content.size
         manifest = Manifest.make(month, run, started, contents)
@@ -228,10 +231,12 @@ class ObjectMonths:
         self._put(key, manifest.content(), month.version, held.manifest_tag)
         return manifest
 
-    def _copy(self, key: str, kind: str, known: LakeObject, month: CleanMonth, before: Stored | None) -> None:
-        """Have a copy of the version's object in place; a copy has its metadata."""
+    def _copy(
+        self, key: str, kind: str, known: LakeObject, month: CleanMonth, before: Stored | None, again: bool
+    ) -> None:
+        """Have a copy of the version's object in place; a copy has its metadata. `again`: in any case."""
         expected = marks(month.version, known.sha256).items()
-        if before and expected <= before.metadata.items() and before.size == known.size:
+        if not again and before and expected <= before.metadata.items() and before.size == known.size:
             log.info("%s is in place already.", key)
             return
         source = f"{version_folder(month.service, month.month, month.version)}{kind}.parquet"

@@ -228,10 +228,26 @@ def test_old_copies_do_not_fill_a_workers_disk(bucket: Bucket, url: str, monkeyp
     from nyc_taxi.lake.workspace import Workspace
 
     workspace = Workspace(bucket.folder / "one")
-    assert list(workspace.lake.rglob("*.parquet"))
+    assert list(workspace.copies.rglob("*.parquet"))
     workspace.prune_copies(older_than=-1)
-    assert not list(workspace.lake.rglob("*.parquet"))
+    assert not list(workspace.copies.rglob("*.parquet"))
     assert not list((workspace.root / "source").rglob("*.gz"))
+
+
+def test_a_bucket_leaves_the_local_lake_of_the_same_workspace_alone(
+    bucket: Bucket, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nyc_taxi.lake.workspace import Workspace
+
+    workspace = Workspace(bucket.folder / "one")
+    with monkeypatch.context() as local:
+        local.setenv("TAXI_LAKE", "local")
+        refine(download(url))
+    before = sorted(workspace.lake.rglob("*"))
+    assert before
+    refine(download(url))
+    workspace.prune_copies(older_than=-1)
+    assert sorted(workspace.lake.rglob("*")) == before
 
 
 def test_the_command_line_lists_and_copies_what_the_lake_holds(tmp_path: Path) -> None:

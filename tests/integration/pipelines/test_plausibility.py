@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from nyc_taxi.cli import main
-from nyc_taxi.errors import Implausible
+from nyc_taxi.errors import DestinationUnreachable, Implausible
+from nyc_taxi.load.contract import Destination
 from nyc_taxi.load.postgres.client import execute, transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.registry import open_destination
@@ -20,7 +21,7 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines import plausibility, trips
-from nyc_taxi.settings import load_settings
+from nyc_taxi.settings import Settings, load_settings
 from tests.support.builders import RULES
 from tests.support.runs import run_month
 from tests.support.transforms import write_transform
@@ -146,6 +147,50 @@ def test_a_plausible_month_needs_no_acceptance(tmp_path: Path) -> None:
     entry = held("postgres")
     assert entry is not None
     assert entry.accepted is None
+
+
+def test_what_was_accepted_is_still_known_after_a_repair(tmp_path: Path, postgres: PostgresConfig) -> None:
+    load(file_of(tmp_path, MAY, 400))
+    small = file_of(tmp_path, MAY, 150)
+    load(small, accept=True)
+    before = held("postgres")
+    with transaction(postgres) as connection:
+        execute(connection, "DELETE FROM trips_green")
+    load(small)
+    after = held("postgres")
+    assert before is not None
+    assert after is not None
+    assert (after.accepted, after.run_id != before.run_id) == (before.accepted, True)
+
+
+def test_a_ledger_that_cannot_be_read_does_not_keep_the_month_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_PORT", "1")
+    monkeypatch.setenv("TAXI_RETRIES", "1")
+    with pytest.raises(DestinationUnreachable):
+        load(file_of(tmp_path, MAY, 400))
+    assert held("duckdb") is not None
+
+
+def test_a_ledger_that_could_not_be_read_is_looked_at_before_its_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(file_of(tmp_path, MAY, 400), to="postgres")
+    before = held("postgres")
+    reviewed: list[str] = []
+
+    def open_once_in_vain(name: str, settings: Settings) -> Destination:
+        reviewed.append(name)
+        if reviewed.count("postgres") == 1 and name == "postgres":
+            raise DestinationUnreachable("it does not answer.")
+        return open_destination(name, settings)
+
+    monkeypatch.setattr(plausibility, "open_destination", open_once_in_vain)
+    with pytest.raises(Implausible, match="that postgres holds"):
+        load(file_of(tmp_path, MAY, 150))
+    assert held("postgres") == before
+    assert reviewed.count("postgres") == 2
 
 
 def test_generated_months_are_exempt() -> None:

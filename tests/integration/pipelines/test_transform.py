@@ -23,7 +23,7 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import gcs as embedded_gcs
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines import trips
 from nyc_taxi.settings import PROJECT, load_settings
@@ -328,3 +328,23 @@ def test_real_green_april_through_the_command_line(
     ]
     [manifest] = (load_settings().workspace / "lake" / "versions").rglob("manifest.json")
     assert json.loads(manifest.read_text())["derived_columns"] == COLUMNS
+
+
+def test_a_run_begins_again_when_another_has_removed_its_scratch_files(
+    source: Path, transform: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run has finished the same month in the meantime."""
+    transform(MINUTES)
+    derive_month, calls = trips.derive_month, []
+
+    def overtaken(cleaned: CleanMonth, *arguments: Any) -> CleanMonth:
+        calls.append(cleaned)
+        if len(calls) == 1:
+            run(source, "duckdb")
+        return derive_month(cleaned, *arguments)
+
+    monkeypatch.setattr(trips, "derive_month", overtaken)
+    outcome = run(source, "duckdb")
+    assert len(calls) >= 2
+    assert [each.skipped for each in outcome.loaded] == [True]
+    assert outcome.files.derived_columns == COLUMNS

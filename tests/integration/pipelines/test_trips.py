@@ -460,6 +460,9 @@ def test_old_scratch_and_superseded_versions_are_pruned(source: Path, shelf: She
     own.write_bytes(own.read_bytes() + b"\r\n")
     second = run_april(source).files
     assert second.version != first.version
+    assert first.folder.exists()  # superseded only now
+    os.utime(first.folder, (day_before, day_before))
+    run_april(source)
     assert not first.folder.exists()
     assert not left.exists()
     assert fresh.exists()  # somebody may be using it

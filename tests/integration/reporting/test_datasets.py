@@ -19,8 +19,9 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines import trips
+from nyc_taxi.reporting import datasets
 from nyc_taxi.settings import load_settings
-from tests.support.builders import green_csv
+from tests.support.builders import green_csv, month_files
 
 APRIL = Month(2020, 4)
 
@@ -183,3 +184,19 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'read_taxis'"):
         nyc_taxi.read_taxis  # noqa: B018
+
+
+def test_columns_whose_types_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+    files = [
+        month_files(tmp_path, month="2020-04", trips=1, extra={"minutes": pa.array(["a"])}),
+        month_files(tmp_path, month="2020-05", trips=1, extra={"minutes": pa.array([1])}),
+    ]
+    with pytest.raises(SchemaError, match=r"^green 2020-04, green 2020-05: a column has types .*minutes"):
+        datasets._dataset("trips", files)
+
+
+def test_a_lake_in_a_bucket_leaves_nothing_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(APRIL, published(tmp_path / "source", 3))
+    monkeypatch.setenv("TAXI_LAKE", "gcs")
+    with pytest.raises(TaxiError, match=r"the lake is a bucket \(TAXI_LAKE=gcs\)"):
+        nyc_taxi.read_trips("green", "2020-04")

@@ -106,3 +106,17 @@ def test_the_current_version_is_never_pruned(tmp_path: Path) -> None:
     Workspace(tmp_path).prune(Service.GREEN, APRIL, keep="v3")
     assert current.folder.exists()
     assert not superseded.folder.exists()
+
+
+def test_a_superseded_version_is_kept_for_a_day_from_then_on(tmp_path: Path) -> None:
+    first, second = version(tmp_path, "v1", 20), version(tmp_path, "v2", 30)
+    make_current(first, tmp_path)
+    long_ago = time.time() - 3 * KEEP_SECONDS
+    for files in (first, second):
+        os.utime(files.folder, (long_ago, long_ago))
+    make_current(second, tmp_path)
+    Workspace(tmp_path).prune(Service.GREEN, APRIL, keep="v2")
+    assert first.folder.exists(), "somebody may be reading it"
+    os.utime(first.folder, (long_ago, long_ago))
+    Workspace(tmp_path).prune(Service.GREEN, APRIL, keep="v2")
+    assert not first.folder.exists()
