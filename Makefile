@@ -1,5 +1,5 @@
 # The commands of this project; `make help` lists them. Works with GNU make 3.81 (macOS) and newer.
-# Needed: Python 3.11 or 3.12. Everything else goes into .venv, made on first use.
+# Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
@@ -12,9 +12,9 @@ SOURCE :=
 DAY := 2018-01-01
 # what to test: make test TESTS=tests/e2e/mage
 TESTS := tests
-# how often each destination is killed: make test-crash KILLS=10, or 3 times and side by side: QUICK=1
+# how often each destination is killed: make test-crash KILLS=10; QUICK=1: 3 times, in parallel
 KILLS := 50
-# the files of tests run side by side, on at most so many cores
+# test files run in parallel, on at most this many cores
 CORES := 4
 SEQUENCES := 100
 PYTEST = $(PYTHON) -m pytest -n auto --maxprocesses $(CORES) --dist loadfile
@@ -37,10 +37,10 @@ GCP_PROJECT :=
 DRY_RUN :=
 
 PYTHON := .venv/bin/python
-# in the order in which they build on each other; each list's second line says how it is compiled
+# in order of dependency; each list's second line is the command that compiles it
 LISTS := uv mage dev airflow airflow-dev airflow2 bench docs bigquery-emulator composer terraform-schema
 UPGRADE :=
-# Mage imports thousands of modules: keep them compiled, whatever the caller's habit
+# Mage imports thousands of modules: keep them compiled, whatever the caller's environment says
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
@@ -49,14 +49,14 @@ help: ## show this list
 run: environment ## load one month through Mage into Postgres, bucket and warehouse (SERVICE, MONTH, SOURCE)
 	@$(PYTHON) -m launchers.mage.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
 
-bikeshare: environment ## generate a day of the bike-share and load it (DAY)
+bikeshare: environment ## generate a day of bike-share data and load it (DAY)
 	@.venv/bin/taxi bikeshare seed "$(DAY)"
 	@.venv/bin/taxi bikeshare run "$(DAY)"
 
-ui: environment ## start Mage's pages on this machine, behind a login (PORT)
+ui: environment ## start Mage on this machine, with a login (PORT)
 	@$(PYTHON) -m launchers.mage.ui --port "$(PORT)"
 
-env: ## write what containers need into .env: passwords and keys at random; what is there stays
+env: ## write settings for containers into .env, with random passwords and keys; existing ones stay
 	@python3 launchers/env_file.py
 
 status: environment ## show which months are loaded where
@@ -65,25 +65,25 @@ status: environment ## show which months are loaded where
 stop: environment ## stop the embedded servers; their data stays
 	@.venv/bin/taxi stop
 
-test: environment-dev ## run the tests but the slow ones (TESTS=a folder or file)
+test: environment-dev ## run all but the slow tests (TESTS=a folder or file)
 	@$(PYTEST) -m "not crash and not slow and not docker" $(TESTS)
 
-test-all: environment-dev ## run the slow ones too: the BigQuery emulator, large months
+test-all: environment-dev ## also run slow tests: the BigQuery emulator, large months
 	@$(PYTEST) -m "not crash and not docker" $(TESTS)
 
 test-crash: environment-dev ## kill loads and downloads at every step and at random (KILLS in each destination; QUICK=1: 3)
 	@CRASH_KILLS=$(if $(QUICK),3,$(KILLS)) $(if $(QUICK),$(PYTEST) --dist worksteal,$(PYTHON) -m pytest) -m crash $(TESTS)
 
-test-faults: environment-dev ## break the way to source and buckets in random sequences (SEQUENCES)
+test-faults: environment-dev ## inject network faults between the pipeline, sources and buckets, in random sequences (SEQUENCES)
 	@FAULT_SEQUENCES=$(SEQUENCES) $(PYTHON) -m pytest -n 0 tests/integration/extract/test_random_faults.py tests/integration/load/test_random_faults.py
 
-scale-test: environment-dev ## load twelve months by workers that share nothing, and kill them meanwhile (MONTHS)
+scale-test: environment-dev ## load twelve months with workers that share nothing, and kill workers (MONTHS)
 	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.scale --months $(MONTHS)
 
-docker-test: environment-dev ## build the images and try the whole stack on a Docker engine (docs/docker.md)
+docker-test: environment-dev ## build the images and test the whole stack on a Docker engine (docs/docker.md)
 	@tests/e2e/docker/run.sh
 
-airflow-up: ## start Airflow on this machine, behind a login, without containers (AIRFLOW_PORT, WORKERS)
+airflow-up: ## start Airflow on this machine, with a login, without containers (AIRFLOW_PORT, WORKERS)
 	@requirements/install.sh airflow
 	@.venv-airflow/bin/python -m launchers.airflow.up --port "$(AIRFLOW_PORT)" --workers "$(WORKERS)"
 
@@ -93,19 +93,19 @@ airflow-test: environment ## test the DAGs on Airflow 3 and 2, and against Mage 
 	@$(if $(filter tests,$(TESTS)),.venv-airflow2/bin/python -m pytest $(ON_AIRFLOW_2))
 	@.venv-airflow/bin/python -m pytest $(if $(filter tests,$(TESTS)),tests/e2e/airflow,$(TESTS))
 
-composer-deploy: environment ## bring the DAGs onto Cloud Composer (ENVIRONMENT, LOCATION, GCP_PROJECT, DRY_RUN=1)
+composer-deploy: environment ## deploy the DAGs to Cloud Composer (ENVIRONMENT, LOCATION, GCP_PROJECT, DRY_RUN=1)
 	@$(PYTHON) -m airflow_project.deploy --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \
 		--project "$(GCP_PROJECT)" $(if $(DRY_RUN),--dry-run)
 
-composer-delete: environment ## delete from Cloud Composer what composer-deploy has put there (the same variables)
+composer-delete: environment ## delete the deployment from Cloud Composer (the same variables)
 	@$(PYTHON) -m airflow_project.deploy --delete --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \
 		--project "$(GCP_PROJECT)" $(if $(DRY_RUN),--dry-run)
 
-bench: environment ## this pipeline, other tools and the machine's limit, side by side (QUICK=1, ROUNDS, JSON, DOCS=1)
+bench: environment ## compare the speed with other tools and the machine's limits (QUICK=1, ROUNDS, JSON, DOCS=1)
 	@requirements/install.sh bench
 	@$(PYTHON) -m benchmarks --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
 
-bench-parts: environment ## where the time of a month goes, part by part, into docs/performance.md
+bench-parts: environment ## measure where the time of a run goes, for docs/performance.md
 	@$(PYTHON) -m benchmarks.parts
 
 lint: environment-dev ## check style, types and layers
@@ -114,7 +114,7 @@ lint: environment-dev ## check style, types and layers
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports --cache-dir .cache/import_linter
 
-format: environment-dev ## put the code into shape
+format: environment-dev ## format the code
 	@$(PYTHON) -m ruff check --fix --quiet
 	@$(PYTHON) -m ruff format
 
@@ -122,13 +122,13 @@ docs: ## build the documentation site into site/, without a network
 	@requirements/install.sh docs
 	@.venv-docs/bin/zensical build --clean --strict
 
-requirements: environment ## compile pyproject.toml and requirements/*.in into hashed lists (UPGRADE=--upgrade: newer ones)
+requirements: environment ## compile pyproject.toml and requirements/*.in into hashed lists (UPGRADE=--upgrade: newest versions)
 	@for list in $(LISTS); do \
 		echo "requirements/$$list.txt"; \
 		requirements/uv.sh $$(sed -n '2s/^# *uv //p' requirements/$$list.txt) --quiet $(UPGRADE) || exit 1; \
 	done
 
-terraform-schema: environment-dev ## renew the schema that terraform/ is checked against, after another resource or version
+terraform-schema: environment-dev ## update the schema that terraform/ is checked against
 	@$(PYTHON) -m tests.unit.terraform.provider_schema
 
 clean: ## delete environment, caches and Mage's files; workspace/ with the data stays

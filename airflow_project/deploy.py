@@ -120,12 +120,12 @@ def deploy(composer: Composer, with_packages: bool = True) -> None:
         composer.add_packages(added)
         composer.change(*SYNC, "--exclude=^[^/]+$", str(stage), folder)
         composer.change(*SYNC, str(stage), folder)
-        gone = [name for name in before.files if name not in files]
-        delete_files(composer, folder, [name for name in gone if name in existing])
+        obsolete = [name for name in before.files if name not in files]
+        delete_files(composer, folder, [name for name in obsolete if name in existing])
         dropped = [name for name in before.packages if name not in required] if with_packages else []
         composer.remove_packages([name for name in dropped if name in installed])
         Deployment(files, [name for name in ours if name not in dropped]).write(composer, folder)
-    say(f"{len(files)} files in {folder}, {len(gone)} deleted there; version {__version__}")
+    say(f"{len(files)} files in {folder}, {len(obsolete)} deleted there; version {__version__}")
 
 
 def delete(composer: Composer) -> None:
@@ -133,7 +133,7 @@ def delete(composer: Composer) -> None:
     folder, installed = composer.describe()
     before = previous(folder)
     if before is None:
-        raise TaxiError(f"{folder}/{LIST} does not exist: nothing is deployed there.")
+        raise TaxiError(f"{folder}/{LIST} does not exist: nothing is deployed.")
     existing = checksums(folder)
     files = [name for name in before.files if name in existing]
     # DAG files first, so that Airflow never parses one without what it imports
@@ -157,7 +157,7 @@ def refuse_foreign_files(folder: str, stage: Path, names: set[str], existing: di
     )
     if foreign:
         raise TaxiError(
-            f"{folder} has files of the same name that no deployment put there: {', '.join(foreign)}. "
+            f"{folder} has files of the same names that no deployment created: {', '.join(foreign)}. "
             "Nothing was changed; move or delete them, then deploy again."
         )
 
@@ -172,7 +172,7 @@ def refuse_foreign_packages(required: dict[str, str], installed: dict[str, str],
     if foreign:
         raise TaxiError(
             f"The environment has packages that no deployment added: {', '.join(foreign)}. "
-            "Nothing was changed; remove them, or deploy with --no-packages and see that they fit."
+            "Nothing was changed; remove them, or deploy with --no-packages if they are compatible."
         )
 
 
@@ -228,7 +228,7 @@ def gcloud(*arguments: str) -> str:
 
 
 def say(text: str) -> None:
-    """Tell the person who deploys."""
+    """Print a message for the user."""
     sys.stderr.write(f"{text}\n")
 
 
@@ -237,18 +237,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make composer-deploy", description="DAGs onto Cloud Composer.")
     parser.add_argument("--environment", default="")
     parser.add_argument("--location", default="")
-    parser.add_argument("--project", default="", help="otherwise the one gcloud is set to")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
-    parser.add_argument("--no-packages", action="store_true", help="leave the environment's packages alone")
+    parser.add_argument("--project", default="", help="default: gcloud's project")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done")
+    parser.add_argument("--no-packages", action="store_true", help="do not change the environment's packages")
     parser.add_argument("--delete", action="store_true", help="delete what was deployed")
-    given = parser.parse_args(arguments)
-    if not (given.environment and given.location):
-        goal = f"composer-{'delete' if given.delete else 'deploy'}"
+    options = parser.parse_args(arguments)
+    if not (options.environment and options.location):
+        goal = f"composer-{'delete' if options.delete else 'deploy'}"
         say(f"Which environment? Name it: make {goal} ENVIRONMENT=taxi-dev LOCATION=us-central1")
         return 2
-    composer = Composer(given.environment, given.location, given.project, given.dry_run)
+    composer = Composer(options.environment, options.location, options.project, options.dry_run)
     try:
-        delete(composer) if given.delete else deploy(composer, with_packages=not given.no_packages)
+        delete(composer) if options.delete else deploy(composer, with_packages=not options.no_packages)
     except TaxiError as error:
         say(str(error))
         return 1

@@ -37,34 +37,34 @@ Entry = tuple[Contender, Trial]
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code is 1 when a contender failed, and 0 also when a target is missed."""
-    asked = _arguments(arguments)
+    options = _arguments(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers are stopped
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    large = 0 if asked.quick else asked.large_rows
-    rounds = 1 if asked.quick else asked.rounds
-    month, small = GeneratedMonth(asked.rows), GeneratedMonth(WARM_UP_ROWS)
-    slow_month = GeneratedMonth(asked.rows // 10) if asked.quick else month
+    large = 0 if options.quick else options.large_rows
+    rounds = 1 if options.quick else options.rounds
+    month, small = GeneratedMonth(options.rows), GeneratedMonth(WARM_UP_ROWS)
+    slow_month = GeneratedMonth(options.rows // 10) if options.quick else month
 
     def say(text: str) -> None:
         console.print(escape(text), soft_wrap=True)
 
     try:
         if not Path(THEIRS).exists():
-            raise TaxiError(f"{THEIRS} is not there: make bench, or requirements/install.sh bench, makes it.")
+            raise TaxiError(f"{THEIRS} does not exist: `requirements/install.sh bench` creates it.")
         for each in {small, month, slow_month, *([GeneratedMonth(large)] if large else [])}:
             each.generate(say)
-        with place(FOLDER, needed=1000 * max(asked.rows, large) + 3 * 10**9) as there:
-            told = machine.describe(there)
-            prepared = prepare(month, there)
+        with place(FOLDER, needed=1000 * max(options.rows, large) + 3 * 10**9) as site:
+            facts = machine.describe(site)
+            prepared = prepare(month, site)
             entries = [
-                (contender, Trial(slow_month if contender.slow else month, prepared, there))
+                (contender, Trial(slow_month if contender.slow else month, prepared, site))
                 for contender in LINEUP
             ]
             if large:
-                entries.append((LARGE, Trial(GeneratedMonth(large), prepared, there)))
+                entries.append((LARGE, Trial(GeneratedMonth(large), prepared, site)))
             if month.rows > small.rows:
-                warm_up(Trial(small, prepare(small, there), there), say)
-            figures = compete(entries, rounds, asked.budget * 60, say)
+                warm_up(Trial(small, prepare(small, site), site), say)
+            figures = compete(entries, rounds, options.budget * 60, say)
             reckoned, measured = reckon(figures, month.rows, prepared)
     except (TaxiError, subprocess.CalledProcessError) as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
@@ -72,19 +72,19 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     outcomes = [target.outcome(figures) for target in TARGETS]
-    report.show(figures, outcomes, told, console)
-    if asked.json:
+    report.show(figures, outcomes, facts, console)
+    if options.json:
         document = {
-            "machine": told,
-            "rows": asked.rows,
+            "machine": facts,
+            "rows": options.rows,
             "figures": [dataclasses.asdict(figure) for figure in figures.values()],
             "targets": [dataclasses.asdict(outcome) for outcome in outcomes],
             "history": reckoned and dataclasses.asdict(reckoned),
         }
-        asked.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    if asked.docs and reckoned:
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    if options.docs and reckoned:
         sections = {
-            "figures": report.figures_text(figures, outcomes, told, asked.rows),
+            "figures": report.figures_text(figures, outcomes, facts, options.rows),
             "history": report.history_text(reckoned, measured),
         }
         report.write_into(report.PAGE, sections)
@@ -120,20 +120,20 @@ def compete(
                 continue
             try:
                 done.append(attempt(contender, trial))
-                said = f"{done[-1].wall:8.2f} s"
+                result = f"{done[-1].wall:8.2f} s"
             except Failed as failed:
                 failures[contender.name] = str(failed)
-                said = f"failed: {failed}"
-            say(f"round {number} of {rounds}  {contender.title:<32} {said}")
+                result = f"failed: {failed}"
+            say(f"round {number} of {rounds}  {contender.title:<32} {result}")
     return {contender.name: _figure(contender, trial, runs, failures) for contender, trial in entries}
 
 
 def attempt(contender: Contender, trial: Trial) -> Measured:
-    """One run on empty tables, and the look whether all rows are there; raises Failed."""
-    there = trial.place
-    there.reset()
-    log = there.folder / "logs" / f"{there.runs}-{contender.name}.log"
-    measured = run(contender.command(trial), there.environment(), log)
+    """One run on empty tables, and a check that all rows arrived; raises Failed."""
+    site = trial.place
+    site.reset()
+    log = site.folder / "logs" / f"{site.runs}-{contender.name}.log"
+    measured = run(contender.command(trial), site.environment(), log)
     contender.check(trial)
     if contender.timed and contender.timed not in measured.steps:
         raise Failed(f"it did not say how long {contender.timed} took")
@@ -181,10 +181,10 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=25.0, help=budget)
     parser.add_argument("--json", type=Path, help="also write all figures into this file")
     parser.add_argument("--docs", action="store_true", help="also write them into docs/performance.md")
-    asked = parser.parse_args(arguments)
-    if asked.rounds < 1:
+    options = parser.parse_args(arguments)
+    if options.rounds < 1:
         parser.error("--rounds must be 1 or more")
-    return asked
+    return options
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ Figures = Mapping[str, Figure]
 class Target:
     """What is to be reached."""
 
-    says: str
+    title: str
     unit: str
     needs: tuple[str, ...]
     """The figures it is computed from."""
@@ -67,25 +67,25 @@ class Target:
     bound: float
     at_most: bool
 
-    def wanted(self) -> str:
+    def goal(self) -> str:
         """In words."""
         return f"{'at most' if self.at_most else 'at least'} {self.bound:g}{self.unit}"
 
     def outcome(self, figures: Figures) -> Outcome:
         """How it stands."""
         if not all(name in figures and not figures[name].failure for name in self.needs):
-            return Outcome(self.says, self.wanted(), "", "not measured")
+            return Outcome(self.title, self.goal(), "", "not measured")
         value = self.value(figures)
         met = value <= self.bound if self.at_most else value >= self.bound
-        return Outcome(self.says, self.wanted(), f"{value:.3g}{self.unit}", "met" if met else "not met")
+        return Outcome(self.title, self.goal(), f"{value:.3g}{self.unit}", "met" if met else "not met")
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A target, what was measured, and `met`, `not met` or `not measured`."""
 
-    says: str
-    wanted: str
+    title: str
+    goal: str
     measured: str
     verdict: str
 

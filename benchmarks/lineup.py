@@ -63,10 +63,10 @@ def peer(module: str, title: str, python: str = THEIRS, slow: bool = False) -> C
     return Contender(module, title, "Postgres", command, loaded_all, slow=slow)
 
 
-def expect(what: str, found: int, wanted: int) -> None:
-    """Raise Failed when a count is not as it must be."""
-    if found != wanted:
-        raise Failed(f"{what}: {found:,} instead of {wanted:,}")
+def expect(what: str, actual: int, expected: int) -> None:
+    """Raise Failed unless a count is as expected."""
+    if actual != expected:
+        raise Failed(f"{what}: {actual:,} instead of {expected:,}")
 
 
 def loaded_all(trial: Trial) -> None:

@@ -23,7 +23,7 @@ OURS_OF = {"Postgres": "taxi_run", "limit": "taxi_run", "GCS": "ours_gcs", "ware
 """What each group is compared with."""
 
 HEADS = ["", "rounds", "seconds", "CPU s", "peak MB", "x ours", "of which"]
-TARGET_HEADS = ["target", "wanted", "measured", ""]
+TARGET_HEADS = ["target", "goal", "measured", ""]
 
 
 def rows(figures: Figures) -> list[list[str]]:
@@ -46,7 +46,7 @@ def _cells(figure: Figure, figures: Figures) -> list[str]:
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
     """The cells of every target."""
-    return [[each.says, each.wanted, each.measured, each.verdict] for each in outcomes]
+    return [[each.title, each.goal, each.measured, each.verdict] for each in outcomes]
 
 
 def show(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], console: Console) -> None:
@@ -58,7 +58,7 @@ def show(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], c
         console.print("Other programs were running when this began: take the figures with care.")
     if figures["course_script"].rows < figures["taxi_run"].rows:
         console.print("A quick run counts the start of the slow ones tenfold: only a full run compares them.")
-    missed = [each.says for each in outcomes if each.verdict == "not met"]
+    missed = [each.title for each in outcomes if each.verdict == "not met"]
     if missed:
         console.print(f"Targets that are not met: {'; '.join(missed)}.", soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""Every expected error: one sentence that names the thing at fault and says what to do.
+"""Every expected error: one sentence that names the cause and says what to do.
 
 `Transient` errors are worth another attempt (a reset connection, a busy server); all others are
 permanent and retrying them only costs time. `nyc_taxi.retry` decides by these types alone.
@@ -6,26 +6,26 @@ permanent and retrying them only costs time. `nyc_taxi.retry` decides by these t
 
 
 class TaxiError(Exception):
-    """Base of all expected errors; its text is shown to people as it is."""
+    """Base of all expected errors; its text is shown to users unchanged."""
 
 
 class Transient:
     """Mix-in: the same call may succeed later."""
 
     retry_after: float | None = None
-    """Seconds that a server asks to wait, where it says so."""
+    """Seconds that the server asks clients to wait, if it says so."""
 
 
 class SettingsError(TaxiError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or not valid."""
 
 
 class SourceError(TaxiError):
-    """The source cannot give the month."""
+    """The source cannot provide the month."""
 
 
 class NotPublished(SourceError):
-    """The month is not there (yet): the source answered 403 or 404."""
+    """The month does not exist (yet): the source answered 403 or 404."""
 
 
 class SourceUnreachable(SourceError, Transient):
@@ -33,19 +33,19 @@ class SourceUnreachable(SourceError, Transient):
 
 
 class NotTripData(SourceError):
-    """What came is not a trip file: an error page, a cut file, a pointer, a mangled file."""
+    """The download is not a trip file: an error page, a pointer, a truncated or damaged file."""
 
 
 class Implausible(SourceError):
-    """The month is not what its name says, or only a part of it; `--accept` loads it all the same."""
+    """The month looks like another month, or like part of one; `--accept` loads it anyway."""
 
 
 class NotInLake(TaxiError):
-    """The lake does not hold the file or version (any more)."""
+    """The lake does not hold the file or version, or no longer does."""
 
 
 class LocalFileLost(TaxiError, Transient):
-    """A file of this machine disappeared while it was in use; another attempt makes or fetches it again."""
+    """A file of this machine disappeared while it was in use; another attempt recreates or fetches it."""
 
 
 class SchemaError(TaxiError):
@@ -65,12 +65,12 @@ class DestinationError(TaxiError):
 
 
 class DestinationUnreachable(DestinationError, Transient):
-    """A destination did not answer, or broke off; the month is as for DestinationError."""
+    """A destination did not answer or closed the connection; the month is as for DestinationError."""
 
 
 class PreconditionFailed(DestinationUnreachable):
-    """Another writer was faster, or the bytes arrived damaged: read the month's state and start again."""
+    """Another writer was faster, or bytes were corrupted in transit: read the state again and start over."""
 
 
 class LockTimeout(DestinationUnreachable):
-    """Others have held a lock for longer than a load waits; try again later."""
+    """Other sessions held a lock for longer than a load waits; try again later."""

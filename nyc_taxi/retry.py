@@ -1,7 +1,7 @@
-"""The one retry policy: what is worth another attempt, how many attempts there are, and how long to wait.
+"""The one retry policy: which errors are retried, how often, and after which delays.
 
 Errors carry the decision (`nyc_taxi.errors`): Transient ones are worth another attempt, all others are
-not. Backends only map their own exceptions onto these.
+not. Backends only map their own exceptions to these.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ WAIT_MAX = 20.0
 """The longest pause between two attempts, in seconds."""
 
 LONGEST_RETRY_AFTER = 60.0
-"""A server that asks to wait longer than this is not waited for: the call fails at once."""
+"""If a server asks clients to wait longer than this, the call fails at once."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and with which timeout, anything outside of this process is asked."""
+    """How often, and with which timeout, calls to other processes and services are attempted."""
 
     attempts: int = 5
     timeout: float = 30.0
@@ -45,7 +45,7 @@ class RetryPolicy:
         return self._first_result(is_worth_another_attempt, action)
 
     def restart(self, action: Callable[[], T]) -> T:
-        """The same for work that begins anew when another writer was faster (PreconditionFailed)."""
+        """The same for work that starts over when another writer was faster (PreconditionFailed)."""
         return self._first_result(PreconditionFailed, action)
 
     def _first_result(
@@ -71,14 +71,14 @@ DEFAULT_RETRY = RetryPolicy()
 def wait_for_others(
     on: type[Exception] | Callable[[Exception], bool], patience: float
 ) -> Iterable[stamina.Attempt]:
-    """As many attempts as it takes others to release what they hold, for at most `patience` seconds."""
+    """Attempts until others release a lock, for at most `patience` seconds."""
     return stamina.retry_context(on=on, attempts=None, timeout=patience, wait_initial=1, wait_max=10)
 
 
 def is_worth_another_attempt(error: Exception) -> bool | float:
     """Backoff hook of stamina: whether to try again, or after how many seconds."""
     if isinstance(error, LockTimeout | PreconditionFailed):
-        return False  # we have waited long enough; it takes a new beginning
+        return False  # waited long enough already, or must start over
     if not isinstance(error, Transient):
         return False
     if error.retry_after is None:

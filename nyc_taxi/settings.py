@@ -31,7 +31,7 @@ PROJECT = Path() if INSTALLED else PACKAGE.parent
 
 
 def absolute_path(path: str | Path) -> Path:
-    """The path of a setting; a relative one counts from PROJECT."""
+    """The path of a setting; a relative one is resolved against PROJECT."""
     return (PROJECT / Path(path).expanduser()).absolute()
 
 
@@ -48,7 +48,7 @@ DEFAULT_TRANSFORM = _default_file("mage_project/transformers/derive_trips.py")
 
 
 class Settings(BaseSettings):
-    """All settings. Relative paths count from the checkout, or from the current directory without one."""
+    """All settings. Relative paths are resolved against the checkout, if any, or the current directory."""
 
     model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
 
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of rows that may fail to parse before the whole file is refused."""
     max_quarantined: float = pydantic.Field(default=0.1, ge=0, le=1)
-    """Share of rows that may be quarantined, for whatever reason, before a month is refused."""
+    """Share of rows that may be quarantined, for any reason, before a month is refused."""
     min_trips: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of the trips of the version it replaces, or of the months around it, that a month needs."""
     bikeshare_tables: Path = PACKAGE / "pipelines" / "bikeshare" / "tables.yaml"
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     @classmethod
     def _existing(cls, path: Path) -> Path:
         if path != DEFAULT_TRANSFORM and not path.exists():
-            raise ValueError("the file does not exist; for no transform at all name an empty file")
+            raise ValueError("the file does not exist; to apply no transform, name an empty file")
         return path
 
     @property
@@ -150,10 +150,10 @@ def load_settings() -> Settings:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         name = "TAXI_" + str(first["loc"][0]).upper()
-        raise SettingsError(f"{name}={first.get('input')!r} makes no sense: {first['msg']}.") from None
+        raise SettingsError(f"{name}={first.get('input')!r} is not valid: {first['msg']}.") from None
 
 
 @functools.lru_cache(maxsize=4)
 def _template(text: str) -> jinja2.Template:
-    """Compiled once: it takes longer than all else that a profile needs."""
+    """Compiled once: this is the slowest part of reading a profile."""
     return jinja2.Template(text)

@@ -8,7 +8,7 @@
 #   docs                  .venv-docs      the documentation site
 #
 # It does nothing when the environment already holds what the requirement file says, so every make target
-# can call it. uv installs (seconds); pip, which takes minutes, stands in when uv cannot.
+# can call it. uv installs (seconds); pip (minutes) is the fallback.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1
@@ -21,8 +21,8 @@ airflow*) venv=.venv-airflow ;;
 esac
 file=requirements/$name.txt
 
-# What is installed stands in a stamp: the files' checksum, and the folder, as an environment does
-# not survive being moved.
+# A stamp records what is installed: the files' checksum, and the folder, because an environment
+# cannot be moved.
 wanted() { echo "$(pwd) $(cat "requirements/$1.txt" pyproject.toml | cksum)"; }
 stamp=$venv/.installed-$name
 [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$(wanted "$name")" ] || exit 0
@@ -54,7 +54,7 @@ fi
 if [ -f "$stamp" ]; then
     say "bringing $venv up to date with $file"
 else
-    size="1 GB, about half a minute on a fast line"
+    size="1 to 2 GB, about half a minute on a fast connection"
     [ "$name" != docs ] || size="200 MB"
     say "installing $(grep -c '^[a-z]' "$file") packages of $file ($size)"
 fi

@@ -20,7 +20,7 @@ PATIENCE = dt.timedelta(days=1)
 
 @dag(
     schedule=CronTriggerTimetable("0 9 * * *", timezone="UTC"),
-    description="Each day load the day before: Cloud SQL and a bucket to the warehouse",
+    description="Every day, load the previous day from Cloud SQL and a bucket into the warehouse",
     doc_md="""
 ### A day of the bike-share
 
@@ -33,9 +33,9 @@ bucket under their day, waits for the day's trips, loads the raw tables and comp
 | `day` | such as 2018-01-01; empty: the day before the run's date |
 
 - With `TAXI_BIKESHARE_EXTRACT=export` Cloud SQL itself writes the tables into the bucket (`export`); set
-  `CLOUD_SQL_INSTANCE`, and `CLOUD_SQL_PROJECT` where it is another than the connection's. Otherwise
+  `CLOUD_SQL_INSTANCE`, and `CLOUD_SQL_PROJECT` if it differs from the connection's. Otherwise
   `extract` reads them row by row, and `export` is skipped.
-- `trips_are_there` frees its worker between two checks. If the trips do not arrive within a day it fails and
+- `wait_for_trips` frees its worker between checks. If the trips do not arrive within a day it fails and
   alerts; clear it when they have arrived.
 """,
     params={"day": load_requests.optional("Day", "Such as 2018-01-01. Empty: yesterday.", format="date")},
@@ -60,7 +60,7 @@ def bikeshare() -> None:
             return flow.land(config, snapshots)
 
     @task.sensor(mode="reschedule", poke_interval=300, timeout=PATIENCE.total_seconds(), retries=0)
-    def trips_are_there(day: str) -> bool:
+    def wait_for_trips(day: str) -> bool:
         """Whether the day's trips are in the bucket."""
         from nyc_taxi.errors import NotPublished
         from nyc_taxi.pipelines.bikeshare import flow
@@ -91,7 +91,7 @@ def bikeshare() -> None:
 
     chosen = day()
     export = CloudSQLExportInstanceOperator.partial(task_id="export").expand_kwargs(cloud_sql.exports(chosen))
-    arrived, loaded = trips_are_there(chosen), load(chosen)
+    arrived, loaded = wait_for_trips(chosen), load(chosen)
     extract(chosen) >> arrived  # a database that cannot be read fails the run at once, not after a day
     [export, arrived] >> loaded >> transform(chosen)
 

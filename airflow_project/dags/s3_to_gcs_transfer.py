@@ -1,4 +1,4 @@
-"""Objects of an S3 bucket into a GCS bucket, by Google's Storage Transfer Service: no byte passes here."""
+"""Copy an S3 bucket to a GCS bucket with Google's Storage Transfer Service: no data passes a worker."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WAIT = dt.timedelta(hours=6)
 @dag(
     schedule=None,
     is_paused_upon_creation=False,  # nothing starts it but somebody who wants it
-    description="Copy what is new in an S3 bucket into a GCS bucket",
+    description="Copy new objects of an S3 bucket to a GCS bucket",
     doc_md="""
 ### From S3 to GCS
 
 Starts a job of the Storage Transfer Service, waits until it has copied what is new or changed, and deletes
-the job. It is for files that lie in an S3 bucket of your own (the trips of another team, an archive);
-TLC's own files come over HTTPS with `taxi_ingest`. A transfer that comes back every day is better kept
-as a job of the service itself: see `terraform/`.
+the job. It is for files in an S3 bucket of your own (the trips of another team, an archive);
+TLC's own files come over HTTPS with `taxi_ingest`. A daily transfer should be a
+scheduled job of the service itself: see `terraform/`.
 
 Credentials: `role_arn` (a role on AWS that trusts Google's service agent), or else the connection `taxi_s3`.
 """,

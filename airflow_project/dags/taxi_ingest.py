@@ -1,4 +1,4 @@
-"""One month of one service: download, clean and derive, Parquet, then every destination asked for."""
+"""One month of one service: download, clean and derive, Parquet, then every requested destination."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from taxi_airflow.step import step
     doc_md="""
 ### One month of trips
 
-Downloads a month, gives every row its verdict (trip or quarantine), writes Parquet and has it in every
-destination: all of the month or nothing, recorded in the destination's ledger. What is there already in
-the same version is not done again, so a run may be repeated at any time.
+Downloads a month, decides for every row whether it is a trip or goes to the quarantine, writes Parquet and
+loads it into every destination atomically, with an entry in the destination's ledger. Completed steps are
+skipped, so a run may be repeated at any time.
 
 | Param | Meaning |
 |---|---|
@@ -30,10 +30,10 @@ the same version is not done again, so a run may be repeated at any time.
 | `month` | such as 2020-04; empty: the newest that is published at the run's date |
 | `source` | auto, tlc, csv, sample, a folder, a file, a URL, gs://bucket/file; empty: `TAXI_SOURCE` |
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
-| `accept` | load the month even if it looks like a wrong or cut file |
+| `accept` | load the month even if it looks like a wrong or truncated file |
 
-Destinations that are not asked for are skipped. `check` compares every ledger with the Parquet. A red task
-says in its last log line what to do; clear it to go on from there.
+Destinations that are not requested are skipped. `check` compares every ledger with the Parquet. The last log
+line of a failed task says what to do; clear the task to continue from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),

@@ -15,18 +15,18 @@ from taxi_airflow.step import step
 
 @dag(
     schedule=CronTriggerTimetable("0 8 * * *", timezone="UTC"),
-    description="Each day start taxi_ingest for every month that was published or republished",
+    description="Every day, start taxi_ingest for each month that was published or republished",
     doc_md="""
 ### Late and changed months
 
-Asks the source, one HEAD request a month, which versions there are, and the ledgers, which versions are
-held. For each month that is due `taxi_ingest` is started with a run id made from service, month and
-published version, such as `taxi__green__2020-04__1f0c9e22ab`: whoever finds the same version again (the
-next poll, somebody by hand) asks for the same run, and is told that it exists. When such a run is over and
-the month is due all the same, because the run failed or a destination was added since, it is asked for again,
-once a day, as `...__again-2020-07-01`.
+Compares the versions that the source publishes (one HEAD request per month) with those in the ledgers. For
+each pending month it starts `taxi_ingest` with a run id derived from the service, month and published
+version, such as `taxi__green__2020-04__1f0c9e22ab`, so that a second request for the same version (by the
+next poll or by hand) does not start a second run. If such a run has ended and the month is still pending,
+because the run failed or a destination was added since, it is requested again once a day, as
+`...__again-2020-07-01`.
 
-A sensor would sit on a worker for weeks, and hold up every other run; a poll costs seconds.
+A sensor would occupy a worker for weeks; a poll takes seconds.
 """,
     params={
         "services": load_requests.SERVICES,
@@ -40,7 +40,7 @@ A sensor would sit on a worker for weeks, and hold up every other run; a poll co
 def taxi_late_data() -> None:
     @step()
     def poll(params: dict[str, Any]) -> list[dict[str, Any]]:
-        """A run of taxi_ingest for each month that is due."""
+        """A run of taxi_ingest for each pending month."""
         context = get_current_context()
         day = load_requests.day_of(context)
         runs = []

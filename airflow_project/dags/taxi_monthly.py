@@ -1,4 +1,4 @@
-"""Every month: load whatever is published and not yet held, one mapped group of tasks a month."""
+"""Every month: load every pending month, one mapped task group per month."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from taxi_airflow.step import step
 
 
 @dag(
-    # said in full: a bare cron string means other data intervals on Airflow 2 than on 3
+    # explicit: a bare cron string means different data intervals on Airflow 2 and 3
     schedule=CronTriggerTimetable("0 7 2 * *", timezone="UTC"),
-    description="On the 2nd of each month load every month that is published and not yet held",
+    description="On the 2nd of each month, load every month that is published but not yet loaded",
     doc_md="""
 ### The monthly load
 
-TLC publishes about two months late and republishes at times. So this run does not load "last month": it asks
-which months since `since` are published but not held by every destination, or held in another version than is
-published now, and loads those side by side, a mapped group of tasks each.
+TLC publishes about two months late and republishes at times. So this run does not load "last month" but
+every pending month since `since`: published, but missing in a destination or held there in another version.
+It loads them in parallel, each in a mapped task group.
 
-A run that was missed needs no catching up: what it would have loaded is found by the next.
+A missed run needs no catch-up: the next run finds the same months.
 
-- One month by hand: give `month`.
+- One month by hand: set `month`.
 - A range: `airflow backfill create --dag-id taxi_monthly --from-date 2020-03-01 --to-date 2020-08-31`;
   each run of a backfill loads the month of its own date.
 """,
@@ -43,7 +43,7 @@ A run that was missed needs no catching up: what it would have loaded is found b
 def taxi_monthly() -> None:
     @step()
     def months(params: dict[str, Any]) -> list[dict[str, Any]]:
-        """The months to load: the one asked for, the backfill's, or all that are due."""
+        """The months to load: the requested one, the backfill's, or all that are pending."""
         context = get_current_context()
         named = params["month"] or load_requests.backfilled(context)
         if named:

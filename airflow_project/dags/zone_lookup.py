@@ -14,12 +14,12 @@ from taxi_airflow.step import step
 
 @dag(
     schedule=CronTriggerTimetable("0 6 3 * *", timezone="UTC"),
-    description="On the 3rd of each month have TLC's list of zones in every destination",
+    description="On the 3rd of each month, load TLC's list of zones into every destination",
     doc_md="""
 ### Taxi zones
 
-Trips name their pickup and dropoff by a number; this list says which borough and zone it is. TLC changes it
-rarely, and the load replaces it as a whole, so the run may be repeated at any time.
+Trips refer to pickup and dropoff zones by number; this list has the borough and zone of each number. TLC
+rarely changes it. The load replaces the whole table, so the run may be repeated at any time.
 
 | Param | Meaning |
 |---|---|

@@ -1,4 +1,4 @@
-"""What every process of a local Airflow is told: settings, the keys they share, the only user's password."""
+"""The environment of every process of a local Airflow: settings, shared keys, the user's password."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def _migrate(home: Path, environment: dict[str, str]) -> None:
     with log.open("wb") as file:
         done = subprocess.run([*AIRFLOW, "db", "migrate"], env=environment, stdout=file, stderr=file)
     if done.returncode:
-        raise TaxiError(f"Airflow's database could not be made ready: see {log}.")
+        raise TaxiError(f"Airflow's database could not be migrated: see {log}.")
 
 
 def _wait_until_healthy(airflow: Airflow, home: Path) -> None:
@@ -107,7 +107,7 @@ def _wait_until_healthy(airflow: Airflow, home: Path) -> None:
         for part, process in airflow.processes.items():
             if process.poll() is not None:
                 raise TaxiError(
-                    f"Airflow's {part} ended with code {process.returncode}: see {home / part}.log."
+                    f"Airflow's {part} exited with code {process.returncode}: see {home / part}.log."
                 )
         with contextlib.suppress(httpx.TransportError, ValueError, KeyError):
             health = httpx.get(f"{airflow.url}/api/v2/monitor/health").json()
@@ -139,17 +139,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make airflow-up", description="Airflow on this machine.")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument(
-        "--workers", type=int, default=0, help="Celery workers; otherwise the scheduler works"
+        "--workers", type=int, default=0, help="number of Celery workers; 0: the scheduler runs the tasks"
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     load_settings()  # reads .env into os.environ
     home = PROJECT / ".airflow"
     say = sys.stderr.write
     say(f"Airflow starts (half a minute to two); logs are in {home}\n")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with running(home, given.port, workers=given.workers) as airflow:
-            say(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C ends it)\n")
+        with running(home, options.port, workers=options.workers) as airflow:
+            say(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C stops it)\n")
             say("For `airflow` commands in another shell: . .airflow/environment.sh\n")
             while all(process.poll() is None for process in airflow.processes.values()):
                 time.sleep(0.5)

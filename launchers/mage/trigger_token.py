@@ -48,7 +48,7 @@ def set_token(environment: dict[str, str], project: Path = MAGE_PROJECT) -> int 
     finally:
         engine.dispose()
     sys.stderr.write(
-        f"The token of {TRIGGER[1]!r} could not be set in Mage's database for {TIMEOUT:.0f} s: {reason}\n"
+        f"The token of {TRIGGER[1]!r} could not be set in Mage's database within {TIMEOUT:.0f} s: {reason}\n"
     )
     return None
 

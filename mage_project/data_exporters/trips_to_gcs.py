@@ -11,7 +11,7 @@ if "test" not in globals():
 def trips_to_gcs(data, *args, **variables):
     """Upload the month's Parquet files to the bucket; the manifest is written last.
 
-    Without GCS_BUCKET, the embedded GCS server holds the bucket.
+    Without GCS_BUCKET, the GCS emulator holds the bucket.
 
     Outputs: the first trips; the files (MonthFiles) and the ledger entry.
     """

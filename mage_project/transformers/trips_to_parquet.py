@@ -21,7 +21,7 @@ if "test" not in globals():
 def trips_to_parquet(data, *args, **variables):
     """Write the month as Parquet: trips, quarantine and quality, then the manifest.
 
-    Refuses a month that looks like a wrong or cut file, unless the variable `accept` is true.
+    Refuses a month that looks like a wrong or truncated file, unless the variable `accept` is true.
     The same raw file and rules yield the same bytes, on any machine and with any orchestrator.
 
     Outputs: the first trips; a reference to the files (MonthFiles).

@@ -59,9 +59,9 @@ def _refuse_other_code(function: Callable[[Any], Any], settings: Settings) -> No
     if transform and same_code(function, load_function(transform)):
         return
     if settings.transform == BLOCK:
-        raise TransformError(f"{BLOCK}: the block was edited and not saved; save it, then run it again.")
+        raise TransformError(f"{BLOCK}: the block has unsaved edits; save it, then run it again.")
     if not changes_nothing(function):
         raise TransformError(
-            f"{settings.transform}: holds another function than the block; save the block, or unset"
+            f"{settings.transform}: contains a different function than the block; save the block, or unset"
             " TAXI_TRANSFORM, which names this file."
         )

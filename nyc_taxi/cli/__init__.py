@@ -27,7 +27,7 @@ def main() -> None:
         errors().print(f"[red]taxi:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     finally:
-        gc.freeze()  # at its end Python would look for cycles in all that is left, for 0.2 s
+        gc.freeze()  # otherwise Python collects garbage at exit, for 0.2 s
 
 
 def _stop(*_: object) -> None:
@@ -37,7 +37,7 @@ def _stop(*_: object) -> None:
     lost where it is raised inside an import, and libraries whose threads are at work abort an orderly end.
     """
     cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which progress bars hide
-    os.write(2, f"{cursor}Stopped. Nothing is half loaded; the next run carries on.\n".encode())
+    os.write(2, f"{cursor}Stopped. No month is half loaded; the next run continues.\n".encode())
     os._exit(128 + signal.SIGINT)
 
 

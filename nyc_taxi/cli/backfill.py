@@ -24,9 +24,11 @@ def catch_up(
     ] = "",
     source: FromOption = "",
     to: ToOption = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is due.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the pending months, load nothing.")
+    ] = False,
 ) -> None:
-    """Load every month that is published and missing somewhere, or published anew."""
+    """Load every month that is published but missing in a destination, or republished."""
     from nyc_taxi.pipelines.pending import months_to_check, pending_months
     from nyc_taxi.pipelines.requests import destinations, today
 
@@ -36,9 +38,11 @@ def catch_up(
     pending = list(pending_months(chosen, first, last, source or settings.source, names, settings))
     console = output()
     for month in pending:
-        console.print(f"{month.service} {month.month} is due: {month.why}", soft_wrap=True, highlight=False)
+        console.print(
+            f"{month.service} {month.month} is pending: {month.why}", soft_wrap=True, highlight=False
+        )
     if not pending:
-        console.print(f"Nothing is due: {', '.join(chosen)} from {first} to {last}.", highlight=False)
+        console.print(f"Nothing is pending: {', '.join(chosen)} from {first} to {last}.", highlight=False)
     if pending and not dry_run:
         _run([(month.service, month.month) for month in pending], source, to, settings)
 
@@ -54,10 +58,10 @@ def backfill(
     source: FromOption = "",
     to: ToOption = "",
     accept: Annotated[
-        bool, typer.Option("--accept", help="Load months even if they look like wrong or cut files.")
+        bool, typer.Option("--accept", help="Load months even if they look like wrong or truncated files.")
     ] = False,
 ) -> None:
-    """Load a range of months, one after another. What is done already is not done again."""
+    """Load a range of months, one after another. Completed steps are skipped."""
     from nyc_taxi.pipelines.backfill import backfill_months
 
     chosen = Service.parse(service)

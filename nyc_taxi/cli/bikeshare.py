@@ -24,9 +24,9 @@ app = typer.Typer(no_args_is_help=True, help="Bike-share: MySQL to the bucket to
 def run(
     day: Annotated[str, typer.Argument(show_default=False, metavar="DATE", help="Such as 2018-01-01.")],
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the day's trips.")] = 0.0,
-    poll: Annotated[float, typer.Option(min=1, help="Seconds between two checks for them.")] = 60.0,
+    poll: Annotated[float, typer.Option(min=1, help="Seconds between checks.")] = 60.0,
 ) -> None:
-    """Extract, land, load and transform one day. Steps that are done already are skipped."""
+    """Extract, land, load and transform one day. Completed steps are skipped."""
     from nyc_taxi.model.run import Run
     from nyc_taxi.pipelines.bikeshare.flow import load_config, parse_day, run_day
 
@@ -35,9 +35,9 @@ def run(
 
 @app.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
 ) -> None:
-    """Show what each table of the warehouse holds of each day, and what the checks counted."""
+    """Show which days each table of the warehouse holds, and the check results."""
     from nyc_taxi.pipelines.bikeshare.flow import load_config
     from nyc_taxi.pipelines.bikeshare.ledger import entries as ledger_entries
     from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
@@ -62,11 +62,13 @@ def status(
 @app.command()
 def seed(
     day: Annotated[
-        str, typer.Argument(show_default=False, help="Day of the generated trips; 2018-01-01 if none.")
+        str, typer.Argument(show_default=False, help="Day of the generated trips; by default 2018-01-01.")
     ] = "",
     folder: Annotated[
         Optional[Path],  # noqa: UP045 (typer 0.9 does not read `Path | None`)
-        typer.Option("--from", exists=True, file_okay=False, help="Holds stations.csv, trips_20180101..."),
+        typer.Option(
+            "--from", exists=True, file_okay=False, help="Folder with stations.csv, trips_20180101..."
+        ),
     ] = None,
 ) -> None:
     """Fill the demo database and the bucket: with generated data, or from a folder of files."""
@@ -75,14 +77,14 @@ def seed(
     from nyc_taxi.settings import load_settings
 
     if folder and day:
-        raise SettingsError("give a day or --from, not both: a folder's files name their days.")
+        raise SettingsError("give a day or --from, not both: the names of the files contain their days.")
     settings = load_settings()
     generated_day = parse_day(day or "2018-01-01")
     seeded = seed_files(settings, folder) if folder else seed_sample(settings, generated_day)
     for line in seeded.written:
         typer.echo(line)
     for line in seeded.kept:
-        typer.echo(f"{line}: exists already and stays as it is")
+        typer.echo(f"{line}: already exists, not changed")
 
 
 def _show(console: Console, result: "DayResult") -> None:

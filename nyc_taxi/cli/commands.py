@@ -20,7 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="New York taxi trips: download a month, clean it, keep it as Parquet and load it, nothing lost.",
+    help="Load New York taxi trips: download a month, clean it, write Parquet, load every destination.",
 )
 
 app.add_typer(bikeshare.app, name="bikeshare")
@@ -34,8 +34,8 @@ MonthArgument = Annotated[str, typer.Argument(show_default=False, metavar="MONTH
 
 @app.callback()
 def _options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is done.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     set_up_logging(verbose)
     if version:
@@ -50,18 +50,18 @@ def run(
     source: Annotated[
         str,
         typer.Option(
-            help="auto, tlc, csv, sample, lake (a file fetched before), or a folder, file or URL that has it."
+            help="auto, tlc, csv, sample, lake (a file fetched earlier), or a folder, a file or a URL."
         ),
     ] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
     accept: Annotated[
-        bool, typer.Option("--accept", help="Load the month even if it looks like a wrong or cut file.")
+        bool, typer.Option("--accept", help="Load the month even if it looks like a wrong or truncated file.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Load again what destinations hold in this version already.")
+        bool, typer.Option("--force", help="Load the month even into destinations that hold this version.")
     ] = False,
 ) -> None:
-    """Download a month, clean it, write Parquet and load it. What is done already is not done again."""
+    """Download a month, clean it, write Parquet and load it. Completed steps are skipped."""
     from nyc_taxi.cli.progress import bars
     from nyc_taxi.model.run import Run, RunContext
     from nyc_taxi.pipelines import trips
@@ -92,7 +92,7 @@ def zones(
     source: Annotated[str, typer.Option(help="URL or file of the zone lookup; by default TLC's.")] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
-    """Load the taxi zones: what pickup_location_id and dropoff_location_id mean."""
+    """Load the list of taxi zones, which pickup_location_id and dropoff_location_id refer to."""
     from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.pipelines.zones import fetch_zones, load_zones
 
@@ -100,22 +100,22 @@ def zones(
     names = destinations({"destinations": to}, settings)
     lookup = fetch_zones(settings, source)
     load_zones(lookup, names, settings)
-    typer.echo(f"{len(lookup.rows)} zones are in {', '.join(names)}, table zones.")
+    typer.echo(f"Loaded {len(lookup.rows)} zones into the table zones of {', '.join(names)}.")
 
 
 @app.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Also ask the source for missing and newer months; exit with 1 if anything is amiss.",
+            help="Also check the source for missing and newer months; exit with 1 if there is a problem.",
         ),
     ] = False,
-    source: Annotated[str, typer.Option(help="The source to ask, as for `taxi run`.")] = "",
+    source: Annotated[str, typer.Option(help="The source to check, as for `taxi run`.")] = "",
 ) -> None:
-    """Show which months each destination holds, of which version, and what is amiss."""
+    """Show which months each destination holds, in which version, and any problems."""
     from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.reporting.status import as_plain, collect, table
 
@@ -151,7 +151,7 @@ def verify(
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="By default all months.")] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
-    """Compare the data of every destination with its ledger; exits with 1 if any of it differs."""
+    """Compare the data of every destination with its ledger; exits with 1 if they differ."""
     from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.reporting.verification import verify_months
 
@@ -180,10 +180,10 @@ def preview(
     month: MonthArgument,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="How many rows.")] = 10,
     quarantine: Annotated[
-        bool, typer.Option("--quarantine", help="Quarantined rows rather than trips.")
+        bool, typer.Option("--quarantine", help="Show quarantined rows instead of trips.")
     ] = False,
 ) -> None:
-    """Show the first trips of a month that was run before (or why rows are no trips)."""
+    """Show the first trips of a loaded month, or with --quarantine its quarantined rows."""
     from nyc_taxi.reporting import preview as previews
     from nyc_taxi.reporting import summary
     from nyc_taxi.reporting.datasets import current_files
@@ -201,9 +201,9 @@ def preview(
 def quality(
     service: ServiceArgument,
     month: MonthArgument,
-    picture: Annotated[str, typer.Option(metavar="PNG", help="Also draw it into this file.")] = "",
+    picture: Annotated[str, typer.Option(metavar="PNG", help="Also write the chart to this file.")] = "",
 ) -> None:
-    """Show the quality report of a month that was run before."""
+    """Show the quality report of a loaded month."""
     from nyc_taxi.reporting import preview as previews
     from nyc_taxi.reporting import summary
     from nyc_taxi.reporting.chart import save
@@ -212,15 +212,17 @@ def quality(
     files = current_files(Service.parse(service), Month.parse(month), load_settings())
     output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))
     if picture:
-        typer.echo(f"drawn into {save(files, Path(picture))}")
+        typer.echo(f"chart written to {save(files, Path(picture))}")
 
 
 @app.command()
 def cost(
-    month: Annotated[str, typer.Option(metavar="MONTH", help="One month, such as 2020-04; else all.")] = "",
+    month: Annotated[
+        str, typer.Option(metavar="MONTH", help="One month, such as 2020-04; by default all.")
+    ] = "",
     price: Annotated[float, typer.Option(min=0, help="US dollars per TiB scanned.")] = 6.25,
 ) -> None:
-    """Ask BigQuery what reading each shipped view would scan, and what that costs; nothing is read."""
+    """Estimate by dry runs how many bytes reading each shipped view scans, and the price."""
     from nyc_taxi.extras import require_extra
     from nyc_taxi.load.warehouse.bigquery.load import BigQuery
 
@@ -232,16 +234,16 @@ def cost(
 
 @app.command()
 def doctor() -> None:
-    """Check settings, rules, workspace, source and destinations; say what to do about each fault."""
+    """Check settings, rules, workspace, source and destinations; print what to do about each problem."""
     from nyc_taxi.reporting.doctor import checkup
 
     console = output()
-    faults = 0
+    failures = 0
     for check in checkup():
-        faults += not check.good
-        mark = "[green]good[/]" if check.good else "[red]fault[/]"
-        console.print(f"{mark:<16} [bold]{check.name}[/]: {check.detail}", soft_wrap=True)
-    raise typer.Exit(1 if faults else 0)
+        failures += not check.ok
+        mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
+        console.print(f"{mark} [bold]{check.name}[/]: {check.detail}", soft_wrap=True)
+    raise typer.Exit(1 if failures else 0)
 
 
 @app.command()
@@ -251,10 +253,10 @@ def sample(
     path: Annotated[
         Path, typer.Argument(show_default=False, help="File to write: .csv, .csv.gz or .parquet.")
     ],
-    rows: Annotated[int, typer.Option(help="How many rows; 0 for the service's usual number.")] = 0,
-    seed: Annotated[int, typer.Option(help="Another seed, another month.")] = 1,
+    rows: Annotated[int, typer.Option(help="How many rows; 0: the service's usual number.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the generator; each seed gives a different month.")] = 1,
 ) -> None:
-    """Write a generated month that looks like TLC's, with every quirk of its year."""
+    """Write a generated month like TLC's, with all the quirks of that year."""
     from nyc_taxi.local.samples import write
 
     expected = write(Service.parse(service), Month.parse(month), path, rows or None, seed)
@@ -267,9 +269,9 @@ def stop() -> None:
     from nyc_taxi.local import gcs, postgres
 
     workspace = load_settings().workspace
-    servers = {"Postgres": (postgres, "postgres"), "GCS server": (gcs, "gcs")}
+    servers = {"embedded Postgres": (postgres, "postgres"), "GCS emulator": (gcs, "gcs")}
     stopped = [name for name, (server, at) in servers.items() if server.stop(workspace / at)]
     for name in stopped:
-        typer.echo(f"The embedded {name} is stopped.")
+        typer.echo(f"Stopped the {name}.")
     if not stopped:
         typer.echo("No embedded server is running.")

@@ -1,4 +1,4 @@
-"""Where the command line writes: results to stdout, all else to stderr."""
+"""Output of the command line: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 _WIDE = 160
-"""Columns where nobody looks through a terminal's window: a file or a pipe."""
+"""Width when output goes to a file or a pipe."""
 
 
 def output() -> Console:
@@ -23,7 +23,7 @@ def errors() -> Console:
 
 
 def set_up_logging(verbose: bool) -> None:
-    """Notes of the package go to stderr as plain sentences; retries say what they wait for."""
+    """Log to stderr as plain sentences, including retries and their reasons."""
     handler = RichHandler(console=errors(), show_time=False, show_path=False, show_level=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("nyc_taxi").setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -35,5 +35,5 @@ def set_up_logging(verbose: bool) -> None:
 def _say_retry(details: object) -> None:
     cause, wait = getattr(details, "caused_by", None), getattr(details, "wait_for", 0.0)
     if wait >= 1:
-        what = str(cause).partition("; ")[0]  # what to do about it says the error, when trying has ended
+        what = str(cause).partition("; ")[0]  # the final error says what to do
         logging.getLogger("nyc_taxi").info("Trying again in %.0f s: %s", wait, what)

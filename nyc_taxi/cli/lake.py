@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Raw files and refined versions of 
 def list_(
     service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="yellow, green, fhv or fhvhv.")] = "",
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="Such as 2020-04.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
 ) -> None:
     """List the raw files that were fetched and the versions that were refined from them."""
     from nyc_taxi.lake.lake import Lake

@@ -107,7 +107,7 @@ class LocalFile:
         try:
             stat = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise NotPublished(f"{self.path}: is not there.") from None
+            raise NotPublished(f"{self.path}: does not exist.") from None
         except OSError as error:
             raise SourceError(f"{self.path}: cannot be read ({error.strerror}).") from error
         if not S_ISREG(stat.st_mode):

@@ -42,7 +42,7 @@ def fetch(
     for place in source.candidates(service, month):
         if source.any_name and (other := names_other(place.name, service, month)):
             raise SourceError(
-                f"{place.url}: its name says {other}, not {service} {month}; ask for that, or rename it."
+                f"{place.url}: its name says {other}, not {service} {month}; request that, or rename it."
             )
         try:
             path, about = _bring(place, service, month, folder, progress, down)
@@ -52,7 +52,7 @@ def fetch(
         except OSError as error:
             raise SourceError(
                 f"{error.filename or folder}: cannot be read or written ({error.strerror or error}); "
-                "check permissions and free space there, or set TAXI_WORKSPACE."
+                "check permissions and free space, or set TAXI_WORKSPACE."
             ) from error
         if isinstance(failed, SourceUnreachable) and not (isinstance(place, WebFile) and place.host in down):
             log.warning("%s Using %s instead.", failed, place.url)

@@ -1,4 +1,4 @@
-"""Small things done to files: locked, hashed, replaced as a whole or not at all."""
+"""File helpers: locking, checksums, atomic replacement."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.info("%s: another process fetches this month; waiting for it.", folder)
+            log.info("%s: another process is fetching this month; waiting for it.", folder)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -16,41 +16,41 @@ from nyc_taxi.extract.files import CHUNK
 Format = Literal["parquet", "csv.gz", "csv"]
 
 _HEAD = 64 * 1024
-"""Bytes at the start that are looked at: more than any header, or the blank lines above an HTML page."""
+"""Bytes at the start that are examined: more than any header, or the blank lines above an HTML page."""
 
-# What downloads turn out to be instead: pattern at the start, what it is, what to do.
-_STRANGERS = (
-    (rb"\s*$", "an empty file", "get the file again"),
+# What else a download may be: pattern at the start, what it is, what to do.
+_NOT_TRIP_DATA = (
+    (rb"\s*$", "an empty file", "download the file again"),
     (
         rb"(?is)\s*<.*<(html|head|body)|\s*<(!doctype )?html",
         "an HTML page",
-        "open its address in a browser, it is likely an error or login page, and give the file's own address",
+        "open the URL in a browser (it is probably an error or login page) and use the file's own URL",
     ),
     (
         rb"\s*<",
-        "an XML error of a storage server",
-        "check that the month is published and that the address is right",
+        "an XML error from a storage server",
+        "check that the month is published and that the URL is right",
     ),
     (
         rb"version https://git-lfs",
         "a git LFS pointer instead of the file",
-        "run `git lfs pull` where it was cloned, or give the file's download address",
+        "run `git lfs pull` where it was cloned, or use the file's download URL",
     ),
-    (rb"PK\x03\x04", "a zip archive", "unpack it and give the folder"),
-    (rb"\s*[{\[]", "JSON, likely an error of a server", "check the address"),
-    (rb"PAR1|\x1f\x8b", "a compressed file once more compressed", "decompress it once"),
+    (rb"PK\x03\x04", "a zip archive", "unpack it and use the folder as the source"),
+    (rb"\s*[{\[]", "JSON, probably an error from a server", "check the URL"),
+    (rb"PAR1|\x1f\x8b", "a file that is compressed twice", "decompress it once"),
     (
         rb"(?s).*\x00|[^\n,]*(\n|$)",
         "neither Parquet nor CSV, plain or gzipped",
-        "give a trip file as TLC publishes it",
+        "use a trip file as TLC publishes it",
     ),
 )
 
 
 def detect_format(path: Path, name: str | None = None) -> Format:
-    """The format by the first bytes, whatever the file is called.
+    """The format by the first bytes, regardless of the file's name.
 
-    Raises NotTripData that calls the file `name` (its path by default) and says what it is instead.
+    Raises NotTripData, which names the file (`name`, by default its path) and what it contains instead.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -58,7 +58,7 @@ def detect_format(path: Path, name: str | None = None) -> Format:
         return "parquet"
     if head.startswith(b"\x1f\x8b"):
         return "csv.gz"
-    _refuse_strangers(head, name or str(path))
+    _refuse_other_data(head, name or str(path))
     return "csv"
 
 
@@ -76,9 +76,9 @@ def verify(path: Path, name: str) -> Format:
     return file_format
 
 
-def _refuse_strangers(head: bytes, name: str) -> None:
+def _refuse_other_data(head: bytes, name: str) -> None:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-    for pattern, what, advice in _STRANGERS:
+    for pattern, what, advice in _NOT_TRIP_DATA:
         if re.match(pattern, text):
             code = re.search(rb"<Code>(\w+)</Code>", text)
             detail = f" ({code[1].decode()})" if code else ""
@@ -88,13 +88,13 @@ def _refuse_strangers(head: bytes, name: str) -> None:
 def _check_gzip(path: Path, name: str) -> None:
     try:
         with igzip.open(path, "rb") as file:
-            _refuse_strangers(file.read(_HEAD), f"{name} (decompressed)")
+            _refuse_other_data(file.read(_HEAD), f"{name} (decompressed)")
             while file.read(CHUNK):
                 pass
     except EOFError:
-        raise NotTripData(f"{name}: is a gzip file cut off before its end; get the file again.") from None
+        raise NotTripData(f"{name}: is a truncated gzip file; download the file again.") from None
     except (gzip.BadGzipFile, isal_zlib.IsalError) as error:  # type: ignore[misc]  # the stub declares an instance
-        raise NotTripData(f"{name}: is a damaged gzip file ({error}); get the file again.") from None
+        raise NotTripData(f"{name}: is a damaged gzip file ({error}); download the file again.") from None
 
 
 def _check_parquet(path: Path, name: str) -> None:
@@ -104,9 +104,9 @@ def _check_parquet(path: Path, name: str) -> None:
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 4))
         if file.read() != b"PAR1":
-            raise NotTripData(f"{name}: is a Parquet file cut off before its end; get the file again.")
+            raise NotTripData(f"{name}: is a truncated Parquet file; download the file again.")
     try:
         pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
         detail = " ".join(str(error).split())
-        raise NotTripData(f"{name}: is a damaged Parquet file ({detail}); get the file again.") from None
+        raise NotTripData(f"{name}: is a damaged Parquet file ({detail}); download the file again.") from None

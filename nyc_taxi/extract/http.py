@@ -21,7 +21,7 @@ from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable
 if TYPE_CHECKING:
     import httpx  # at run time where it is used: a month that lies on a disk needs none of it
 
-OTHER_SOURCE = "or take another source, such as TAXI_SOURCE=sample or TAXI_SOURCE=<a folder with the file>"
+OTHER_SOURCE = "or use another source, such as TAXI_SOURCE=sample or TAXI_SOURCE=<a folder with the file>"
 
 # Without "identity" a server may compress in transit, which changes length, ETag and bytes.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"nyc-taxi/{__version__}"}
@@ -56,16 +56,16 @@ def stream(method: str, url: str, headers: Mapping[str, str], timeout: float) ->
         with client.stream(method, url, headers={**_HEADERS, **headers}, timeout=timeout) as response:
             yield response
     except (httpx.UnsupportedProtocol, httpx.TooManyRedirects, httpx.InvalidURL) as error:
-        raise SourceError(f"{shown(url)}: cannot be followed ({error}); check the URL.") from error
+        raise SourceError(f"{shown(url)}: is not a usable URL ({error}); check it.") from error
     except httpx.TimeoutException as error:
         raise SourceUnreachable(
-            f"{host} gave no answer for {timeout:g} s; try again, raise TAXI_TIMEOUT, {OTHER_SOURCE}."
+            f"{host} did not answer within {timeout:g} s; try again, raise TAXI_TIMEOUT, {OTHER_SOURCE}."
         ) from error
     except httpx.TransportError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             raise SourceError(
-                f"{host}: its certificate is not trusted here ({error}); behind a proxy that "
-                "re-signs traffic set SSL_CERT_FILE to its certificate."
+                f"{host}: its certificate is not trusted on this machine ({error}); behind a proxy that "
+                "re-signs traffic, set SSL_CERT_FILE to its certificate."
             ) from error
         raise SourceUnreachable(
             f"{host} cannot be reached ({error or type(error).__name__}); check the network, {OTHER_SOURCE}."
@@ -78,7 +78,7 @@ def check(response: httpx.Response, url: str) -> None:
     if response.is_success:
         return
     if status in (403, 404, 410):
-        raise NotPublished(f"{shown(url)}: is not there (the server answered {name}).")
+        raise NotPublished(f"{shown(url)}: does not exist (the server answered {name}).")
     if status == 429 or status >= 500:
         wait = _retry_after(response)
         later = f"in {wait:.0f} s" if wait else "later"

@@ -37,11 +37,11 @@ class Source:
     """A single file given by name: whatever month is asked for, it is that file."""
 
     def candidates(self, service: Service, month: Month) -> list[Candidate]:
-        """Where the month may lie, the best first; nowhere before the service's first month."""
+        """Where the month may be, in order of preference; empty before the service's first month."""
         return self.places(service, month) if month >= service.first_month else []
 
     def published(self, service: Service, month: Month) -> Published | None:
-        """Whether the month is there, and which version: cheap (a HEAD request, a stat), for polls.
+        """The published version of the month, if any: cheap (a HEAD request, a stat), for polls.
 
         A place that cannot be reached raises SourceUnreachable even when a later one has the month:
         an outage must not look like a new version. A single file whose name says another service
@@ -60,7 +60,7 @@ class Source:
         """The error for a month that is in none of the places."""
         if month < service.first_month:
             return NotPublished(
-                f"{service} {month} does not exist: TLC's first month of it is {service.first_month}."
+                f"{service} {month} does not exist: TLC's {service} files begin with {service.first_month}."
             )
         looked = "; looked for " + _listed([place.url for place in self.candidates(service, month)])
         if month >= expected_last(dt.datetime.now(dt.UTC).date()):
@@ -68,14 +68,14 @@ class Source:
                 f"{service} {month} is not published yet: TLC publishes about two months after a month ends, "
                 f"so expect it towards the end of {month + PUBLICATION_LAG_MONTHS}{looked}."
             )
-        return NotPublished(f"{service} {month} is not there: choose another month or source{looked}.")
+        return NotPublished(f"{service} {month} does not exist: choose another month or source{looked}.")
 
 
 def resolve(text: str, settings: Settings) -> Source:
     """Read `auto`, `tlc`, `csv`, `sample[:rows[:seed]]`, a folder, a file, a base URL or a file's URL.
 
-    Raises SettingsError for what is none of these. Relative paths count from the current folder,
-    then from the project's.
+    Raises SettingsError for anything else. Relative paths are resolved against the current folder,
+    then against the project's.
     """
     text = text.strip()
     if text.lower() in _NAMED:
@@ -92,7 +92,7 @@ def resolve(text: str, settings: Settings) -> Source:
         if text and path.exists():
             return _path(path)
     if text.lower().partition(":")[0] == "lake":
-        raise SettingsError("source lake: name the months to load, as it does not say what is published.")
+        raise SettingsError("source lake cannot list published months: name the months to load.")
     raise SettingsError(
         f"source {text!r} is not known: use auto, tlc, csv, sample, lake, an http(s) URL, "
         "or a folder or file that exists."
@@ -108,7 +108,7 @@ def _listed(urls: list[str]) -> str:
 
 
 def names_other(name: str, service: Service, month: Month) -> str | None:
-    """What a file's name says it holds, when that is another service or month; None otherwise."""
+    """The service and month in a file's name, if they differ from the given ones; None otherwise."""
     match = re.search(r"(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})", name)
     if not match or match.groups() == (str(service), str(month)):
         return None
@@ -161,7 +161,7 @@ def _url(text: str, settings: Settings) -> Source:
         parts = urlsplit(text)
         scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError as error:
-        raise SettingsError(f"the source's URL makes no sense: {error}.") from None
+        raise SettingsError(f"the source's URL is not valid: {error}.") from None
     if scheme == "file":
         return resolve(url2pathname(parts.path), settings)
     if scheme not in ("http", "https") or not host:

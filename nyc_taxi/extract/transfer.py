@@ -147,7 +147,7 @@ def _attempt(file: WebFile, part: Part, known: Sidecar | None, progress: Progres
             http.check(response, file.location)
             if response.status_code == 206:
                 raise SourceError(
-                    f"{file.url}: the server sends a part of the file unasked; take another source."
+                    f"{file.url}: the server answered with part of the file; use another source."
                 )
             version = Version.of(response, file.url)
             part.begin(version)
@@ -182,12 +182,14 @@ def _check(part: Part, version: Version) -> None:
     """Compare length and checksums; what is too short is kept for the next attempt."""
     size = part.path.stat().st_size
     if version.size is not None and size < version.size:
-        raise SourceUnreachable(f"{version.url}: ended after {size} of {version.size} bytes; try again.")
+        raise SourceUnreachable(
+            f"{version.url}: the download ended after {size} of {version.size} bytes; try again."
+        )
     wrong = [name for name, value in version.checksums.items() if files.digest(part.path, name) != value]
     if wrong or size != (version.size or size):
         part.discard()
         what = f"the {wrong[0]} checksum" if wrong else "the length"
-        raise SourceUnreachable(f"{version.url}: arrived damaged, {what} is not the server's; try again.")
+        raise SourceUnreachable(f"{version.url}: the download is corrupt, {what} is wrong; try again.")
 
 
 def _checksums(headers: httpx.Headers) -> dict[str, str]:

@@ -72,7 +72,7 @@ class FolderStore:
         """See Store."""
         stored = self.head(source)
         if stored is None:
-            raise PreconditionFailed(f"{self.path(source)}: is gone; run the month again.")
+            raise PreconditionFailed(f"{self.path(source)}: no longer exists; run the month again.")
         content = Content(self.path(source), "", stored.size, "")
         self.put(key, content, {}, tag, lambda _: None)
 
@@ -83,12 +83,12 @@ class FolderStore:
     def keys(self, prefix: str) -> list[str]:
         """See Store."""
         folder = self._folder / prefix.rpartition("/")[0]
-        found = (
+        keys = (
             path.relative_to(self._folder).as_posix()
             for path in folder.rglob("*")
             if path.is_file() and not path.name.startswith(".")
         )
-        return sorted(key for key in found if key.startswith(prefix))
+        return sorted(key for key in keys if key.startswith(prefix))
 
     def uri(self, key: str) -> str:
         """The path relative to the folder, which may be moved."""
@@ -97,7 +97,9 @@ class FolderStore:
     def _check(self, key: str, tag: str | None) -> None:
         stored = self.head(key)
         if (stored.tag if stored else None) != tag:
-            raise PreconditionFailed(f"{self.path(key)}: another run writes the same month; run it again.")
+            raise PreconditionFailed(
+                f"{self.path(key)}: another run is writing the same month; run it again."
+            )
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -76,8 +76,8 @@ class Versions:
             prefix = version_month(service, month) if month else f"{VERSIONS}service={service}/"
         keys = (key for key in self.store.keys(prefix) if key.endswith(f"/{MANIFEST}"))
         read = (self.store.read(key) for key in keys)
-        found = [files for each in read if each and (files := parse_manifest(each[0]))]
-        return sorted(found, key=lambda files: (files.service, files.month))
+        versions = [files for each in read if each and (files := parse_manifest(each[0]))]
+        return sorted(versions, key=lambda files: (files.service, files.month))
 
     def _add(self, files: MonthFiles) -> MonthFiles:
         manifest, tag, objects = self._read(files.service, files.month, files.version)

@@ -117,12 +117,12 @@ def new_entry(month: CleanMonth, run: Run, started: dt.datetime) -> LedgerEntry:
 
 
 def check_counts(files: MonthFiles, trips: int, quarantined: int) -> None:
-    """Raise DestinationError unless the month holds the rows that it says, and all rows of its source."""
+    """Raise DestinationError unless the row counts equal those in the manifest and add up to the source's."""
     if (trips, quarantined) != (files.trips, files.rows_quarantined) or trips + quarantined != files.rows_in:
         raise DestinationError(
             f"{files.folder}: holds {trips:,} trips and {quarantined:,} quarantined rows instead of"
             f" {files.trips:,} and {files.rows_quarantined:,}, in all {files.rows_in:,}:"
-            " make the month again."
+            " run the month again."
         )
 
 
@@ -144,5 +144,5 @@ def refuse_sample(month: CleanMonth, held: LedgerEntry | None, where: str) -> No
     if held and month.source.is_sample and not held.is_sample:
         raise DestinationError(
             f"{where} holds the real {month.service} {month.month} ({held.source_url});"
-            " a generated sample is not loaded over it. Use another month."
+            " a generated sample does not replace it. Use another month."
         )

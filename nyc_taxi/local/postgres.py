@@ -3,14 +3,14 @@
 In the folder:
 
     lock            held while a process starts or stops the server
-    alive           locked by the server's own processes: free means that none of them is left
-    cluster/        made whole under another name and then renamed, so never half there
+    alive           locked by the server's own processes: if it is free, none of them runs
+    cluster/        created under another name, then renamed, so never incomplete
         data/       PostgreSQL's data directory; taxi.conf in it holds the settings below
         password    of the user `postgres`, readable by the server's account only
         server.log
-    moved           only where the server's account cannot enter the folder: points to where all else is
+    moved           only where the server's account cannot enter the folder: the path of the rest
 
-Invariants: at most one server runs on a folder, whoever asks and however many at once; it listens on
+Invariants: at most one server runs on a folder, however many processes ask at once; it listens on
 127.0.0.1 only and asks for the password; it outlives the process that started it; after a kill or a
 reboot the next `ensure` starts it again, and PostgreSQL recovers what was committed.
 """
@@ -62,7 +62,7 @@ class Server:
 
 
 def ensure(folder: Path) -> Server:
-    """The server of a folder, initialised and started when it is not there; its database exists.
+    """The server of a folder, initialised and started if necessary; its database exists.
 
     Safe to call from many processes at once. Raises DestinationError that says what failed and names
     the server's log.
@@ -80,7 +80,7 @@ def ensure(folder: Path) -> Server:
 
 def running(folder: Path) -> Server | None:
     """The folder's server when it runs and answers, otherwise None; starts nothing."""
-    if not process.ever_asked_for(folder):
+    if not process.ever_started(folder):
         return None
     with _understood(folder):
         cluster = _cluster(folder)
@@ -91,7 +91,7 @@ def running(folder: Path) -> Server | None:
 
 def stop(folder: Path) -> bool:
     """Shut the folder's server down cleanly, cutting off its clients; False when it did not run."""
-    if not process.ever_asked_for(folder):
+    if not process.ever_started(folder):
         return False
     with _locked(folder):
         cluster = _cluster(folder)
@@ -131,7 +131,9 @@ def _cluster(folder: Path) -> Cluster:
     who = account(home / "cluster")
     if not who.reaches(home):
         home = reachable_place("postgres")
-        log.warning("%s cannot be entered by %s: the embedded PostgreSQL is kept in %s.", folder, who, home)
+        log.warning(
+            "%s is not accessible to %s: the embedded PostgreSQL stores its data in %s.", folder, who, home
+        )
         moved.symlink_to(home)
     return Cluster(home, who)
 

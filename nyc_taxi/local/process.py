@@ -1,7 +1,7 @@
-"""One server a folder: what embedded servers that keep their data in a folder have in common.
+"""One server per folder: locks and ports, shared by the embedded servers.
 
-In the folder lie `lock`, held while a process starts or stops the server, and `alive`, locked by the
-server's own process: free means that it is gone, however it ended and in whatever container it ran.
+The folder contains `lock`, held while a process starts or stops the server, and `alive`, locked by the
+server's own process: if it is free, the server has ended, in whatever container it ran.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 PORTS = range(20000, 30000)
-"""Below the ports that systems lend to outgoing connections, so that a kept port stays free."""
+"""Below the ephemeral ports of operating systems, so that a server can keep its port."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Be the only process that starts or stops the folder's server; waits for its turn."""
+    """Hold the lock for starting or stopping the folder's server."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def ever_asked_for(folder: Path) -> bool:
+def ever_started(folder: Path) -> bool:
     """Whether a server was ever started in the folder."""
     return (folder / "lock").exists()
 
@@ -42,7 +42,7 @@ def life(folder: Path) -> Iterator[int]:
 
 
 def alive(folder: Path) -> bool:
-    """Whether the folder's server is there, be it only starting or ending."""
+    """Whether the folder's server runs; also while it starts or stops."""
     with (folder / "alive").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -63,7 +63,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(last: int | None = None) -> int:
-    """A port to listen on: that of the last start when it is free."""
+    """A port to listen on: that of the last start, if it is free."""
     if last and is_free(last):
         return last
     return next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))

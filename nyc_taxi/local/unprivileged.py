@@ -92,7 +92,7 @@ def account(existing: Path) -> Account:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
     raise DestinationError(
-        f"the embedded PostgreSQL does not run as root and there is no account {' or '.join(ACCOUNTS)}: "
+        f"the embedded PostgreSQL cannot run as root, and there is no account {' or '.join(ACCOUNTS)}: "
         "create one or run as an ordinary user."
     )
 

@@ -35,11 +35,11 @@ class PendingMonth:
     month: Month
     published: Published
     why: str
-    """`gcs does not hold it`, `gcs holds an earlier version`, or that it was cleaned by other rules."""
+    """`gcs does not hold it`, `gcs holds an earlier version`, or that it was cleaned with other rules."""
 
 
 def months_to_check(day: dt.date, since: Month | None = None) -> tuple[Month, Month]:
-    """The first and the last month that may be due on a day; TLC may be a month early."""
+    """The first and the last month that may be pending on a day; TLC may be a month early."""
     last = expected_last(day) + 1
     return since or last - LOOK_BACK, last
 
@@ -47,8 +47,8 @@ def months_to_check(day: dt.date, since: Month | None = None) -> tuple[Month, Mo
 def newest_published(service: Service, expected: Month, source: str, settings: Settings) -> Month:
     """The newest month that is published, not newer than `expected` and at most two months older.
 
-    TLC's two months are rather three at times. When none is there it is `expected`, whose download
-    says what is amiss. Raises SettingsError and SourceUnreachable.
+    TLC sometimes takes three months instead of two. If none exists it is `expected`, whose download
+    reports the problem. Raises SettingsError and SourceUnreachable.
     """
     candidates = (expected - late for late in range(3))
     published = resolve(source, settings).published
@@ -90,7 +90,7 @@ def pending_months(
 
 
 def is_outdated(entry: LedgerEntry, settings: Settings) -> bool:
-    """Whether the same raw file would make another version today: rules, transform or code have changed."""
+    """Whether the same raw file would give another version today: rules, transform or code have changed."""
     rules, transform = read_rules(settings.rules, entry.service), load_transform(settings.transform)
     return entry.version != version_of(entry.service, entry.month, entry.source_sha256, rules, transform)
 
@@ -107,7 +107,9 @@ def _reason(
     if _changed(row, published) and not _same_bytes(row, published, lake):
         return f"{destination} holds an earlier version"
     return (
-        f"{destination} holds it by other rules or another transform" if is_outdated(row, settings) else None
+        f"{destination} holds it with other rules or another transform"
+        if is_outdated(row, settings)
+        else None
     )
 
 

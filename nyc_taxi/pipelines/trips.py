@@ -93,13 +93,13 @@ def download(
     if month < service.first_month:
         raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
     if month > Month.of(dt.datetime.now(dt.UTC).date()):
-        raise TaxiError(f"{service} {month}: has not begun; TLC publishes a month two months after its end.")
+        raise TaxiError(f"{service} {month}: has not begun; TLC publishes a month two months after it ends.")
     lake = Lake(settings)
     if is_lake(source):
         return in_lake(service, month, source, lake)
     publications = resolve(source, settings)
     if lake.is_shared and (file := _stored(service, month, publications, lake)):
-        log.info("%s: the lake holds %s (%s) already.", file, file.url, file.version)
+        log.info("%s: the lake already holds %s (%s).", file, file.url, file.version)
         return file
     try:
         file = fetch(service, month, publications, settings.workspace, progress)
@@ -120,15 +120,15 @@ def refine(
 ) -> MonthFiles:
     """Have the month refined in the lake: cleaned on this machine's scratch storage and written as Parquet.
 
-    Any number of workers may refine the same month at once. A version that the lake holds is not made again.
-    `review` is given the month before it is published, and raises to prevent that.
+    Any number of workers may refine the same month at once. A version in the lake is not refined again.
+    `review` is called with the month before it is published, and raises to prevent that.
     """
     versions = Lake(settings).versions
     rules, transform = load_rules(settings.rules, source.service), load_transform(settings.transform)
     version = month_version(source, rules, transform)
     files = versions.find(source.service, source.month, version)
     if files is not None:
-        log.info("%s: the lake holds version %s already.", source, version)
+        log.info("%s: the lake already holds version %s.", source, version)
         review(files)
         return files
     cleaned = clean(source, settings)
@@ -155,14 +155,13 @@ def fetch_raw(source: SourceFile, settings: Settings) -> SourceFile:
     again = download(source.service, source.month, source.url, settings)
     if again.sha256 != source.sha256:
         raise SourceUnreachable(
-            f"{source}: {source.url} now has another file than the one that this run began with; run the"
-            " month again."
+            f"{source}: {source.url} has changed since this run began; run the month again."
         )
     return lake.raw.fetch(again)
 
 
 def fetch_month(files: MonthFiles, settings: Settings) -> MonthFiles:
-    """The refined month on this machine: from the lake or, if that has lost it, made again."""
+    """The refined month on this machine: from the lake, or refined again if the lake has lost it."""
     lake = Lake(settings)
     try:
         return lake.versions.fetch(files)
@@ -193,7 +192,7 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
     lake = Lake(settings)
     cleaned = _record(folder / "clean.json", folder) or _of_parquet(source, version, lake)
     if cleaned is not None:
-        log.info("%s %s is cleaned already: version %s.", source.service, source.month, cleaned.version)
+        log.info("%s %s is already cleaned: version %s.", source.service, source.month, cleaned.version)
         return cleaned
     workspace.prune(source.service, source.month, keep=version)
     if lake.is_shared:
@@ -216,7 +215,7 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
 def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = None) -> CleanMonth:
     """Apply the transform of the settings to the cleaned month; without one it stays as it is.
 
-    The month is cleaned again where its rows are gone or rules have changed. Raises TransformError.
+    The month is cleaned again if its scratch files were deleted or rules have changed. Raises TransformError.
     """
     rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
     version = month_version(cleaned.source, rules, transform)
@@ -242,18 +241,18 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
 
 
 def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
-    """Have the cleaned and derived month as Parquet in the lake, made again if it is not on this machine.
+    """Write the cleaned month to the lake as Parquet; clean it again if it is not on this machine.
 
     Raises TaxiError when rules or transform have changed.
     """
     rules, versions = _rules_of(cleaned, settings), Lake(settings).versions
     files = versions.find(cleaned.service, cleaned.month, cleaned.version)
     if files is not None:
-        log.info("%s %s is Parquet already: version %s.", cleaned.service, cleaned.month, cleaned.version)
+        log.info("%s %s is already Parquet: version %s.", cleaned.service, cleaned.month, cleaned.version)
         return files
     if not _is_staged(cleaned):
         cleaned = derive(clean(cleaned.source, settings), settings)
-        if not _is_staged(cleaned):  # another run has made the Parquet meanwhile
+        if not _is_staged(cleaned):  # another run has written the Parquet meanwhile
             return to_parquet(cleaned, settings)
     folder = versions.place(cleaned.service, cleaned.month, cleaned.version)
     with wrap_os_errors(folder):
@@ -286,7 +285,7 @@ def load(
             log.warning("%s %s: %s %s. Loading it again.", service, number, destination, damage)
         force = damage is not None
     if held and damaged and not force:
-        log.info("%s holds %s %s already: version %s.", destination, service, number, summary.version)
+        log.info("%s already holds %s %s: version %s.", destination, service, number, summary.version)
         _make_current(month, context)
         return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
     refuse_sample(summary, held, destination)
@@ -444,11 +443,11 @@ def wrap_os_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise LocalFileLost(f"{error.filename or folder}: is gone; run the month again.") from error
+        raise LocalFileLost(f"{error.filename or folder}: no longer exists; run the month again.") from error
     except OSError as error:
         raise TaxiError(
             f"{error.filename or folder}: cannot be read or written ({error.strerror or error});"
-            " free space or mend permissions there, or set TAXI_WORKSPACE."
+            " check permissions and free space, or set TAXI_WORKSPACE."
         ) from error
 
 
@@ -457,7 +456,7 @@ def _stored(service: Service, month: Month, publications: Source, lake: Lake) ->
     try:
         published = publications.published(service, month)
     except SourceUnreachable:
-        return None  # the download turns to other places, and says so
+        return None  # the download tries other places, and logs that
     # a path may be another file on another worker
     if published is None or not ("://" in published.url or is_sample(published.url)):
         return None
@@ -473,7 +472,7 @@ def _record(path: Path, folder: Path) -> CleanMonth | None:
 
 
 def _of_parquet(source: SourceFile, version: str, lake: Lake) -> CleanMonth | None:
-    """The month of which there is Parquet already."""
+    """The month, if its Parquet exists already."""
     files = lake.versions.find(source.service, source.month, version)
     if files is None:
         return None

@@ -68,7 +68,7 @@ def read_zones(path: Path, version: str) -> Lookup:
         raise NotTripData(f"{path.name}: cannot be read as a list of zones ({reason}).") from None
     numbers = rows["location_id"].to_pylist()
     if not numbers or len(set(numbers)) < len(numbers):
-        raise NotTripData(f"{path.name}: is empty or names a zone twice; fetch it again.")
+        raise NotTripData(f"{path.name}: is empty or names a zone twice; download it again.")
     return Lookup("zones", "Taxi zones of New York City.", COLUMNS, "location_id", rows.combine_chunks())
 
 

@@ -58,7 +58,7 @@ def draw(files: MonthFiles, narrow: bool = False) -> bytes:
 def save(files: MonthFiles, path: Path) -> Path:
     """Draw into a PNG file; raises TaxiError where none can be written."""
     if path.suffix.lower() != ".png":
-        raise TaxiError(f"{path}: the picture is a PNG; give it a name that ends in .png.")
+        raise TaxiError(f"{path}: the chart is a PNG file; use a name that ends in .png.")
     try:
         path.write_bytes(draw(files))
     except OSError as error:

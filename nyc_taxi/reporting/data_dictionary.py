@@ -77,7 +77,7 @@ def text() -> str:
         _table(_plain_rows((MONTH, *QUARANTINE)), "Column", "Types", "What it is"),
         "## Quality\n",
         _table(_plain_rows((SERVICE, MONTH, *QUALITY)), "Column", "Types", "What it is"),
-        _table(((_code(name), says) for name, says in MEASURES.items()), "Measure", "What it is"),
+        _table(((_code(name), meaning) for name, meaning in MEASURES.items()), "Measure", "What it is"),
         "## Ledger\n",
         _table(_ledger_rows(), "Column", "Types", "What it is"),
         "## Zones\n",

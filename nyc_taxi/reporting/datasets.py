@@ -215,7 +215,7 @@ def _check_columns(columns: Iterable[str], schema: pa.Schema) -> None:
         if name not in schema.names:
             similar = difflib.get_close_matches(name, schema.names, n=3, cutoff=0.4)
             hint = f"did you mean {' or '.join(similar)}?" if similar else "see docs/data-dictionary.md."
-            raise SchemaError(f"there is no column {name!r}; {hint}")
+            raise SchemaError(f"the column {name!r} does not exist; {hint}")
 
 
 def _expression(filters: Filters, schema: pa.Schema) -> pc.Expression:

@@ -1,4 +1,4 @@
-"""A check-up of everything a run needs, each check with what to do about a fault."""
+"""A check-up of everything a run needs, each check with what to do about a problem."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _FREE_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class Check:
-    """One part, looked at."""
+    """The result for one part."""
 
     name: str
-    good: bool
+    ok: bool
     detail: str
 
 
 def checkup() -> Iterator[Check]:
-    """Look at every configured part; never raises an expected error."""
+    """Check every configured part; never raises an expected error."""
     try:
         settings = load_settings()
-    except TaxiError as error:  # nothing else can be looked at without them
+    except TaxiError as error:  # nothing else can be checked without them
         yield Check("settings", False, str(error))
         return
     parts: dict[str, Callable[[Settings], str]] = {
@@ -49,7 +49,7 @@ def checkup() -> Iterator[Check]:
     }
     try:
         names = parse_names(settings.destinations, settings)
-    except TaxiError:  # the settings check says it
+    except TaxiError:  # the settings check reports it
         names = []
     parts |= {name: functools.partial(_destination, name) for name in names}
     if is_installed("mysql") and is_installed("gcp"):
@@ -95,7 +95,7 @@ def _workspace(settings: Settings) -> str:
     free = shutil.disk_usage(folder).free
     if free < _FREE_BYTES:
         raise TaxiError(
-            f"{folder} has only {free / 1e9:.1f} GB free; free some, or set TAXI_WORKSPACE elsewhere."
+            f"{folder} has only {free / 1e9:.1f} GB free; free some space, or set TAXI_WORKSPACE."
         )
     return f"{folder}: {free / 1e9:.0f} GB free"
 
@@ -110,8 +110,8 @@ def _source(settings: Settings) -> str:
     month = Month(2020, 4)
     published = resolve(settings.source, settings).published(Service.GREEN, month)
     if published is None:
-        return f"{settings.source} answers, but has no green {month}"
-    return f"{settings.source} answers, and has green {month}"
+        return f"{settings.source} is reachable, but has no green {month}"
+    return f"{settings.source} is reachable and has green {month}"
 
 
 def _destination(name: str, settings: Settings) -> str:

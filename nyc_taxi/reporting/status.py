@@ -1,4 +1,4 @@
-"""Which months are where: the ledgers of all destinations side by side, and what is amiss."""
+"""Which months are where: the ledgers of all destinations side by side, and any problems."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from nyc_taxi.settings import Settings
 
 @dataclass
 class MonthStatus:
-    """A month, what each destination holds of it, and what is amiss."""
+    """A month, what each destination holds of it, and any problems."""
 
     service: Service
     month: Month
     held: dict[str, LedgerEntry] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
-    """Empty when all destinations hold the same version (and the source has no other, if it was asked)."""
+    """Empty if all destinations hold the same version, and the source's if that was checked."""
 
 
 def collect(destinations: list[str], settings: Settings, source: str | None = None) -> list[MonthStatus]:
-    """Ask every destination, and the source too if one is given.
+    """Read every ledger and, if a source is given, what it publishes.
 
     With a source, months are looked for from each loaded service's first loaded month to the newest
     that TLC should have published. Raises what destinations and sources raise.
@@ -44,14 +44,14 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
         if len({row.version for row in status.held.values()}) > 1:
             status.marks.append("versions differ")
         if any(is_outdated(row, settings) for row in status.held.values()):
-            status.marks.append("loaded with other rules or another transform than today's: run it again")
+            status.marks.append("loaded with other rules or another transform: run it again")
     for service in {service for service, _ in statuses} if source else ():
         first = min(month for known, month in statuses if known == service)
         last = expected_last(dt.datetime.now(dt.UTC).date())
         for pending in pending_months([service], first, last, source or "", destinations, settings):
             status = statuses.setdefault((service, pending.month), MonthStatus(service, pending.month))
             if not status.held:
-                status.marks.append("missing: published, and not loaded")
+                status.marks.append("missing: published but not loaded")
             elif "earlier version" in pending.why:
                 status.marks.append("stale: the source has a newer version")
     return [statuses[key] for key in sorted(statuses)]
@@ -71,7 +71,7 @@ def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:
 
 
 def table(months: list[MonthStatus]) -> Table:
-    """For people: a line for each version that is held, and what is amiss."""
+    """For people: a line for each version that is held, and any problems."""
     shown = Table(
         title=None if months else "No month is loaded yet: try `taxi run green 2020-04`.", show_edge=False
     )
@@ -82,11 +82,11 @@ def table(months: list[MonthStatus]) -> Table:
     for name in ("version", "loaded (UTC)"):
         shown.add_column(name, no_wrap=True)
     shown.add_column("source", overflow="fold")
-    shown.add_column("amiss", style="yellow")
+    shown.add_column("problems", style="yellow")
     for status in months:
-        amiss = "; ".join(status.marks)
+        problems = "; ".join(status.marks)
         if not status.held:
-            shown.add_row(status.service, str(status.month), "", "", "", "", "", "", amiss)
+            shown.add_row(status.service, str(status.month), "", "", "", "", "", "", problems)
         for version in dict.fromkeys(row.version for row in status.held.values()):
             names = [name for name, row in status.held.items() if row.version == version]
             row = status.held[names[0]]
@@ -94,7 +94,7 @@ def table(months: list[MonthStatus]) -> Table:
             when = f"{row.finished_at:%Y-%m-%d %H:%M}"
             where = ", ".join(names)
             shown.add_row(
-                status.service, str(status.month), where, *counts, version, when, row.source_url, amiss
+                status.service, str(status.month), where, *counts, version, when, row.source_url, problems
             )
     return shown
 

@@ -1,4 +1,4 @@
-"""What a person wants to see after a run."""
+"""The summary that is printed after a run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SUMMARY_COLUMNS = (
     *("source_row", "reasons", "detail", "raw"),
     *("measure", "subject", "value"),
 )
-"""The columns that tell most in the width of a terminal: of trips, of quarantine, of quality."""
+"""The most informative columns that fit a terminal: of trips, of quarantine, of quality."""
 
 
 def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
-    """Rows in and out, quarantined by reason, where everything lies, a few trips, seconds by step."""
+    """Rows in and out, quarantined by reason, destinations, a few trips, seconds per step."""
     files = outcome.files
     console.print()
     sample = " [yellow](a generated sample, not TLC's data)[/]" if files.source.is_sample else ""
@@ -33,22 +33,22 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     console.print(_balance(files))
     _place(console, "Parquet", str(files.trips_path))
     for loaded in outcome.loaded:
-        note = " [dim](held this version already; nothing was loaded)[/]" if loaded.skipped else ""
+        note = " [dim](already up to date; nothing was loaded)[/]" if loaded.skipped else ""
         _place(console, REGISTRY[loaded.destination].title, loaded.describe, note)
     console.print()
     console.print(rich_table(preview.head(files.trips_path, rows)))
     if outcome.seconds:
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
-        console.print(f"[dim]{steps}; {outcome.total:.1f} s in all[/]")
+        console.print(f"[dim]{steps}; {outcome.total:.1f} s in total[/]")
 
 
 def _place(console: Console, title: str, where: str, note: str = "") -> None:
-    """A line, however long: a path that is broken or cut short leads nowhere."""
+    """One line, however long, so that paths can be copied."""
     console.print(f"{title:<8}  {escape(where)}{note}", soft_wrap=True, highlight=False)
 
 
 def rich_table(rows: pa.Table) -> Table:
-    """The columns that hold anything, as a table for a terminal: of trips a telling few."""
+    """The columns that have values, as a table for a terminal; of trips only a few."""
     names = [name for name in rows.column_names if rows[name].null_count < len(rows)]
     shown = [name for name in _SUMMARY_COLUMNS if name in names]
     if "pickup_datetime" in names:  # every trip has a source_row

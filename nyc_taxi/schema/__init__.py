@@ -2,7 +2,7 @@
 
 `columns.yaml` is the data; this module reads it, finds a file's columns by name, and gives the
 Arrow schemas of the three kinds of rows a month has: trips, quarantine and quality. The database
-schemas made from them are in `nyc_taxi.schema.sql`.
+schemas derived from them are in `nyc_taxi.schema.sql`.
 """
 
 from __future__ import annotations
@@ -99,17 +99,17 @@ def service_columns(service: Service) -> tuple[Column, ...]:
     """The canonical columns of a service's trips, in table order, without address and verdict."""
     columns = []
     for entry in _catalogue():
-        here = entry["services"].get(str(service))
-        if here is None:
+        service_entry = entry["services"].get(str(service))
+        if service_entry is None:
             continue
-        names = [entry["name"], *here.get("names", ())]
+        names = [entry["name"], *service_entry.get("names", ())]
         columns.append(
             Column(
                 name=entry["name"],
                 type=entry["type"],
                 description=entry["description"],
                 unit=entry.get("unit", ""),
-                since=Month.parse(here["since"]),
+                since=Month.parse(service_entry["since"]),
                 names=tuple(dict.fromkeys(normalise(name) for name in names)),
                 required=str(service) in entry.get("required", ()),
                 codes={str(key): value for key, value in entry.get("codes", {}).items()},
@@ -185,9 +185,9 @@ def map_header(service: Service, header: list[str], file: str) -> Mapping:
     columns: dict[str, tuple[str, ...]] = {}
     absent = []
     for column in service_columns(service):
-        found = tuple(by_name.pop(name) for name in column.names if name in by_name)
-        if found:
-            columns[column.name] = found
+        present = tuple(by_name.pop(name) for name in column.names if name in by_name)
+        if present:
+            columns[column.name] = present
         elif column.required:
             raise SchemaError(
                 f"{file}: the required column {column.name} is missing "

@@ -1,4 +1,4 @@
-"""Tables as SQL text, made from the canonical columns."""
+"""Tables as SQL text, derived from the canonical columns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POSTGRES_TYPES: dict[str, str] = {
 """Postgres type by key of ARROW_TYPES, spelled as Postgres' own catalogue spells it."""
 
 CHANGE_TYPE = (
-    "give it the table's type or another name where it is made (the transform, or"
+    "give it the table's type or another name where it is defined (the transform, or"
     " nyc_taxi/schema/columns.yaml for a column of the file), or drop it from the table"
 )
 """What to do about a column whose type is not the table's."""

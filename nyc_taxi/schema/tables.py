@@ -1,4 +1,4 @@
-"""The tables of a warehouse (BigQuery, DuckDB), made from the canonical columns."""
+"""The tables of a warehouse (BigQuery, DuckDB), derived from the canonical columns."""
 
 from __future__ import annotations
 
@@ -112,15 +112,15 @@ def file_types(schema: pa.Schema, types: Mapping[str, str], file: str) -> dict[s
 
     Raises SchemaError naming a column of a type that no table holds.
     """
-    found = {}
+    file_columns = {}
     for field in schema:
         key = next((key for key, arrow in ARROW_TYPES.items() if arrow.equals(field.type)), None)
         if key is None:
             raise SchemaError(
-                f"{file}: the column {field.name} has type {field.type}, which no table here holds."
+                f"{file}: the column {field.name} has type {field.type}, which no table supports."
             )
-        found[field.name] = types[key]
-    return found
+        file_columns[field.name] = types[key]
+    return file_columns
 
 
 def column_types(columns: Sequence[Column], types: Mapping[str, str]) -> dict[str, str]:
@@ -128,12 +128,12 @@ def column_types(columns: Sequence[Column], types: Mapping[str, str]) -> dict[st
     return {column.name: types[column.type] for column in columns}
 
 
-def missing(wanted: Mapping[str, str], there: Mapping[str, str], table: str) -> dict[str, str]:
-    """The wanted columns that a table lacks; raises SchemaError naming one of another type."""
-    for name, kind in wanted.items():
-        if there.get(name, kind) != kind:
+def missing(expected: Mapping[str, str], existing: Mapping[str, str], table: str) -> dict[str, str]:
+    """The expected columns that a table lacks; raises SchemaError naming one of another type."""
+    for name, kind in expected.items():
+        if existing.get(name, kind) != kind:
             raise SchemaError(
-                f"{table}: the column {name} is {there[name]}, but {kind} in the month to be loaded: "
+                f"{table}: the column {name} is {existing[name]}, but {kind} in the month to be loaded: "
                 f"{CHANGE_TYPE}."
             )
-    return {name: kind for name, kind in wanted.items() if name not in there}
+    return {name: kind for name, kind in expected.items() if name not in existing}

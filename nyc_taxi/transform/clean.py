@@ -164,7 +164,7 @@ def _rule_error(
 
 
 class _Counts:
-    """Rows by verdict; says when a file is no trip file after all."""
+    """Rows by verdict; raises if a file is not a trip file after all."""
 
     def __init__(self, source: SourceFile, rules: Rules, max_unreadable: float) -> None:
         self._source = source
@@ -205,11 +205,11 @@ class _Counts:
             unreadable = f"{self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows"
             raise NotTripData(
                 f"{self._source.name}: {unreadable} cannot be read (the first: {self._example});"
-                " the file is damaged or was saved again by another program."
+                " the file is damaged or was rewritten by another program."
                 " Fetch it from TLC, or raise TAXI_MAX_UNREADABLE to load the rest."
             )
         if final and not self.rows_in:
-            raise NotTripData(f"{self._source.name}: has a header and no rows; fetch the file again.")
+            raise NotTripData(f"{self._source.name}: has a header but no rows; download the file again.")
 
     def in_order(self, action: str) -> dict[str, int]:
         """Counts that are not zero, in the order of the rules."""

@@ -54,8 +54,8 @@ class KeyFiles:
     def shared_positions(self, threads: int) -> np.ndarray:
         """Positions (from 0, ascending) of the rows that share a key with another row."""
         with ThreadPoolExecutor(threads, thread_name_prefix="match") as pool:
-            found = list(chain(*pool.map(lambda path: list(_shared(path)), self._paths.values())))
-        return np.unique(np.concatenate(found)) if found else np.array([], np.int64)
+            positions = list(chain(*pool.map(lambda path: list(_shared(path)), self._paths.values())))
+        return np.unique(np.concatenate(positions)) if positions else np.array([], np.int64)
 
     def remove(self) -> None:
         """Delete the files."""
@@ -74,19 +74,19 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, thr
     if not rules.month_rules():
         pq.write_table(VERDICT_SCHEMA.empty_table(), result)
         return result
-    found: dict[str, list[str]] = {"quarantine": [], "flag": []}
+    queries: dict[str, list[str]] = {"quarantine": [], "flag": []}
     for bit, rule in rules.month_rules():
         rows = "candidates" if rule.action == "quarantine" else "kept"
         compared = rules.compared(rule, mapping.unknown)
         sql = _reverses_sql(bit, rule, rows) if rule.reverses else _repeats_sql(bit, rule, rows, compared)
-        found[rule.action].append(sql)
+        queries[rule.action].append(sql)
     merged = (
         "SELECT source_row, bit_or(reasons) AS reasons, bit_or(flags) AS flags, min(other_row) AS other_row"
-        f" FROM ({' UNION ALL '.join(chain(*found.values()))}) GROUP BY source_row ORDER BY source_row"
+        f" FROM ({' UNION ALL '.join(chain(*queries.values()))}) GROUP BY source_row ORDER BY source_row"
     )
     out = (
-        f" ANTI JOIN ({' UNION ALL '.join(found['quarantine'])}) USING (source_row)"
-        if found["quarantine"]
+        f" ANTI JOIN ({' UNION ALL '.join(queries['quarantine'])}) USING (source_row)"
+        if queries["quarantine"]
         else ""
     )
     absent = "".join(f', NULL AS "{name}"' for name in mapping.absent)
@@ -142,8 +142,8 @@ def _shared(path: Path) -> Iterator[np.ndarray]:
 
 def _is_in(keys: np.ndarray, few: np.ndarray) -> np.ndarray:
     """Which keys are among the few: by a hash table, where numpy.isin sorts all keys a second time."""
-    found: np.ndarray = pc.is_in(pa.array(keys), value_set=pa.array(few)).to_numpy(zero_copy_only=False)
-    return found
+    is_in: np.ndarray = pc.is_in(pa.array(keys), value_set=pa.array(few)).to_numpy(zero_copy_only=False)
+    return is_in
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, np.ndarray]]:

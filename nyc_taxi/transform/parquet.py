@@ -74,11 +74,11 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
             counted["trips.parquet"] += len(good)
             counted["quarantine.parquet"] += len(bad)
             del good, bad  # before the next ones are made
-    found = (counted["trips.parquet"], counted["quarantine.parquet"])
-    if found != (clean.trips, clean.rows_quarantined) or sum(found) != clean.rows_in:
+    written = (counted["trips.parquet"], counted["quarantine.parquet"])
+    if written != (clean.trips, clean.rows_quarantined) or sum(written) != clean.rows_in:
         raise TaxiError(
-            f"{clean.service} {clean.month}: {clean.rows_in:,} rows came in, but {found[0]:,} trips and"
-            f" {found[1]:,} quarantined rows went out; nothing was written. Please report this."
+            f"{clean.service} {clean.month}: {clean.rows_in:,} rows came in, but {written[0]:,} trips and"
+            f" {written[1]:,} quarantined rows went out; nothing was written. Please report this."
         )
     pq.write_table(
         quality.table().replace_schema_metadata(metadata), parts["quality.parquet"], compression="zstd"

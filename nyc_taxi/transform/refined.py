@@ -76,7 +76,7 @@ def read_batches(path: Path) -> Batches:
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError:
-        raise LocalFileLost(f"{path}: is gone; run the month again, which makes it anew.") from None
+        raise LocalFileLost(f"{path}: no longer exists; run the month again to recreate it.") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise _unreadable(path, error) from error
     return file.schema_arrow.remove_metadata(), _batches(file, path)
@@ -91,4 +91,4 @@ def _batches(file: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _unreadable(path: Path, error: Exception) -> DestinationError:
-    return DestinationError(f"{path}: cannot be read ({error}); make the month's Parquet again.")
+    return DestinationError(f"{path}: cannot be read ({error}); run the month again.")

@@ -1,4 +1,4 @@
-"""The rules table: read, checked and made into SQL.
+"""The rules: read, validated and compiled to SQL.
 
 A rule's place in the table is its bit in the verdict of a row, so that the verdict of a million
 rows is two columns of integers. Row rules are conditions in DuckDB's SQL; month rules (`repeats`,
@@ -66,7 +66,7 @@ class Rule(pydantic.BaseModel):
         if len(kinds) != 1:
             raise ValueError("needs exactly one of when, repeats and reverses")
         if self.unless and self.when is None:
-            raise ValueError("unless goes together with when")
+            raise ValueError("unless requires when")
         return self
 
 
@@ -188,9 +188,7 @@ def _read(path: Path, content: bytes, service: Service) -> Rules:
         if names.count(name) > 1:
             raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
         if name == UNREADABLE:
-            raise RuleError(
-                f"{path}: a rule is called {name!r}, which is what rows that do not parse are called."
-            )
+            raise RuleError(f"{path}: a rule is called {name!r}, a name reserved for rows that do not parse.")
     _check_unless(path, rules)
     chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))
     if len(chosen.rules) > MAX_RULES:
@@ -206,7 +204,7 @@ def _check_unless(path: Path, rules: list[Rule]) -> None:
         for name in rule.unless:
             if name not in conditions:
                 raise RuleError(
-                    f"{path}: rule {rule.name!r}: unless names {name!r}, which is no rule with a condition."
+                    f"{path}: rule {rule.name!r}: unless names {name!r}, not a rule with a condition."
                 )
 
 
@@ -217,7 +215,7 @@ def _entries(path: Path, content: bytes) -> list[Any]:
         raise RuleError(f"{path}: is not YAML: {' '.join(str(error).split())}.") from None
     entries = table.get("rules") if isinstance(table, dict) else None
     if not isinstance(entries, list):
-        raise RuleError(f"{path}: has no list called rules; for no rules at all write `rules: []`.")
+        raise RuleError(f"{path}: has no list called rules; to apply no rules, write `rules: []`.")
     return entries
 
 
@@ -258,9 +256,7 @@ def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConn
             f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}."
         ) from None
     if kind != "BOOLEAN":
-        raise RuleError(
-            f"{path}: rule {rule.name!r} is no condition, but a value of type {kind}; compare it."
-        )
+        raise RuleError(f"{path}: rule {rule.name!r} is a value of type {kind}, not a condition; compare it.")
 
 
 def _look_at_one_row(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnection) -> None:
@@ -275,7 +271,7 @@ def _look_at_one_row(path: Path, rule: Rule, connection: duckdb.DuckDBPyConnecti
     if '"COLUMN_REF"' not in text:
         raise RuleError(f"{path}: rule {rule.name!r} names no column, so it would match every row or none.")
     if '"SUBQUERY"' in text:
-        raise RuleError(f"{path}: rule {rule.name!r} has a subquery; a condition sees one row and no others.")
+        raise RuleError(f"{path}: rule {rule.name!r} has a subquery; a condition sees one row only.")
 
 
 def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:

@@ -46,6 +46,7 @@ def environment_of(project: Path, place: Mapping[str, str]) -> dict[str, str]:
         **place,
         **LOGIN,
         "MAGE_REPO_PATH": str(project),
+        "MAGE_DATA_DIR": str(project.parent / "mage_data"),  # users of another Mage have other passwords
         "TAXI_RULES": str(project / "rules.yaml"),
         "TAXI_TRANSFORM": str(project / "transformers" / "derive_trips.py"),
         "SCHEDULER_TRIGGER_INTERVAL": "2",  # seconds between two looks of the scheduler

@@ -1,5 +1,5 @@
 """What the DAGs have in common: defaults, the request, the steps, notices. No provider is imported here.
 
-DAG files are read again and again by Airflow, and once more in every task's process; so the modules
-here import nothing heavy, and a task imports the package's steps when it runs.
+Airflow parses DAG files continually, and again in every task's process. So these modules import nothing
+heavy; a task imports the package's steps when it runs.
 """

@@ -9,13 +9,13 @@ from typing import Any
 from taxi_airflow import events
 
 START = dt.datetime(2009, 1, 1, tzinfo=dt.UTC)
-"""The first month TLC ever published; a backfill may begin here."""
+"""TLC's first month; backfills may begin here."""
 
 VERSION = "v1"
 """Tag of the DAGs' meaning: raised when a parameter or a task changes so that old runs cannot be re-run."""
 
 PARALLEL_MONTHS = int(os.environ.get("TAXI_PARALLEL_MONTHS") or 4)
-"""How many months are worked on at once over all workers."""
+"""How many months are processed concurrently, over all workers."""
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "taxi",
@@ -35,7 +35,7 @@ def common(*tags: str) -> dict[str, Any]:
     """Arguments of `@dag` that every DAG takes."""
     return {
         "start_date": START,
-        "catchup": False,  # what was missed is found by its absence from the ledgers
+        "catchup": False,  # missed months are found by comparing with the ledgers
         "tags": ["taxi", VERSION, *tags],
         "default_args": DEFAULT_ARGS,
         "dagrun_timeout": dt.timedelta(days=2),

@@ -1,4 +1,4 @@
-"""What Airflow is told in its own pages, given to the package as the settings it knows.
+"""Settings from Airflow's Variable and connections, as environment variables for the package.
 
 - Variable `taxi`: a JSON object of settings named as in .env.example, such as
   {"TAXI_DESTINATIONS": "gcs,bigquery", "GCS_BUCKET": "my-trips"}.

@@ -1,4 +1,4 @@
-"""Files that lie in a bucket: brought into the workspace, from where the package reads them."""
+"""Source files in a bucket: copied into the workspace, where the package reads them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 def local_source(source: str) -> str:
     """`gs://bucket/folder/file` as a file of the workspace; every other source as it is.
 
-    Raises NotPublished when the bucket does not have the object. Several tasks may bring the same
-    file: each writes its own and renames it.
+    Raises NotPublished when the bucket does not have the object. Several tasks may copy the same
+    file: each writes its own copy and renames it.
     """
     if not source.startswith("gs://"):
         return source
@@ -24,7 +24,7 @@ def local_source(source: str) -> str:
         raise SettingsError(f"source {source!r} names no object: write gs://bucket/folder/file.")
     blob = GCSHook().get_conn().bucket(bucket_name).get_blob(name, timeout=60)
     if blob is None:
-        raise NotPublished(f"{source}: is not there.")
+        raise NotPublished(f"{source}: does not exist.")
     folder = load_settings().workspace / "inbox" / bucket_name / f"{name.replace('/', '_')}-{blob.generation}"
     path = folder / Path(name).name
     if not path.exists():

@@ -25,8 +25,10 @@ def optional(title: str, description: str, **schema: str) -> Param:
 
 
 _MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
-MONTH = optional("Month", "Such as 2020-04. Empty: the newest published at the run's date.", pattern=_MONTH)
-SINCE = optional("Since", "The first month to ask for. Empty: half a year back.", pattern=_MONTH)
+MONTH = optional(
+    "Month", "Such as 2020-04. Empty: the newest month published at the run's date.", pattern=_MONTH
+)
+SINCE = optional("Since", "The first month to check. Empty: half a year ago.", pattern=_MONTH)
 SOURCE = optional(
     "Source", "auto, tlc, csv, sample, a folder, a file, a URL or gs://bucket/file. Empty: TAXI_SOURCE."
 )
@@ -37,7 +39,7 @@ ACCEPT = Param(
     False,
     type="boolean",
     title="Accept",
-    description="Load the month even if it looks like a wrong or cut file; the ledger says so.",
+    description="Load the month even if it looks like a wrong or truncated file; the ledger records that.",
 )
 SERVICES = Param(
     "yellow,green",
@@ -78,7 +80,7 @@ def pending(params: Mapping[str, Any], day: dt.date) -> list[tuple[LoadRequest, 
     default = make_request({**params, "service": services[0], "month": first}, settings)
     requests = []
     for month in pending_months(services, first, last, default.source, default.destinations, settings):
-        events.tell("due", service=month.service, month=month.month, why=month.why)
+        events.tell("pending", service=month.service, month=month.month, why=month.why)
         requests.append((dataclasses.replace(default, service=month.service, month=month.month), month))
     return requests
 
@@ -91,7 +93,7 @@ def day_of(context: Mapping[str, Any]) -> dt.date:
 
 
 def run_context() -> RunContext:
-    """Settings, and who loads, for the ledgers."""
+    """Settings, and the run for the ledgers."""
     from nyc_taxi.model.run import Run, RunContext
     from nyc_taxi.settings import load_settings
 
@@ -106,7 +108,7 @@ def backfilled(context: Mapping[str, Any]) -> str | None:
 
 
 def run_id(pending: PendingMonth) -> str:
-    """The id of the run that loads one published version of a month: from whoever asks, so it runs once."""
+    """The id of the run for a published version of a month: the same for every requester, so it runs once."""
     published = pending.published
     version = "|".join(str(part) for part in (published.url, published.etag, published.last_modified))
     digest = hashlib.sha256(version.encode()).hexdigest()[:10]
@@ -114,7 +116,7 @@ def run_id(pending: PendingMonth) -> str:
 
 
 def has_ended(context: Mapping[str, Any], dag_id: str, run_id: str) -> bool:
-    """Whether a run with this id exists and is over, well or not."""
+    """Whether a run with this id has succeeded or failed."""
     count = getattr(context["ti"], "get_dr_count", None)
     if count is not None:
         return bool(count(dag_id=dag_id, run_ids=[run_id], states=["success", "failed"]))

@@ -1,6 +1,6 @@
-"""The steps of one month as tasks: a group that a DAG takes once, or maps over many months.
+"""The steps of one month as tasks: a task group that a DAG uses once or maps over many months.
 
-Between tasks travel references (objects of the lake, counts, versions). Each task may run on another worker:
+Tasks pass each other references (objects of the lake, counts, versions). Each task may run on another worker:
 it fetches what it needs, works on its own disk and publishes its result.
 """
 
@@ -25,7 +25,7 @@ _LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
 
 @step(**_LIMIT)
 def download(request: dict[str, Any]) -> dict[str, Any]:
-    """The month's file as published, verified, in the lake; a version that it holds is not fetched again."""
+    """The month's file as published, verified, in the lake; not fetched again if the lake holds it."""
     from nyc_taxi.model.request import LoadRequest
     from nyc_taxi.pipelines import trips
     from nyc_taxi.settings import load_settings
@@ -44,8 +44,8 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
 def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """Every row by column name, in the canonical types, with its verdict, as Parquet in the lake.
 
-    In between, the function of mage_project/transformers/derive_trips.py, if it does anything. Refuses a
-    month that looks like a wrong or cut file, unless the param `accept` is set.
+    Applies the function of mage_project/transformers/derive_trips.py. Refuses a month that looks like a wrong
+    or truncated file, unless the param `accept` is set.
     """
     from nyc_taxi.model.references import SourceFile
     from nyc_taxi.pipelines import trips
@@ -109,7 +109,7 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
             raise DestinationError(
                 f"{name} has recorded {recorded} (version, rows in, trips, quarantined) of {month.service}"
                 f" {month.month}, but the Parquet holds {expected}: another run may have loaded another"
-                " version meanwhile; run the month again."
+                " version; run the month again."
             )
     summary = {
         **request,

@@ -1,4 +1,4 @@
-"""A task that calls the package: set up as Airflow's pages say, and tried again only where that may help."""
+"""A task that calls the package, with the settings from Airflow; only transient errors are retried."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from taxi_airflow.environment import configure_environment
 
 
 def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Like `@task(**options)`; an error that another try cannot mend fails the task at once.
+    """Like `@task(**options)`; a permanent error fails the task at once.
 
-    What is returned travels as one XCom, so it must be a small reference of plain values.
+    The result is one XCom, so it must be a small reference of plain values.
     """
 
-    def made(function: Callable[..., Any]) -> Any:
+    def decorate(function: Callable[..., Any]) -> Any:
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             from nyc_taxi.errors import TaxiError, Transient
@@ -32,4 +32,4 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
         return task(multiple_outputs=False, **options)(wrapped)
 
-    return made
+    return decorate

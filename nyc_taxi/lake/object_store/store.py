@@ -55,10 +55,10 @@ class Content:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 return cls(data, media_type, file.tell(), sha256)
         except FileNotFoundError:
-            raise LocalFileLost(f"{data}: is gone; run the month again, which makes it anew.") from None
+            raise LocalFileLost(f"{data}: no longer exists; run the month again to recreate it.") from None
         except OSError as error:
             raise DestinationError(
-                f"{data}: cannot be read ({error.strerror}); run the month again, which makes it anew."
+                f"{data}: cannot be read ({error.strerror}); run the month again to recreate it."
             ) from None
 
     def open(self) -> BinaryIO:
@@ -119,7 +119,9 @@ class Store(Protocol):
 def intact(stored: Stored, digest: str, what: str) -> Stored:
     """The object itself; raises PreconditionFailed when the store computed another checksum."""
     if stored.digest not in (None, digest):
-        raise PreconditionFailed(f"{what} arrived damaged, its checksum is wrong; run the month again.")
+        raise PreconditionFailed(
+            f"{what} was corrupted in transit, its checksum is wrong; run the month again."
+        )
     return stored
 
 
@@ -132,7 +134,7 @@ def bucket_name(variable: str, value: str) -> str:
     """The name of a bucket; raises SettingsError for a URL or a path."""
     if set(value) & set("/: "):
         raise SettingsError(
-            f"{variable}={value!r} is not a bucket's name: give it without gs://, s3:// or a path."
+            f"{variable}={value!r} is not a bucket name: leave out gs://, s3:// and the path."
         )
     return value
 

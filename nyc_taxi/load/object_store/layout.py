@@ -51,8 +51,8 @@ def history_key(entry: LedgerEntry) -> str:
 
 def month_of(key: str) -> tuple[Service, Month] | None:
     """The month a manifest belongs to; None for any other key."""
-    found = _MANIFEST.fullmatch(key)
-    return (Service(found[1]), Month.parse(found[2])) if found else None
+    match = _MANIFEST.fullmatch(key)
+    return (Service(match[1]), Month.parse(match[2])) if match else None
 
 
 def _partition(service: Service, month: Month) -> str:

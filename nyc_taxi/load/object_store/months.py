@@ -1,14 +1,14 @@
-"""Months in an object store: replaced object by object, in an order from which every crash recovers.
+"""Months in an object store: replaced object by object, in an order that is safe to interrupt.
 
 Object stores have no transactions. Each object is replaced at once by one upload under its fixed name
 and carries its version; quality, quarantine and trips come first, then the manifest, which is the
 ledger's current row, and last a copy of it in the ledger's history. A month counts as recorded only
-when its manifest describes all objects as they are, so a writer that was killed half-way leaves a
-month that the next run loads again. Until then a reader may find one kind of rows new beside another
-that is old, but never half an object.
+when its manifest describes all objects as they are, so a killed writer leaves a month
+that the next run loads again. Until then a reader may see new trips next to old quarantine, but never
+half an object.
 
-Two writers: each writes only over what it has read. The manifest is read first and written last, so
-of two loads at once only one can put its manifest down; the other starts again from what it finds then.
+Concurrent writers: each overwrites only what it has read. The manifest is read first and written last, so
+of two concurrent loads only one can write its manifest; the other reads again and starts over.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ObjectMonths:
     def __init__(
         self, where: str, open_store: Callable[[], Store], retry: RetryPolicy, is_lake: bool = False
     ) -> None:
-        """`where` is for people; `open_store` is called when the store is first needed.
+        """`where` is for messages; `open_store` is called when the store is first needed.
 
         `is_lake`: the store is the lake too, so a month is copied from its version there, not uploaded again.
         """
@@ -126,16 +126,18 @@ class ObjectMonths:
         held = self._read(service, month)
         if held.manifest is None:
             return (
-                None if held.manifest_tag is None else "has a manifest that this version does not understand"
+                None
+                if held.manifest_tag is None
+                else "has a manifest that this version of nyc_taxi cannot read"
             )
         for kind, stored in held.objects.items():
             key = data_key(kind, service, month)
             if stored is None:
                 return f"lacks {key}"
             if not held.manifest.describes(kind, stored):
-                return f"holds another {key} than its manifest names"
+                return f"holds {key} in another version than its manifest names"
             if thorough and not self._is_intact(key, held.manifest.objects[kind].sha256):
-                return f"holds {key} with other bytes than its manifest names"
+                return f"holds {key} with another SHA-256 than its manifest names"
         return None
 
     def _is_intact(self, key: str, sha256: str) -> bool:
@@ -187,12 +189,12 @@ class ObjectMonths:
         )
 
     def _read(self, service: Service, month: Month) -> _Held:
-        # The manifest first: whoever replaces an object that is looked at later has yet to replace the
-        # manifest, and one of the two writers then fails to.
-        found = self._store.read(manifest_key(service, month))
-        manifest = Manifest.parse(found[0]) if found else None
+        # The manifest first: a writer that replaces one of the objects read below has not replaced the
+        # manifest yet, and one of the two writers then fails.
+        stored = self._store.read(manifest_key(service, month))
+        manifest = Manifest.parse(stored[0]) if stored else None
         objects = {kind: self._store.head(data_key(kind, service, month)) for kind in KINDS}
-        return _Held(manifest, found[1] if found else None, objects)
+        return _Held(manifest, stored[1] if stored else None, objects)
 
     def _in_lake(self, month: CleanMonth) -> dict[str, LakeObject] | None:
         """The objects of the month's version, by kind, where the store holds them as the lake."""
@@ -234,19 +236,19 @@ class ObjectMonths:
     def _copy(
         self, key: str, kind: str, known: LakeObject, month: CleanMonth, before: Stored | None, again: bool
     ) -> None:
-        """Have a copy of the version's object in place; a copy has its metadata. `again`: in any case."""
+        """Copy the version's object, with its metadata, unless the copy exists. `again`: in any case."""
         expected = marks(month.version, known.sha256).items()
         if not again and before and expected <= before.metadata.items() and before.size == known.size:
-            log.info("%s is in place already.", key)
+            log.info("%s is already up to date.", key)
             return
         source = f"{version_folder(month.service, month.month, month.version)}{kind}.parquet"
         self._store.copy(source, key, before.tag if before else None)
 
     def _bring(self, key: str, content: Content, version: str, before: Stored | None, sent: Sent) -> None:
-        """Have the object in place: sent, unless a load that did not finish has left it there."""
+        """Upload the object, unless an unfinished load has already uploaded it."""
         expected = marks(version, content.sha256).items()
         if before and expected <= before.metadata.items() and before.digest == self._store.digest(content):
-            log.info("%s is in place already.", key)
+            log.info("%s is already up to date.", key)
             sent(content.size)
         else:
             self._put(key, content, version, before.tag if before else None, sent)

@@ -25,7 +25,7 @@ _TRANSIENT = (
 )
 """SQLSTATEs, or the beginnings of some, that another try may not meet (PostgreSQL manual, appendix A)."""
 
-_REFUSED_AT_THE_DOOR = {
+_CONNECTION_REFUSED = {
     "permission denied": "42501",
     "no encryption": "sslmode",
     "SSL was required": "sslmode",
@@ -35,7 +35,7 @@ _REFUSED_AT_THE_DOOR = {
     'role "': "28000",
     'database "': "3D000",
 }
-"""A connection that is refused has no SQLSTATE, only a text: what the first part found in it means."""
+"""A connection that is refused has no SQLSTATE, only a text: the first part that it contains decides."""
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -61,24 +61,22 @@ def _explain(error: BaseException, config: PostgresConfig) -> DestinationError:
     message = _one_line(error)
     code = sqlstate(error)
     if code is None:
-        code = next((known for part, known in _REFUSED_AT_THE_DOOR.items() if part in message), "08000")
+        code = next((known for part, known in _CONNECTION_REFUSED.items() if part in message), "08000")
     where = f"Postgres at {config.where}"
     if code.startswith(_TRANSIENT):
         return DestinationUnreachable(
-            f"{where} does not answer or broke off ({message}); see that it runs there"
-            " (POSTGRES_HOST, POSTGRES_PORT), then run the month again."
+            f"{where} does not answer or closed the connection ({message}); check that it is"
+            " running (POSTGRES_HOST, POSTGRES_PORT), then run the month again."
         )
     return DestinationError(
         _ADVICE.get(code, "{where} refused: {message}.").format(where=where, message=message, config=config)
     )
 
 
-_PASSWORD = (
-    "{where} does not let the user {config.user} in ({message}): check POSTGRES_USER and POSTGRES_PASSWORD."
-)
+_PASSWORD = "{where} rejects the user {config.user} ({message}): check POSTGRES_USER and POSTGRES_PASSWORD."
 _PERMISSION = (
-    "{where} does not permit the user {config.user} what the load needs ({message}): "
-    "let it own the schema {config.schema} and the tables in it."
+    "{where} denies the user {config.user} a privilege that the load needs ({message}): "
+    "make it the owner of the schema {config.schema} and its tables."
 )
 _ADVICE = {
     "28P01": _PASSWORD,
@@ -86,9 +84,9 @@ _ADVICE = {
     "3D000": "{where} has no database {config.dbname}: create it or set POSTGRES_DBNAME.",
     "42501": _PERMISSION,
     "3F000": _PERMISSION,  # the schema exists but may not be used
-    "sslmode": "{where}: no encryption ({message}): check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
-    "53100": "{where} has no disk space left ({message}): free some and run the month again.",
-    "2BP01": "{where}: {message}: something was built on one month's table; build it on the parent table.",
+    "sslmode": "{where}: TLS failed ({message}): check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
+    "53100": "{where} has no disk space left ({message}): free some space and run the month again.",
+    "2BP01": "{where}: {message}: an object depends on one month's partition; make it depend on the table.",
 }
 
 

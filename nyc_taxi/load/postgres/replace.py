@@ -70,7 +70,8 @@ def replace_month(
     files = month.files()
     _replace_quality(connection, files)
     with _lock_timeout(
-        f"others kept the {files.service} tables locked for {patience:.0f} s: run {files.month} again later."
+        f"other sessions held locks on the {files.service} tables for {patience:.0f} s:"
+        f" run {files.month} again later."
     ):
         _swap(connection, staged, patience)
     entry = new_entry(files, run, started)
@@ -83,9 +84,9 @@ def _wait_for_turn(connection: Connection, schema: str, month: CleanMonth) -> No
     key = {"key": f"nyc_taxi {schema} {month.service} {month.month}"}
     if connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key):
         return
-    log.info("Another run loads %s %s: waiting for it.", month.service, month.month)
+    log.info("Another run is loading %s %s: waiting for it.", month.service, month.month)
     with _lock_timeout(
-        f"another run has been loading {month.service} {month.month} for {MONTH_PATIENCE}: end it or wait."
+        f"another run has been loading {month.service} {month.month} for {MONTH_PATIENCE}: stop it or wait."
     ):
         execute(connection, f"SET LOCAL lock_timeout TO '{MONTH_PATIENCE}'")
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)

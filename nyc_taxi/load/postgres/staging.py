@@ -91,7 +91,7 @@ def _fitting(schema: pa.Schema, existing: dict[str, str], file: str, table: str)
         kind = postgres_type(field.type)
         if kind is None:
             raise SchemaError(
-                f"{file}: the column {field.name} has type {field.type}, which no table here holds."
+                f"{file}: the column {field.name} has type {field.type}, which no table supports."
             )
         if existing.get(field.name, kind) != kind:
             raise SchemaError(

@@ -52,8 +52,8 @@ def _same_columns(connection: Connection, staged: Staged) -> None:
             execute(connection, postgres_comment(staged.parent, name, note))
         elif existing[name] != kind:
             raise SchemaError(
-                f"{staged.partition}: the column {name} was loaded as {kind}, but has meanwhile come into "
-                f"the table {staged.parent} as {existing[name]}: run the month again."
+                f"{staged.partition}: the column {name} was loaded as {kind}, but another run has added it "
+                f"to the table {staged.parent} as {existing[name]}: run the month again."
             )
     for name in existing.keys() - staged.columns.keys():
         execute(connection, f"ALTER TABLE {quoted(staged.name)} ADD COLUMN {quoted(name)} {existing[name]}")

@@ -30,9 +30,9 @@ def partition_of(table: str, month: Month) -> str:
 
 
 def create_missing(connection: Connection, schema: str, service: Service) -> None:
-    """Create the schema and the service's tables where they are missing; touch nothing that is there.
+    """Create the schema and the service's tables if they do not exist; change no existing ones.
 
-    A role that owns nothing but the schema may do this.
+    A role that owns only the schema may do this.
     """
     create(connection, schema, _statements(service))
     if not {*LEDGER_FIELDS} <= {*columns_of(connection, "ledger")}:
@@ -40,10 +40,10 @@ def create_missing(connection: Connection, schema: str, service: Service) -> Non
 
 
 def create(connection: Connection, schema: str, statements: dict[str, str]) -> None:
-    """Create the schema and those tables that are missing; `wanted` is the SQL of each by its name."""
+    """Create the schema and the missing tables; `statements` is the SQL of each by its name."""
     if not _missing(connection, statements):
         return
-    # one at a time: IF NOT EXISTS is no protection against another session that creates the same now
+    # one at a time: IF NOT EXISTS does not protect against a concurrent session that creates the same table
     connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"nyc_taxi {schema}"}
     )

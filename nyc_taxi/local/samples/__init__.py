@@ -84,9 +84,7 @@ def write(
             else:
                 (write_csv if is_csv else write_parquet)(file, era, batches)
     except OSError as error:
-        raise SettingsError(
-            f"{path}: the sample cannot be written there ({error.strerror or error})."
-        ) from None
+        raise SettingsError(f"{path}: the sample cannot be written ({error.strerror or error}).") from None
     return _expected(plan)
 
 

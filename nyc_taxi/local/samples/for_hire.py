@@ -61,8 +61,8 @@ def _licences(month: Month, rng: np.random.Generator, count: int) -> tuple[Array
     chosen = rng.choice(len(active), count, p=shares / shares.sum())
     base = np.empty(count, "<U6")
     for place, item in enumerate(active.values()):
-        here = chosen == place
-        base[here] = rng.choice(item["bases"], int(here.sum()))
+        at_place = chosen == place
+        base[at_place] = rng.choice(item["bases"], int(at_place.sum()))
     return np.array(list(active))[chosen], base
 
 

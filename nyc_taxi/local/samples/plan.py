@@ -78,7 +78,7 @@ def make_plan(
     city = data("city.yaml")
     rows = city["default_rows"][service] if rows is None else rows
     if not 1 <= rows <= MAX_ROWS:
-        raise SettingsError(f"rows={rows} makes no sample: use 1 to {MAX_ROWS:,}.")
+        raise SettingsError(f"rows={rows} is not valid: use 1 to {MAX_ROWS:,}.")
     if seed < 0:
         raise SettingsError(f"seed={seed} is negative: use 0 or more.")
     if not 0 <= malformed <= rows // 2:
@@ -105,16 +105,16 @@ def parts(plan: Plan) -> Iterator[Part]:
     number = 0
     for null_block, trips in ((False, plan.trips), (True, plan.null_block)):
         counts = rng.multinomial(trips, hourly)
-        moments = 60 if null_block else 3600  # the null block knows minutes only
+        moments = 60 if null_block else 3600  # times in the null block are whole minutes
         layers = -(-int(counts.max()) // moments) or 1
         done = strays = 0
         for first, last in _groups(counts, target):
             number += 1
-            here = int(counts[first:last].sum())
-            own = np.zeros(here, np.int8) if null_block else marks[done : done + here]
+            size = int(counts[first:last].sum())
+            own = np.zeros(size, np.int8) if null_block else marks[done : done + size]
             hours = np.arange(first, last) + _hour(plan.month.start)
             yield Part(number, null_block, hours, counts[first:last], own, layers, strays)
-            done += here
+            done += size
             strays += int(np.count_nonzero(own == MARK["outside_month"]))
 
 

@@ -93,9 +93,9 @@ def _words(values: Array, rows: Rows, words: dict[Any, Any]) -> pa.Array:
     vendors = rows.values["vendor_id"]
     out = np.empty(len(values), object)
     for code in np.unique(values).tolist():
-        here = values == code
+        has_code = values == code
         word = words[code]
-        out[here] = word if isinstance(word, str) else np.array(word, object)[vendors[here] - 1]
+        out[has_code] = word if isinstance(word, str) else np.array(word, object)[vendors[has_code] - 1]
     return pa.array(out, pa.string())
 
 

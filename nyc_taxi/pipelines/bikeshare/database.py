@@ -103,9 +103,7 @@ class Database:
         except (FileNotFoundError, ssl.SSLError) as error:
             if not self.ssl_ca:
                 raise
-            raise SettingsError(
-                f"MYSQL_SSL_CA={self.ssl_ca!r} is not a certificate's file: {error}."
-            ) from None
+            raise SettingsError(f"MYSQL_SSL_CA={self.ssl_ca!r} is not a certificate file: {error}.") from None
 
     def _mysql_arguments(self) -> dict[str, Any]:
         # Cloud SQL's certificate names the instance, not the address: its name is not verified.
@@ -132,7 +130,7 @@ class Database:
             )
         if number in _TRANSIENT or reason == "database is locked":
             return SourceUnreachable(
-                f"{self.where} does not answer or broke off ({reason}): run the day again."
+                f"{self.where} does not answer or closed the connection ({reason}): run the day again."
             )
         if number in _DENIED:
             return SourceError(
@@ -140,7 +138,7 @@ class Database:
                 " MYSQL_USER and MYSQL_PASSWORD, and grant it SELECT on the tables."
             )
         if number == _NO_DATABASE:
-            return SourceError(f"{self.where}: there is no such database: set MYSQL_DATABASE.")
+            return SourceError(f"{self.where}: the database does not exist: set MYSQL_DATABASE.")
         if number == _NO_COLUMN:
             return SchemaError(f"{self.where}: {reason}: correct tables.yaml.")
         return SourceError(f"{self.where} refused: {reason}.")

@@ -47,8 +47,8 @@ def export_rows(file: BinaryIO, table: RawTable, escape: str, what: str) -> Iter
     """
     if escape == QUOTE and table.columns[-1].type not in _NUMBERS:
         raise SchemaError(
-            f"{what}: its last column {table.columns[-1].name} is a text, which an export with the quote as"
-            f" escape character does not mark off: {_INSTEAD}."
+            f"{what}: its last column {table.columns[-1].name} is text, whose end is ambiguous in an export"
+            f" with the quote as escape character: {_INSTEAD}."
         )
     usual, other = (_row(table, escape, null_first) for null_first in (True, False))
     unescape = _unescape(escape)
@@ -62,9 +62,7 @@ def export_rows(file: BinaryIO, table: RawTable, escape: str, what: str) -> Iter
         while row := usual.match(buffer, offset):
             number += 1
             if escape == QUOTE and other.match(buffer, offset).groups() != row.groups():  # type: ignore[union-attr]
-                raise SchemaError(
-                    f"{what}: row {number} may be read in two ways: {_shown(row[0])}; {_INSTEAD}."
-                )
+                raise SchemaError(f"{what}: row {number} is ambiguous: {_shown(row[0])}; {_INSTEAD}.")
             yield [_value(field, unescape, what, number) for field in row.groups()]
             offset = row.end()
         buffer = buffer[offset:]

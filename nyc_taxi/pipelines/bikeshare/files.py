@@ -78,7 +78,7 @@ def json_rows(data: bytes, table: RawTable, what: str) -> Iterator[list[object]]
         except ValueError as error:
             raise NotTripData(f"{what}: line {number} is not JSON ({error}): {line[:80]!r}.") from None
         if not isinstance(fields, dict):
-            raise NotTripData(f"{what}: line {number} is JSON but no object: {line[:80]!r}.")
+            raise NotTripData(f"{what}: line {number} is JSON but not an object: {line[:80]!r}.")
         row = [fields.pop(name, None) for name in names]
         if fields:
             row = _with_others(row, names, fields, f"{what}: line {number}")
@@ -87,9 +87,7 @@ def json_rows(data: bytes, table: RawTable, what: str) -> Iterator[list[object]]
 
 def _with_others(row: list[object], names: list[str], fields: dict[str, Any], where: str) -> list[object]:
     if OTHER not in names:
-        raise SchemaError(
-            f"{where} has a field that is no column: {next(iter(fields))}; add it to the table."
-        )
+        raise SchemaError(f"{where} has a field without a column: {next(iter(fields))}; add it to the table.")
     position = names.index(OTHER)
     if row[position] is not None:
         fields[OTHER] = row[position]
@@ -103,7 +101,7 @@ def unpacked(data: bytes, what: str) -> bytes:
         return data
     with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
         return gzip.decompress(data)
-    raise NotTripData(f"{what}: the gzip file is cut off or damaged; upload it again.")
+    raise NotTripData(f"{what}: the gzip file is truncated or damaged; upload it again.")
 
 
 def _text(data: bytes, what: str) -> str:

@@ -108,10 +108,10 @@ def land(config: BikeshareConfig, snapshots: Sequence[Snapshot]) -> list[str]:
         path = Path(snapshot.path)
         if not path.exists():
             raise TaxiError(
-                f"{path}: the extracted {snapshot.table} are gone; extract {snapshot.date} again."
+                f"{path}: the extracted {snapshot.table} no longer exist; extract {snapshot.date} again."
             )
         if not bucket.put(config, snapshot.key, path):
-            log.info("%s is in the bucket already.", snapshot.key)
+            log.info("%s is already in the bucket.", snapshot.key)
     return [config.uri(snapshot.key) for snapshot in snapshots]
 
 

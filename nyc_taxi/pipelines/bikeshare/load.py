@@ -67,7 +67,7 @@ def load_day(config: BikeshareConfig, warehouse: Engine, day: dt.date, run: Run)
     def load() -> list[Entry]:
         recorded = ledger.by_table(ledger.entries(warehouse), day)
         if all(name in recorded and recorded[name].version == version for name, version in versions.items()):
-            log.info("The warehouse holds the raw tables of %s already.", day)
+            log.info("The warehouse already holds the raw tables of %s.", day)
             return [recorded[name] for name in versions]
         scratch = config.folder / "load"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -111,11 +111,9 @@ def _copy(table: RawTable, data: bytes, path: Path, what: str) -> int:
         with pq.ParquetFile(io.BytesIO(data)) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
     except pa.ArrowException as error:
-        raise NotTripData(
-            f"{what}: is not Parquet ({error}); run the day again, which lands it again."
-        ) from None
+        raise NotTripData(f"{what}: is not Parquet ({error}); run the day again to land it again.") from None
     if not schema.equals(table.schema):
-        raise SchemaError(f"{what}: was landed with other columns; run the day again, which lands it again.")
+        raise SchemaError(f"{what}: was landed with other columns; run the day again to land it again.")
     path.write_bytes(data)
     return int(count)
 

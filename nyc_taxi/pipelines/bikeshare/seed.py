@@ -72,7 +72,7 @@ def seed_sample(settings: Settings, day: dt.date) -> Seeded:
     own = config.generated
     if not own and "MYSQL_HOST" not in settings.connections:
         raise SettingsError(
-            "the bike-share has data of its own, which generated data must not mix with:"
+            "the bike-share holds real data, which generated data must not mix with:"
             " give files with --from, or set another TAXI_WORKSPACE."
         )
     seeded.fill(config.table("stations"), sample.STATIONS, "generated stations")
@@ -97,7 +97,7 @@ def seed_files(settings: Settings, folder: Path) -> Seeded:
     if not tables or not days:
         raise SettingsError(
             f"{folder}: has no {'trips_YYYYMMDD.json.gz' if tables else 'table such as stations.csv'};"
-            " give the folder that has the files with --from."
+            " name the folder of the files with --from."
         )
     seeded = Seeded(config)
     for table, path in tables.items():

@@ -94,13 +94,13 @@ def _table(file: Path, name: str, entry: dict[str, Any]) -> RawTable:
     if table.origin == "bucket" and not table.object:
         raise SettingsError(f"{where}: a table from the bucket needs `object`, the name of its object.")
     if table.key not in {column.name for column in columns if column.required}:
-        raise SettingsError(f"{where}: its key {table.key!r} is none of its required columns.")
+        raise SettingsError(f"{where}: its key {table.key!r} is not one of its required columns.")
     return table
 
 
 def _check_name(name: str, where: str) -> None:
     """Names go into SQL as they are: letters, digits and underscores, as every database takes them."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,59}", str(name)):
-        raise SettingsError(f"{where}: a name has small letters, digits and underscores only.")
+        raise SettingsError(f"{where}: use lower-case letters, digits and underscores only.")
     if name == "date":
-        raise SettingsError(f"{where}: the name `date` is taken by the day of the partition.")
+        raise SettingsError(f"{where}: the name `date` is reserved for the day of the partition.")

@@ -48,7 +48,7 @@ def _transform_day(warehouse: Engine, day: dt.date, run: Run, started: dt.dateti
         _replace(warehouse, day, stale, run)
         entries = ledger.entries(warehouse)
     else:
-        log.info("The warehouse holds the derived tables of %s already.", day)
+        log.info("The warehouse already holds the derived tables of %s.", day)
     return [ledger.by_table(entries, date)[name] for name, date in days.items()]
 
 

@@ -208,8 +208,8 @@ def _code(text: str | None, column: Column) -> object:
 
 
 def _any_of(*masks: np.ndarray | None) -> np.ndarray | None:
-    given = [mask for mask in masks if mask is not None]
-    return np.logical_or.reduce(given) if given else None
+    present = [mask for mask in masks if mask is not None]
+    return np.logical_or.reduce(present) if present else None
 
 
 def _mask(bad: pa.Array) -> np.ndarray | None:

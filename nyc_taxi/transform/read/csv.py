@@ -108,10 +108,10 @@ class CsvReader:
         try:
             names = next(csv.reader([line.decode("utf-8-sig")]), [])
         except (UnicodeDecodeError, csv.Error):
-            raise NotTripData(f"{self._file}: the first line is not text; this is no CSV file.") from None
+            raise NotTripData(f"{self._file}: the first line is not text; this is not a CSV file.") from None
         if len(names) < 2:
             start = line[:60].decode(errors="replace")
-            raise NotTripData(f"{self._file}: the first line {start!r} is no header of a trip file.")
+            raise NotTripData(f"{self._file}: the first line {start!r} is not the header of a trip file.")
         return [name if normalise(name) else f"unnamed_{place}" for place, name in enumerate(names, 1)]
 
     def _read_from(self, stream: BinaryIO, size: int) -> bytes:
@@ -119,7 +119,7 @@ class CsvReader:
             return stream.read(size)
         except (EOFError, zlib.error, OSError) as error:
             raise NotTripData(
-                f"{self._file}: the gzip data is broken or cut off ({error}); fetch the file again."
+                f"{self._file}: the gzip data is damaged or truncated ({error}); download the file again."
             ) from None
 
     def _types(self) -> dict[str, pa.DataType]:

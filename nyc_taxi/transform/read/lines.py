@@ -50,14 +50,14 @@ def fit(line: bytes, header_width: int, width: int) -> tuple[bytes, str]:
     values = split_line(text)
     if values is None:
         return b"", "a quote is opened and never closed"
-    found = len(values)
-    if found < header_width:
-        return b"", f"the row has {found} fields, the header {header_width}"
+    count = len(values)
+    if count < header_width:
+        return b"", f"the row has {count} fields, the header {header_width}"
     if any(value.strip() not in NULL_TEXTS for value in values[header_width:]):
-        return b"", f"the row has {found} fields with values, the header {header_width}"
-    while found > width:  # the ones behind the header's are empty
-        line, found = line[: line.rindex(b",")], found - 1
-    return line + b"," * (width - found), ""
+        return b"", f"the row has {count} fields with values, the header {header_width}"
+    while count > width:  # the ones behind the header's are empty
+        line, count = line[: line.rindex(b",")], count - 1
+    return line + b"," * (width - count), ""
 
 
 def as_text(line: bytes) -> str:

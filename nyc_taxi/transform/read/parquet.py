@@ -45,7 +45,7 @@ class ParquetReader:
                 yield from file.iter_batches(self._batch_rows)
             except (pa.ArrowInvalid, OSError) as error:
                 raise NotTripData(
-                    f"{self._file}: the Parquet data is broken ({_first(error)}); fetch it again."
+                    f"{self._file}: the Parquet data is damaged ({_first(error)}); download it again."
                 ) from None
 
     def parse(self, block: pa.RecordBatch) -> Chunk:
@@ -86,7 +86,7 @@ class ParquetReader:
             return first_that_holds([convert(block[name], column, self._file) for name in own])
         except pa.ArrowInvalid:
             raise NotTripData(
-                f"{self._file}: column {own[0]} holds text that is not UTF-8; fetch the file again."
+                f"{self._file}: column {own[0]} holds text that is not UTF-8; download the file again."
             ) from None
         except pa.ArrowNotImplementedError:
             kind = block[own[0]].type
@@ -99,7 +99,7 @@ class ParquetReader:
             return pq.ParquetFile(self._source.path, buffer_size=_READ_BUFFER, pre_buffer=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise NotTripData(
-                f"{self._file}: is no complete Parquet file ({_first(error)}); fetch it again."
+                f"{self._file}: is not a complete Parquet file ({_first(error)}); download it again."
             ) from None
 
 

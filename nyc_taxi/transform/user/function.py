@@ -39,7 +39,7 @@ class BatchFunction:
             if not self._once(trips).equals(result):
                 raise RefusedResult(
                     "returns something else when it is called again for the same trips;"
-                    " use no random numbers, no clock and nothing that it keeps between calls"
+                    " use no random numbers, no clock and no state between calls"
                 )
         return result
 

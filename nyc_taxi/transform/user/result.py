@@ -56,7 +56,7 @@ def result_of(returned: Any, given: pa.RecordBatch, frame: Any, frames: Frames) 
     names = frames.names(returned)
     for name in names:
         if not isinstance(name, str) or names.count(name) > 1:
-            what = "twice" if isinstance(name, str) else f"whose name is no text but {_kind(name)}"
+            what = "twice" if isinstance(name, str) else f"whose name is not text but {_kind(name)}"
             raise RefusedResult(f"returns a column {name!r} {what}; rename it")
     for name in given.schema.names:
         if name not in names:
@@ -122,7 +122,7 @@ def _check_names(added: Iterable[str]) -> None:
     for name in added:
         if name in _TAKEN:
             raise RefusedResult(
-                f"adds a column {name}, a name that tables give a meaning of their own; rename it"
+                f"adds a column {name}, a name that is reserved for the tables' own columns; rename it"
             )
         if not _NAME.fullmatch(name):
             raise RefusedResult(
@@ -138,7 +138,7 @@ def _storable(name: str, values: pa.Array) -> pa.Array:
     target, advice = _target(values.type)
     if target is None:
         raise RefusedResult(
-            f"adds a column {name} of type {values.type}, which not all destinations hold; {advice}"
+            f"adds a column {name} of type {values.type}, which not all destinations support; {advice}"
         )
     try:
         # of times, what is finer than a microsecond is cut off

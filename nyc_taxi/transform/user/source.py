@@ -91,7 +91,7 @@ def _marked(path: Path, statements: list[ast.stmt]) -> ast.FunctionDef:
     ]
     if not marked:
         raise TransformError(
-            f"{path}: marks no function with @{MARK}; mark the one on a batch of trips, or empty the file."
+            f"{path}: marks no function with @{MARK}; mark the one on batches, or leave the file empty."
         )
     first, *others = marked
     if others:
@@ -160,7 +160,7 @@ def _refuse_project_code(path: Path, kept: list[ast.stmt], left_out: list[ast.st
             continue
         if module:
             raise TransformError(
-                f"{path}, line {node.lineno}: uses {module}, whose changes would not reach the trips;"
+                f"{path}, line {node.lineno}: uses {module}, which is not part of the month's version;"
                 " write what the function needs into this file."
             )
 

@@ -38,7 +38,7 @@ def test_a_backfill_is_shared_by_two_workers(place, inside):
         assert min(done) > 0, f"tasks by worker: {done}"
         for number in (1, 2):
             own = airflow.home / f"worker-{number}" / "workspace"
-            assert (own / "lake").exists()
+            assert (own / "copies").exists()
             assert not list((own / "scratch").glob("*"))
         assert not (airflow.workspace / "lake").exists()
 

@@ -106,13 +106,13 @@ def test_a_month_that_is_not_there_is_told_and_not_tried_again(run_dag, tmp_path
     conf = {**SAMPLE, "source": str(tmp_path), "destinations": "duckdb"}
     log = run_dag("taxi_ingest", json.dumps(conf), good=False, **mailbox.environment)
     [failed] = [event for event in events(log, "failed") if event["task"] == "month.download"]
-    assert "green 2020-04 is not there" in failed["error"]
+    assert "green 2020-04 does not exist" in failed["error"]
     assert failed["try"] == 1
     assert not events(log, "retried")
     if mailbox.environment:
         [mail] = [mail for mail in mailbox.mails if "month.download failed" in mail["Subject"]]
         assert mail["To"] == "on-call@example.com"
-        assert "green 2020-04 is not there" in mail.get_payload(0).get_content()
+        assert "green 2020-04 does not exist" in mail.get_payload(0).get_content()
 
 
 def test_the_monthly_run_loads_what_is_due_and_nothing_twice(run_dag, ledger, tmp_path):

@@ -170,9 +170,7 @@ def test_files_that_others_put_there_are_never_overwritten(composer, project):
     for name in (".airflowignore", ".env", "io_config.yaml"):
         google_apis.put(composer.storage, gcs.BUCKET, f"dags/{name}", b"theirs")
     before = objects(composer)
-    with pytest.raises(
-        TaxiError, match=r"no deployment put there: \.airflowignore, \.env, io_config\.yaml\."
-    ):
+    with pytest.raises(TaxiError, match=r"no deployment created: \.airflowignore, \.env, io_config\.yaml\."):
         deploy.deploy(ENVIRONMENT, with_packages=False)
     assert objects(composer) == before
 
@@ -186,7 +184,7 @@ def test_what_was_deployed_is_deleted_and_nothing_else(composer, project):
     deploy.delete(ENVIRONMENT)
     assert objects(composer).keys() == {"dags/theirs.py"}
     assert apply_update(composer) == {"theirs": "==1"}
-    with pytest.raises(TaxiError, match="nothing is deployed there"):
+    with pytest.raises(TaxiError, match="nothing is deployed"):
         deploy.delete(ENVIRONMENT)
 
 

@@ -71,7 +71,7 @@ def test_tasks_keep_the_policy(bag, name):
             return options[attribute] if attribute in options else getattr(task, attribute)
 
         assert of("owner") == "taxi", where
-        sensor = task.task_id == "trips_are_there"
+        sensor = task.task_id == "wait_for_trips"
         assert sensor or 1 <= of("retries") <= 4, where
         assert of("retry_exponential_backoff"), where
         assert of("execution_timeout") <= dt.timedelta(hours=7), where

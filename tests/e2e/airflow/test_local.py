@@ -61,7 +61,7 @@ def test_a_backfill_loads_a_range_of_months(airflow, inside):
 
 def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
     asked = {"services": "green", "since": "2021-06", "destinations": "duckdb"}
-    put(airflow.inbox, "2021-06", 100)
+    put(airflow.inbox, "2021-06", 200)
 
     def started(poll):
         """The runs of taxi_ingest that a poll adds, ended."""
@@ -74,15 +74,15 @@ def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
 
     assert started("poll-1") == ["taxi__green__2021-06"]
     assert started("poll-2") == []
-    put(airflow.inbox, "2021-07", 100)
-    put(airflow.inbox, "2021-06", 150, seed=2)
+    put(airflow.inbox, "2021-07", 200)
+    put(airflow.inbox, "2021-06", 300, seed=2)
     assert started("poll-3") == ["taxi__green__2021-06", "taxi__green__2021-07"]
     assert started("poll-4") == []
     inside(airflow.workspace)
     held = {
         str(row.month): row.rows_in for row in open_destination("duckdb", load_settings()).ledger_entries()
     }
-    assert (held["2021-06"], held["2021-07"]) == (150, 100)
+    assert (held["2021-06"], held["2021-07"]) == (300, 200)
 
 
 def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside):

@@ -189,9 +189,7 @@ def test_doctor_says_the_same_inside_and_outside(stack: Stack):
         (outside, f"127.0.0.1:{stack.setting('POSTGRES_PORT')}", stack.setting("STORAGE_EMULATOR_HOST")),
     ):
         for name, where in (("postgres", postgres), ("gcs", gcs)):
-            assert re.search(rf"^good +{name}: .*{re.escape(where)}.* holds 1 month", said, re.MULTILINE), (
-                said
-            )
+            assert re.search(rf"^ok +{name}: .*{re.escape(where)}.* holds 1 month", said, re.MULTILINE), said
 
 
 def _mage(stack: Stack) -> httpx.Client:

@@ -94,7 +94,7 @@ def test_a_file_without_a_readable_row_is_refused_by_the_block_that_says_why(her
 def test_download_says_what_is_wrong_with_its_variables(here, tmp_path):
     with pytest.raises(SettingsError, match="service 'red' is not known"):
         call("download_trips", service="red")
-    with pytest.raises(NotPublished, match="green 2020-04 is not there"):
+    with pytest.raises(NotPublished, match="green 2020-04 does not exist"):
         call("download_trips", source=str(tmp_path))
 
 

@@ -72,7 +72,7 @@ def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_pat
 def test_a_month_that_is_not_there_stops_the_pipeline(pipeline, tmp_path):
     from nyc_taxi.errors import NotPublished
 
-    with pytest.raises(NotPublished, match="green 2020-04 is not there"):
+    with pytest.raises(NotPublished, match="green 2020-04 does not exist"):
         run(pipeline, source=str(tmp_path))
 
 

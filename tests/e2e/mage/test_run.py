@@ -69,9 +69,9 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
 
     code, shown = run(environment, *arguments)
     assert code == 0, shown
-    assert "yellow 2021-01 is cleaned already" in shown
-    assert "yellow 2021-01 is Parquet already" in shown
-    assert "held this version already; nothing was loaded" in shown
+    assert "yellow 2021-01 is already cleaned" in shown
+    assert "yellow 2021-01 is already Parquet" in shown
+    assert "already up to date; nothing was loaded" in shown
 
     ledgers = [open_destination(name, load_settings()) for name in ("postgres", "gcs", "duckdb")]
     ids = {ledger.ledger_entry(Service.YELLOW, Month(2021, 1)).run_id for ledger in ledgers}
@@ -94,7 +94,7 @@ def test_a_failure_is_one_sentence_the_logs_name_and_an_exit_code(environment, t
     code, shown = run(environment, "--service", "green", "--month", "2020-06", "--source", str(tmp_path))
     assert code == 1
     sentence, log = shown.splitlines()
-    assert sentence.startswith("green 2020-06 is not there: choose another month or source")
+    assert sentence.startswith("green 2020-06 does not exist: choose another month or source")
     assert log == f"Full log: {environment['MAGE_DATA_DIR']}/logs/run-green-2020-06.log"
 
 

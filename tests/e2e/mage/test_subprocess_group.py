@@ -111,8 +111,8 @@ def test_reason_is_not_what_was_being_handled_meanwhile(tmp_path):
         f"{handled}{trace}Exception: Failed to pass tests for block clean_trips\n"
     )
     assert reason(log) == "10 rows came in, 9 went out."
-    log.write_text(f"{handled}{trace}nyc_taxi.errors.NotPublished: green 2020-04 is not there.\n")
-    assert reason(log) == "green 2020-04 is not there."
+    log.write_text(f"{handled}{trace}nyc_taxi.errors.NotPublished: green 2020-04 does not exist.\n")
+    assert reason(log) == "green 2020-04 does not exist."
     log.write_text(
         f"{trace}KeyError: 'month'\n\n"
         "The above exception was the direct cause of the following exception:\n\n"

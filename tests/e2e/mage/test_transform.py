@@ -106,7 +106,7 @@ def test_an_edit_that_is_not_saved_is_refused(cleaned, save):
     for other in (BLOCK.read_text(), edited(MINUTES.replace("/ 60", "/ 61"))):
         (load_settings().transform).write_text(other)
         with pytest.raises(
-            TransformError, match=r"derive_trips\.py: holds another function than the block; save"
+            TransformError, match=r"derive_trips\.py: contains a different function than the block; save"
         ):
             module.derive_trips_of_month(cleaned, **VARIABLES)
 
@@ -115,9 +115,7 @@ def test_an_edit_of_the_projects_own_block_that_is_not_saved_is_refused(cleaned)
     def derive_trips(trips):
         return trips[:1]
 
-    with pytest.raises(
-        TransformError, match=r"^\S+derive_trips\.py: the block was edited and not saved; save it"
-    ):
+    with pytest.raises(TransformError, match=r"^\S+derive_trips\.py: the block has unsaved edits; save it"):
         derive_month(derive_trips, cleaned, VARIABLES)
 
 

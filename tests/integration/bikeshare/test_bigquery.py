@@ -147,7 +147,7 @@ def test_a_missing_dataset_is_named_and_not_created(stack: Stack, warehouse: Dat
     monkeypatch.setenv("BIKESHARE_DATASET", f"{stack.name}_missing")
     with pytest.raises(
         DestinationError,
-        match=r"no such dataset .* set BIKESHARE_DATASET .* must both exist before the first",
+        match=r"the dataset does not exist .* set BIKESHARE_DATASET .* must both exist before the first",
     ):
         stack.run(DAY)
     datasets = {dataset.dataset_id for dataset in warehouse.connection.client.list_datasets()}

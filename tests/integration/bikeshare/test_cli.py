@@ -82,7 +82,7 @@ def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path):
     late = taxi("run", "2018-01-05", fails=NotPublished)
     assert "have not arrived yet; request them" in str(late.exception)
     mixed = taxi("seed", "2018-01-05", fails=SettingsError)
-    assert "has data of its own, which generated data must not mix with" in str(mixed.exception)
+    assert "holds real data, which generated data must not mix with" in str(mixed.exception)
 
 
 def test_what_is_asked_for_wrongly_is_named(nothing: Path, tmp_path: Path, monkeypatch):
@@ -110,7 +110,7 @@ def test_a_mysql_is_filled_where_it_is_empty_and_otherwise_left_alone(on_mariadb
     on_mariadb.sql("UPDATE stations SET name = 'Theirs'")
     on_mariadb.regions(b"1,Theirs\n")
     told = taxi("seed", str(DAY)).output
-    assert told.count("exists already and stays as it is") == 2
+    assert told.count("already exists, not changed") == 2
     taxi("run", str(DAY))
     assert on_mariadb.ask("SELECT DISTINCT name FROM raw_stations WHERE date = '2018-01-01'") == [("Theirs",)]
     assert on_mariadb.ask("SELECT name FROM raw_regions WHERE date = '2018-01-01'") == [("Theirs",)]

@@ -151,7 +151,7 @@ def test_what_mysql_refuses_is_said_and_not_tried_again(on_mariadb: Stack, tmp_p
         extract_table(wrong, STATIONS, path)
     assert not isinstance(caught.value, Transient)
     assert "guess" not in str(caught.value) + repr(wrong)
-    with pytest.raises(SourceError, match="there is no such database: set MYSQL_DATABASE"):
+    with pytest.raises(SourceError, match="the database does not exist: set MYSQL_DATABASE"):
         extract_table(Database(url.set(database="nowhere")), STATIONS, path)
     server = on_mariadb.mariadb
     server.run("CREATE USER IF NOT EXISTS reader IDENTIFIED BY 'secret'", database=None)
@@ -176,7 +176,9 @@ def test_no_server_is_worth_another_try(on_mariadb: Stack, tmp_path, once):
     with closing(socket.create_server(("127.0.0.1", 0))) as nobody:
         port = nobody.getsockname()[1]
     gone = Database(on_mariadb.database.url.set(port=port))
-    with pytest.raises(SourceUnreachable, match=rf"127.0.0.1:{port}/.* does not answer or broke off"):
+    with pytest.raises(
+        SourceUnreachable, match=rf"127.0.0.1:{port}/.* does not answer or closed the connection"
+    ):
         extract_table(gone, STATIONS, tmp_path / "a.parquet")
 
 
@@ -218,7 +220,7 @@ def test_a_certificate_is_verified_where_an_authority_is_named(on_mariadb: Stack
         other.connect().__enter__()
     monkeypatch.setenv("MYSQL_SSL_CA", "/no/such/ca.pem")
     with (
-        pytest.raises(SettingsError, match=r"MYSQL_SSL_CA='/no/such/ca\.pem' is not a certificate's file"),
+        pytest.raises(SettingsError, match=r"MYSQL_SSL_CA='/no/such/ca\.pem' is not a certificate file"),
         configured().database.connect(),
     ):
         pass

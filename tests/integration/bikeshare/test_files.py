@@ -75,9 +75,7 @@ def test_fields_that_nobody_knows_are_kept():
     assert json.loads(found["other"]) == {"bike_id": 7, "zip_code": "94110"}
     [found] = trips(json.dumps(trip(1, other="their own", bike_id=7)))
     assert json.loads(found["other"]) == {"other": "their own", "bike_id": 7}
-    with pytest.raises(
-        SchemaError, match=r"line 1 has a field that is no column: docks; add it to the table"
-    ):
+    with pytest.raises(SchemaError, match=r"line 1 has a field without a column: docks; add it to the table"):
         list(json_rows(b'{"station_id": 1, "docks": 2}', STATIONS, "x"))
 
 
@@ -85,7 +83,7 @@ def test_fields_that_nobody_knows_are_kept():
     ("line", "says"),
     [
         ('{"trip_id": "1"', "line 2 is not JSON"),
-        ("[1, 2]", "line 2 is JSON but no object"),
+        ("[1, 2]", "line 2 is JSON but not an object"),
         ("<html>", "line 2 is not JSON"),
     ],
 )
@@ -99,7 +97,7 @@ def test_gzip_is_known_by_its_bytes_not_by_its_name():
     assert unpacked(plain, "trips.json.gz") == unpacked(zipped, "trips.json") == plain
     assert unpacked(zipped + zipped, "x") == plain + plain  # as `cat` makes them
     for damaged in (zipped[:-4], zipped[:12] + b"\xff\xff" + zipped[14:]):
-        with pytest.raises(NotTripData, match=r"trips.json.gz: the gzip file is cut off or damaged"):
+        with pytest.raises(NotTripData, match=r"trips.json.gz: the gzip file is truncated or damaged"):
             unpacked(damaged, "trips.json.gz")
 
 

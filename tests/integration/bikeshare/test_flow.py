@@ -380,7 +380,7 @@ def test_steps_hand_on_plain_references(stack: Stack):
     ]
     Path(snapshots[0].path).unlink()
     with pytest.raises(
-        TaxiError, match=r"stations.parquet: the extracted stations are gone; extract 2018-01-01 again"
+        TaxiError, match=r"stations.parquet: the extracted stations no longer exist; extract 2018-01-01 again"
     ):
         flow.land(stack.config, back)
 

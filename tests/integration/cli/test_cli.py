@@ -23,8 +23,8 @@ BROKEN = {
     "s3_access_denied.csv": "AccessDenied",
     "s3_access_denied.parquet": "AccessDenied",
     "spreadsheet_mangled_dates.csv": "'1/1/2021 0:30', which is no time",
-    "truncated.csv.gz": "cut off",
-    "truncated.parquet": "cut off",
+    "truncated.csv.gz": "truncated gzip",
+    "truncated.parquet": "truncated Parquet",
 }
 
 
@@ -46,7 +46,7 @@ def test_a_month_is_run_shown_and_found_again(tmp_path: Path) -> None:
     assert first.returncode == 0, first.stderr
     assert f"Rows in      {expected.rows:,}" in first.stdout
     second = taxi(tmp_path, "run", "green", "2020-04", "--source", str(source))
-    assert "held this version already; nothing was loaded" in second.stdout
+    assert "already up to date; nothing was loaded" in second.stdout
     (month,) = json.loads(taxi(tmp_path, "status", "--json").stdout)
     row = month["destinations"]["duckdb"]
     assert row["rows_in"] == row["rows_loaded"] + row["rows_quarantined"] == expected.rows
@@ -81,7 +81,7 @@ def test_mistakes_get_one_sentence_and_an_exit_code(tmp_path: Path) -> None:
 def test_options_have_their_help() -> None:
     shown = subprocess.run([TAXI, "run", "--help"], capture_output=True, text=True, check=True).stdout
     assert "--source" in shown
-    assert "folder, file or URL" in shown
+    assert "a folder, a file or a URL" in shown
 
 
 @pytest.mark.real
@@ -118,5 +118,5 @@ def test_ctrl_c_leaves_at_once_and_says_so(tmp_path: Path, while_importing: bool
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.endswith("Stopped. Nothing is half loaded; the next run carries on.\n")
+    assert said.endswith("Stopped. No month is half loaded; the next run continues.\n")
     assert taxi(tmp_path, *arguments).returncode == 0

@@ -205,7 +205,7 @@ def test_redirects_are_followed(site: Site, httpserver: HTTPServer, tmp_path: Pa
 @pytest.mark.parametrize("target", ["file:///etc/hostname", "/loop.csv"])
 def test_redirects_that_lead_nowhere(httpserver: HTTPServer, tmp_path: Path, target: str) -> None:
     httpserver.expect_request("/loop.csv").respond_with_data(status=302, headers={"Location": target})
-    with pytest.raises(SourceError, match="cannot be followed"):
+    with pytest.raises(SourceError, match="is not a usable URL"):
         bring(httpserver.url_for("/loop.csv"), tmp_path)
     assert left_in(tmp_path) == []
 
@@ -228,7 +228,7 @@ def test_progress_counts_up_to_the_whole(site: Site, tmp_path: Path) -> None:
 
 def test_a_month_that_is_not_there(site: Site, httpserver: HTTPServer, tmp_path: Path) -> None:
     httpserver.expect_request("/none.csv").respond_with_data(status=404)
-    with pytest.raises(NotPublished, match=r"green 2020-04 is not there.*/none\.csv"):
+    with pytest.raises(NotPublished, match=r"green 2020-04 does not exist.*/none\.csv"):
         bring(httpserver.url_for("/none.csv"), tmp_path)
     assert left_in(tmp_path) == []
 

@@ -24,7 +24,7 @@ WHOLE = {
 BROKEN = {
     "HTML": (HTML, "is an HTML page"),
     "HTML without a doctype": (b"<!-- x -->\n<HTML>", "is an HTML page"),
-    "XML": (XML, r"is an XML error of a storage server \(AccessDenied\)"),
+    "XML": (XML, r"is an XML error from a storage server \(AccessDenied\)"),
     "LFS": (LFS, "is a git LFS pointer"),
     "JSON": (b'{"message": "Not Found", "status": 404}', "is JSON"),
     "plain text": (b"404: Not Found", "is neither Parquet nor CSV"),
@@ -32,9 +32,9 @@ BROKEN = {
     "UTF-16": ("a,b\n1,2\n".encode("utf-16"), "is neither Parquet nor CSV"),
     "empty": (b"", "is an empty file"),
     "blank": (b"\r\n\r\n", "is an empty file"),
-    "cut gzip": (CSV_GZ[:-1000], "is a gzip file cut off"),
-    "gzip cut in its trailer": (CSV_GZ[:-3], "is a gzip file cut off"),
-    "cut Parquet": (PARQUET[:-9], "is a Parquet file cut off"),
+    "cut gzip": (CSV_GZ[:-1000], "is a truncated gzip file"),
+    "gzip cut in its trailer": (CSV_GZ[:-3], "is a truncated gzip file"),
+    "cut Parquet": (PARQUET[:-9], "is a truncated Parquet file"),
     "gzip with a changed byte": (
         CSV_GZ[:3000] + bytes([CSV_GZ[3000] ^ 1]) + CSV_GZ[3001:],
         "is a damaged gzip file",
@@ -42,8 +42,8 @@ BROKEN = {
     "gzip with another length": (CSV_GZ[:-4] + b"\x01\x02\x03\x04", "is a damaged gzip file"),
     "Parquet without a footer": (b"PAR1" + bytes(100) + b"PAR1", "is a damaged Parquet file"),
     "HTML in gzip": (gzip.compress(HTML), r"\(decompressed\): is an HTML page"),
-    "gzip in gzip": (gzip.compress(CSV_GZ), "once more compressed"),
-    "Parquet in gzip": (gzip.compress(PARQUET), "once more compressed"),
+    "gzip in gzip": (gzip.compress(CSV_GZ), "compressed twice"),
+    "Parquet in gzip": (gzip.compress(PARQUET), "compressed twice"),
 }
 
 
@@ -98,8 +98,8 @@ class TestRealFiles:
         "html_page.csv.gz": "HTML",
         "s3_access_denied.csv": "XML",
         "s3_access_denied.parquet": "XML",
-        "truncated.csv.gz": "cut off",
-        "truncated.parquet": "cut off",
+        "truncated.csv.gz": "truncated gzip",
+        "truncated.parquet": "truncated Parquet",
     }
 
     def test_broken_files(self, real_data: Path, tmp_path: Path, server: FaultyServer) -> None:

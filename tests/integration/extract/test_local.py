@@ -128,5 +128,5 @@ def test_a_sample_of_an_older_package_is_made_again(tmp_path: Path, monkeypatch:
 
 
 def test_no_month_before_the_first(tmp_path: Path) -> None:
-    with pytest.raises(NotPublished, match="first month of it is 2019-02"):
+    with pytest.raises(NotPublished, match="files begin with 2019-02"):
         fetch(Service.FHVHV, APRIL - 15, resolve("sample", load_settings()), tmp_path)

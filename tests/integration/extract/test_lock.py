@@ -22,7 +22,7 @@ def test_a_held_folder_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFi
     with files.locked(tmp_path):
         other.start()
         until(lambda: caplog.messages)
-        assert caplog.messages == [f"{tmp_path}: another process fetches this month; waiting for it."]
+        assert caplog.messages == [f"{tmp_path}: another process is fetching this month; waiting for it."]
         assert not entered.wait(0.3)
     assert entered.wait(30)
     other.join()

@@ -76,7 +76,9 @@ def test_two_processes_at_once_fetch_once(server: FaultyServer, tmp_path: Path, 
     until(lambda: server.requests)
     second = start(url, tmp_path)
     assert second.stderr is not None
-    assert "another process fetches this month" in next(line for line in second.stderr if "another" in line)
+    assert "another process is fetching this month" in next(
+        line for line in second.stderr if "another" in line
+    )
     server.go_on.set()
     for process in (first, second):
         out, err = process.communicate(timeout=60)

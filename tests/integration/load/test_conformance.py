@@ -185,7 +185,7 @@ def test_a_month_whose_counts_do_not_add_up_is_refused(
     held = month_files(tmp_path, "v1", month, trips=2)
     load(probe, held)
     wrong = dataclasses.replace(month_files(tmp_path, "v2", month), **change)
-    with pytest.raises(DestinationError, match=r"20 trips and 3 quarantined rows .*make the month again"):
+    with pytest.raises(DestinationError, match=r"20 trips and 3 quarantined rows .*run the month again"):
         load(probe, wrong)
     assert_holds(probe, held)
     assert probe.versions(held.month) == ["v1"]
@@ -196,7 +196,7 @@ def test_a_file_that_is_not_whole_is_refused(probe: Probe, tmp_path: Path) -> No
     held, broken = month_files(tmp_path, "v1", month), month_files(tmp_path, "v2", month)
     load(probe, held)
     broken.quarantine_path.write_bytes(broken.quarantine_path.read_bytes()[:-1])
-    with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* make the month's"):
+    with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* run the month again"):
         load(probe, broken)
     assert_holds(probe, held)
 

@@ -138,13 +138,11 @@ def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: 
             lambda: hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN),
             hasty.ledger_entries,
         ):
-            with pytest.raises(
-                DestinationUnreachable, match=rf"warehouse.duckdb is kept open by .*{other.pid}"
-            ):
+            with pytest.raises(DestinationUnreachable, match=rf"warehouse.duckdb is locked by .*{other.pid}"):
                 action()
     with held(warehouse.file, read_only=True):
         assert len(hasty.ledger_entries()) == 1, "readers do not exclude each other"
-        with pytest.raises(DestinationUnreachable, match="kept open"):
+        with pytest.raises(DestinationUnreachable, match="is locked by"):
             hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v3")), RUN)
 
 
@@ -231,7 +229,7 @@ def test_a_file_that_is_no_database_is_refused(workspace: Path, tmp_path: Path):
 
 def test_a_folder_that_cannot_be_made_is_named(workspace: Path, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DestinationError, match=r"file/below cannot be made .*: set DUCKDB_DATABASE"):
+    with pytest.raises(DestinationError, match=r"file/below cannot be created .*: set DUCKDB_DATABASE"):
         DuckDb(DuckDbConfig(tmp_path / "file" / "below" / "x.duckdb")).replace_month(
             RefinedMonth.of(month_files(tmp_path)), RUN
         )

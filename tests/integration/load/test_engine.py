@@ -85,7 +85,7 @@ def test_duckdb_does_not_import_pandas(tmp_path: Path) -> None:
 
 
 def test_a_load_begins_again_while_others_are_committed_first(no_pauses: None) -> None:
-    conflicts = [LockTimeout("other loads are being committed")] * 7
+    conflicts = [LockTimeout("conflicting loads keep committing")] * 7
 
     def load() -> str:
         if conflicts:

@@ -79,7 +79,7 @@ def parts(faulty: Faulty) -> list[int]:
 def test_without_a_bucket_the_embedded_server_is_used(workspace: Path, tmp_path: Path) -> None:
     folder = workspace / "gcs"
     there = open_destination("gcs", load_settings())
-    assert there.describe() == f"embedded GCS server in {folder}, bucket taxi (GCS_BUCKET is not set)"
+    assert there.describe() == f"GCS emulator in {folder}, bucket taxi (GCS_BUCKET is not set)"
     assert embedded.running(folder) is None, "started before it was needed"
     try:
         files = large_month(tmp_path)
@@ -196,7 +196,7 @@ def test_an_upload_is_resumed_where_it_broke_off(
 
 def test_an_upload_that_goes_nowhere_is_given_up(cloud: GcsCloud, tmp_path: Path) -> None:
     cloud.faulty.next(answers(308), "PUT", times=100)
-    with pytest.raises(DestinationUnreachable, match="takes no more bytes"):
+    with pytest.raises(DestinationUnreachable, match="accepts no more bytes"):
         cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path)), RUN)
     assert len(parts(cloud.faulty)) == 5  # each attempt sends a part, two ask before
 
@@ -218,7 +218,7 @@ def test_a_part_that_arrives_damaged_is_refused_and_sent_again(cloud: GcsCloud, 
 def test_bytes_that_always_arrive_damaged_are_not_stored(cloud: GcsCloud, tmp_path: Path) -> None:
     """The service is told the checksum beforehand."""
     cloud.faulty.next(damage, "PUT", times=100)
-    with pytest.raises(DestinationUnreachable, match="arrived damaged"):
+    with pytest.raises(DestinationUnreachable, match="corrupted in transit"):
         cloud.destination().replace_month(RefinedMonth.of(large_month(tmp_path)), RUN)
     assert TRIPS not in cloud.objects()
 
@@ -248,7 +248,7 @@ def test_an_upload_in_parts_does_not_replace_what_another_run_wrote(
     ("status", "message"),
     [
         (403, "not permitted (no way); grant the account the role roles/storage.objectUser"),
-        (404, "there is no such bucket; create it or set GCS_BUCKET"),
+        (404, "the bucket does not exist; create it or set GCS_BUCKET"),
         (400, "refused (no way)"),
     ],
 )
@@ -274,9 +274,9 @@ def test_a_timeout_and_a_write_to_the_same_object_are_tried_again(
 def test_no_bucket(gcs_server: embedded.Server, tmp_path: Path) -> None:
     there = Gcs(GcsConfig("not-there", endpoint=gcs_server.url))
     assert there.ledger_entry(GREEN, APRIL) is None
-    with pytest.raises(DestinationError, match="GCS bucket not-there: there is no such bucket"):
+    with pytest.raises(DestinationError, match="GCS bucket not-there: the bucket does not exist"):
         there.ledger_entries()
-    with pytest.raises(DestinationError, match="GCS bucket not-there: there is no such bucket"):
+    with pytest.raises(DestinationError, match="GCS bucket not-there: the bucket does not exist"):
         there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
 
 
@@ -337,7 +337,7 @@ def test_the_target_is_that_of_io_config(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_bucket_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GCS_BUCKET", "gs://lake")
-    with pytest.raises(SettingsError, match="GCS_BUCKET='gs://lake' is not a bucket's name"):
+    with pytest.raises(SettingsError, match="GCS_BUCKET='gs://lake' is not a bucket name"):
         Gcs.from_settings(load_settings())
 
 

@@ -65,7 +65,7 @@ def test_the_wait_for_another_run_ends(
         assert gate.reached.wait(30)
         with pytest.raises(LockTimeout, match="another run has been loading green 2020-04 for 50ms"):
             Postgres(postgres).replace_month(RefinedMonth.of(files), RUN)
-        assert caplog.messages == ["Another run loads green 2020-04: waiting for it."]  # once
+        assert caplog.messages == ["Another run is loading green 2020-04: waiting for it."]  # once
         gate.opened.set()
         first.result()
 
@@ -234,7 +234,7 @@ def test_patience_with_readers_ends(
     with session(postgres) as slow:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
         with (
-            pytest.raises(LockTimeout, match="others kept the green tables locked"),
+            pytest.raises(LockTimeout, match="other sessions held locks on the green tables"),
             transaction(postgres) as connection,
         ):
             replace.replace_month(

@@ -75,7 +75,7 @@ def test_trips_that_are_not_as_many_as_counted_are_refused(
     month = coming(clean, files)
     schema, batches = month.trips()
     object.__setattr__(month, "trips", lambda: (schema, (batch.slice(1) for batch in batches)))
-    with pytest.raises(DestinationError, match="make the month again"):
+    with pytest.raises(DestinationError, match="run the month again"):
         Postgres(postgres).replace_month(month, RUN)
     assert Postgres(postgres).ledger_entries() == []
 

@@ -204,11 +204,11 @@ def test_an_etag_that_is_no_checksum(cloud: S3Cloud, tmp_path: Path) -> None:
     ("status", "code", "message"),
     [
         (403, "AccessDenied", "not permitted (AccessDenied: no way); allow s3:GetObject, s3:PutObject"),
-        (403, "InvalidAccessKeyId", "the credentials are not accepted (InvalidAccessKeyId: no way)"),
+        (403, "InvalidAccessKeyId", "the credentials were rejected (InvalidAccessKeyId: no way)"),
         (403, "SignatureDoesNotMatch", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         (400, "ExpiredToken", "and for temporary credentials AWS_SESSION_TOKEN, to valid ones"),
-        (404, "NoSuchBucket", "there is no such bucket; create it or set S3_BUCKET"),
-        (501, "NotImplemented", "the store does not know conditional writes"),
+        (404, "NoSuchBucket", "the bucket does not exist; create it or set S3_BUCKET"),
+        (501, "NotImplemented", "the store does not support conditional writes"),
         (400, "InvalidRequest", "refused (InvalidRequest: no way)"),
     ],
 )
@@ -238,7 +238,7 @@ def test_no_bucket(cloud: S3Cloud, tmp_path: Path) -> None:
         lambda: cloud.destination().ledger_entry(GREEN, APRIL),
         lambda: cloud.destination().replace_month(RefinedMonth.of(month_files(tmp_path)), RUN),
     ):
-        with pytest.raises(DestinationError, match=r"S3 bucket not-there at .* there is no such bucket"):
+        with pytest.raises(DestinationError, match=r"S3 bucket not-there at .* the bucket does not exist"):
             ask()
 
 
@@ -279,7 +279,7 @@ def test_the_target_is_that_of_io_config(
 
 def test_a_bucket_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_BUCKET", "s3://lake/taxi")
-    with pytest.raises(SettingsError, match="S3_BUCKET='s3://lake/taxi' is not a bucket's name"):
+    with pytest.raises(SettingsError, match="S3_BUCKET='s3://lake/taxi' is not a bucket name"):
         S3.from_settings(load_settings())
 
 

@@ -1,4 +1,4 @@
-"""The embedded GCS server: one a folder, whoever asks, through kills and restarts."""
+"""The GCS emulator: one a folder, whoever asks, through kills and restarts."""
 
 from __future__ import annotations
 
@@ -148,7 +148,8 @@ def test_a_machine_that_no_program_fits(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
-        DestinationError, match=r"no program for \w+ on riscv64: put .* on PATH, .*, or set GCS_B"
+        DestinationError,
+        match=r"no GCS emulator is available for \w+ on riscv64: put .* on PATH, .*, or set GCS_B",
     ):
         gcs.program()
     own = tmp_path / "fake-gcs-server"
@@ -159,6 +160,6 @@ def test_a_machine_that_no_program_fits(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_taxi_stop_ends_it(workspace: Path) -> None:
     gcs.ensure(workspace / "gcs")
     said = CliRunner().invoke(app, ["stop"])
-    assert "The embedded GCS server is stopped." in said.stdout
+    assert "Stopped the GCS emulator." in said.stdout
     assert gcs.running(workspace / "gcs") is None
     assert "No embedded server is running." in CliRunner().invoke(app, ["stop"]).stdout

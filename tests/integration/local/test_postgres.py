@@ -252,7 +252,7 @@ def test_programs_of_another_version_are_not_used(folder: Path, monkeypatch: pyt
     version = folder / "cluster/data/PG_VERSION"
     was = version.read_text()
     version.write_text("9\n")
-    with pytest.raises(DestinationError, match=r"PostgreSQL 9, which made .* was not found: set PG_BIN"):
+    with pytest.raises(DestinationError, match=r"PostgreSQL 9, which created .* was not found: set PG_BIN"):
         postgres.ensure(folder)
     version.write_text(was)
 
@@ -284,7 +284,7 @@ def test_below_a_closed_folder_the_data_goes_elsewhere(
         server = postgres.ensure(folder)
         moved = (folder / "moved").resolve()
         assert moved.parent == open_folder / "reachable"
-        assert f"is kept in {moved}" in caplog.text
+        assert f"stores its data in {moved}" in caplog.text
         caplog.clear()
         assert postgres.running(folder).url == server.url
         assert not caplog.text  # said once
@@ -312,7 +312,7 @@ def test_programs_below_a_closed_folder_are_copied(
     assert copied.is_relative_to(open_folder / "reachable")
     for program in ("postgres", "initdb"):
         assert account.run([copied / program, "--version"]).returncode == 0
-    assert "PostgreSQL is copied to" in caplog.text
+    assert "copying PostgreSQL to" in caplog.text
     caplog.clear()
     assert find(open_folder / "none", account) == copied
     assert not caplog.text

@@ -14,10 +14,10 @@ from nyc_taxi.local import process
 
 def test_only_one_process_starts_or_stops_a_server(tmp_path: Path) -> None:
     folder = tmp_path / "made" / "on the way"
-    assert not process.ever_asked_for(folder)
+    assert not process.ever_started(folder)
     with process.locked(folder), (folder / "lock").open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert process.ever_asked_for(folder)
+    assert process.ever_started(folder)
     with process.locked(folder):
         pass
 

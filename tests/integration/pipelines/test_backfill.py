@@ -46,7 +46,7 @@ def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: Faulty
     publish(server, tmp_path, A)
     publish(server, tmp_path, B)
     (due,) = [line for line in catch_up(tmp_path, server.url, "--dry-run") if str(A) in line]
-    assert due == f"green {A} is due: duckdb does not hold it"
+    assert due == f"green {A} is pending: duckdb does not hold it"
     assert held(tmp_path) == {}
 
     said = catch_up(tmp_path, server.url)
@@ -54,19 +54,19 @@ def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: Faulty
     assert held(tmp_path) == {str(A): 100, str(B): 100}
 
     sent = server.sent
-    assert catch_up(tmp_path, server.url)[-1].startswith(f"Nothing is due: green from {FIRST} to ")
+    assert catch_up(tmp_path, server.url)[-1].startswith(f"Nothing is pending: green from {FIRST} to ")
     assert server.sent == sent, "the second time nothing is fetched"
 
     server.missing = 404
     publish(server, tmp_path, B, rows=120)
     publish(server, tmp_path, C)
     said = catch_up(tmp_path, server.url)
-    assert [line for line in said if "is due" in line] == [
-        f"green {B} is due: duckdb holds an earlier version",
-        f"green {C} is due: duckdb does not hold it",
+    assert [line for line in said if "is pending" in line] == [
+        f"green {B} is pending: duckdb holds an earlier version",
+        f"green {C} is pending: duckdb does not hold it",
     ]
     assert held(tmp_path) == {str(A): 100, str(B): 120, str(C): 100}
-    assert catch_up(tmp_path, server.url)[-1].startswith("Nothing is due")
+    assert catch_up(tmp_path, server.url)[-1].startswith("Nothing is pending")
 
 
 def test_the_same_bytes_under_another_etag_are_looked_at_once(tmp_path: Path, server: FaultyServer) -> None:
@@ -75,7 +75,7 @@ def test_the_same_bytes_under_another_etag_are_looked_at_once(tmp_path: Path, se
     data = (tmp_path / f"green_tripdata_{A}.parquet").read_bytes()
     server.put(f"/green_tripdata_{A}.parquet", data, etag='"another"')
     assert catch_up(tmp_path, server.url)[-1] == "1 months, 100 rows in"
-    assert catch_up(tmp_path, server.url)[-1].startswith("Nothing is due")
+    assert catch_up(tmp_path, server.url)[-1].startswith("Nothing is pending")
 
 
 def test_a_month_that_fails_keeps_no_other_from_being_loaded(
@@ -106,7 +106,7 @@ def test_backfill_loads_a_range_and_the_second_time_nothing(tmp_path: Path, serv
 
     done = taxi(tmp_path, "backfill", "green", str(C), str(D), "--source", server.url)
     assert done.returncode == 1
-    assert f"green {D} is not there" in done.stdout or f"green {D} is not published yet" in done.stdout
+    assert f"green {D} does not exist" in done.stdout or f"green {D} is not published yet" in done.stdout
 
 
 @pytest.mark.parametrize(

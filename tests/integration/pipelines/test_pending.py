@@ -84,12 +84,12 @@ def test_a_month_of_other_rules_or_another_transform_is_due(
     changed.write_text(text + "# a comment\n", encoding="utf-8")
     assert due() == []
     changed.write_text(text.replace("trip_distance > 300", "trip_distance > 200"), encoding="utf-8")
-    assert due() == ["gcs holds it by other rules or another transform"]
+    assert due() == ["gcs holds it with other rules or another transform"]
     changed.write_text(text, encoding="utf-8")
     assert due() == []
     transform = write_transform(tmp_path / "derive_trips.py", "return trips[:1]")
     monkeypatch.setenv("TAXI_TRANSFORM", str(transform))
-    assert due() == ["gcs holds it by other rules or another transform"]
+    assert due() == ["gcs holds it with other rules or another transform"]
     ledger[0] = dataclasses.replace(ledger[0], source_url="somewhere else, on purpose")
     assert due() == []
 

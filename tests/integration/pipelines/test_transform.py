@@ -283,7 +283,7 @@ def test_a_file_that_does_not_exist_is_refused_unless_it_is_the_default(
 ) -> None:
     monkeypatch.setenv("TAXI_TRANSFORM", "no/such/file.py")
     with pytest.raises(
-        SettingsError, match=r"^TAXI_TRANSFORM='no/such/file\.py' makes no sense: .*does not exist"
+        SettingsError, match=r"^TAXI_TRANSFORM='no/such/file\.py' is not valid: .*does not exist"
     ):
         load_settings()
 

@@ -189,9 +189,9 @@ def test_a_second_run_does_nothing_and_says_so(
     assert shelf.loads == [first.files.version]
     version = f"version {first.files.version}."
     assert caplog.messages == [
-        f"green 2020-04 is cleaned already: {version}",
-        f"green 2020-04 is Parquet already: {version}",
-        f"postgres holds green 2020-04 already: {version}",
+        f"green 2020-04 is already cleaned: {version}",
+        f"green 2020-04 is already Parquet: {version}",
+        f"postgres already holds green 2020-04: {version}",
     ]
 
 
@@ -379,7 +379,7 @@ def test_a_full_disk_is_told_in_a_sentence(
     source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(trips, step, failing(OSError(28, "No space left on device")))
-    with pytest.raises(TaxiError, match=r"No space left on device\); free space"):
+    with pytest.raises(TaxiError, match=r"No space left on device\); check permissions and free space"):
         run_april(source)
     assert shelf.ledger_entries() == []
 
@@ -397,7 +397,7 @@ def test_a_sample_is_never_loaded_over_a_real_month(source: Path, shelf: Shelf) 
     run_april("sample:300")
     real = run_april(source)  # a real month takes the place of a sample
     assert not real.loaded[0].skipped
-    message = r"^postgres holds the real green 2020-04 \(.*\); a generated sample is not loaded over it\."
+    message = r"^postgres holds the real green 2020-04 \(.*\); a generated sample does not replace it\."
     with pytest.raises(DestinationError, match=message):
         run_april("sample:300")
     assert shelf.ledger_entry(GREEN, APRIL) == real.loaded[0].entry

@@ -53,8 +53,8 @@ def test_what_is_amiss_is_marked(source: Path) -> None:
     load(source, "2020-03")
     assert marks(source) == {
         "2020-03": [],
-        "2020-04": ["missing: published, and not loaded"],
-        "2020-05": ["missing: published, and not loaded"],
+        "2020-04": ["missing: published but not loaded"],
+        "2020-05": ["missing: published but not loaded"],
     }
     load(source, "2020-04", ["postgres"])
     assert marks() == {"2020-03": [], "2020-04": ["not in duckdb"]}
@@ -77,7 +77,7 @@ def test_a_month_cleaned_by_other_rules_is_marked(
     text = RULES.read_text(encoding="utf-8")
     (tmp_path / "rules.yaml").write_text(text.replace("> 300", "> 200"), encoding="utf-8")
     monkeypatch.setenv("TAXI_RULES", str(tmp_path / "rules.yaml"))
-    assert marks() == {"2020-04": ["loaded with other rules or another transform than today's: run it again"]}
+    assert marks() == {"2020-04": ["loaded with other rules or another transform: run it again"]}
     load(source, "2020-04")
     assert marks() == {"2020-04": []}
 

@@ -15,7 +15,7 @@ def figures(**seconds):
 
 
 def outcomes(measured):
-    return {outcome.says: outcome for outcome in (target.outcome(measured) for target in TARGETS)}
+    return {outcome.title: outcome for outcome in (target.outcome(measured) for target in TARGETS)}
 
 
 def test_the_median_of_rounds_and_the_greatest_peak_are_taken():
@@ -52,7 +52,7 @@ def test_everything_may_take_twice_as_long_as_the_servers_copy():
     says = "everything, against the server's binary COPY alone"
     assert outcomes(figures(taxi_run=4.0, server_copy=2.0))[says].verdict == "met"
     worse = outcomes(figures(taxi_run=4.2, server_copy=2.0))[says]
-    assert (worse.wanted, worse.measured, worse.verdict) == ("at most 2x", "2.1x", "not met")
+    assert (worse.goal, worse.measured, worse.verdict) == ("at most 2x", "2.1x", "not met")
 
 
 def test_a_month_of_another_size_is_compared_row_by_row():

@@ -111,12 +111,12 @@ def test_no_place_before_the_first_month() -> None:
     source, before = resolve("tlc", load_settings()), Month(2013, 7)
     assert source.candidates(GREEN, before) == []
     assert source.published(GREEN, before) is None
-    assert "first month of it is 2013-08" in str(source.missing(GREEN, before))
+    assert "files begin with 2013-08" in str(source.missing(GREEN, before))
 
 
 def test_a_missing_month_says_why_and_where_it_was_looked_for(tmp_path: Path) -> None:
     past = str(resolve("tlc", load_settings()).missing(GREEN, APRIL))
-    assert past.startswith("green 2020-04 is not there")
+    assert past.startswith("green 2020-04 does not exist")
     assert "https://tlc.test/trip-data/green_tripdata_2020-04.parquet" in past
     this_month = Month.of(dt.datetime.now(dt.UTC).date())
     to_come = str(resolve("tlc", load_settings()).missing(GREEN, this_month))

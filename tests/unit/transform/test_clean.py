@@ -91,7 +91,7 @@ def test_too_many_unreadable_rows_refuse_the_file(tmp_path: Path, share: float) 
         cleaned(source, tmp_path / "scratch", max_unreadable=share)
     assert str(caught.value) == (
         "green.csv: 1 of 5 rows cannot be read (the first: total_amount is '1O.80', which is no number);"
-        " the file is damaged or was saved again by another program."
+        " the file is damaged or was rewritten by another program."
         " Fetch it from TLC, or raise TAXI_MAX_UNREADABLE to load the rest."
     )
     assert left_in(tmp_path) == []
@@ -109,7 +109,9 @@ def test_a_file_of_nothing_that_can_be_read_is_refused_at_its_beginning(tmp_path
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n"])
 def test_a_file_without_rows_is_refused(tmp_path: Path, end: str) -> None:
     source = green_csv(tmp_path / "green.csv", [], end)
-    with pytest.raises(NotTripData, match=r"^green\.csv: has a header and no rows; fetch the file again\.$"):
+    with pytest.raises(
+        NotTripData, match=r"^green\.csv: has a header but no rows; download the file again\.$"
+    ):
         cleaned(source, tmp_path / "scratch")
     assert left_in(tmp_path) == []
 
@@ -118,7 +120,7 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path: Path) -> None:
     names = ("lpep_pickup_datetime", "lpep_dropoff_datetime", "trip_distance", "fare_amount", "total_amount")
     path = tmp_path / "green.parquet"
     pq.write_table(pa.table({name: pa.nulls(0) for name in names}), path)
-    with pytest.raises(NotTripData, match="has a header and no rows"):
+    with pytest.raises(NotTripData, match="has a header but no rows"):
         cleaned(source_file(path), tmp_path / "scratch")
 
 

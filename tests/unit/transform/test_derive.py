@@ -245,28 +245,34 @@ def test_a_merge_and_a_new_index_keep_the_trips(derive: Callable[..., CleanMonth
         ("trips['Fare'] = 1\nreturn trips", "adds a column 'Fare'; begin its name with a lower-case letter"),
         ("trips['a b'] = 1\nreturn trips", "adds a column 'a b'; begin its name"),
         ("trips['x' * 64] = 1\nreturn trips", "at most 63"),
-        ("trips['month'] = 1\nreturn trips", "adds a column month, a name that tables give a meaning"),
-        ("trips['flags'] = 'x'\nreturn trips", "adds a column flags, a name that tables give a meaning"),
+        (
+            "trips['month'] = 1\nreturn trips",
+            "adds a column month, a name that is reserved for the tables' own columns",
+        ),
+        (
+            "trips['flags'] = 'x'\nreturn trips",
+            "adds a column flags, a name that is reserved for the tables' own columns",
+        ),
         ("trips['source_version'] = 'x'\nreturn trips", "adds a column source_version, a name that"),
         ("trips['ctid'] = 1\nreturn trips", "adds a column ctid, a name that"),
-        ("trips[3] = 1\nreturn trips", "returns a column 3 whose name is no text but a builtins.int"),
+        ("trips[3] = 1\nreturn trips", "returns a column 3 whose name is not text but a builtins.int"),
         (
             "trips.insert(0, 'fare_amount', 1, allow_duplicates=True)\nreturn trips",
             "a column 'fare_amount' twice",
         ),
         (
             "trips['x'] = trips['dropoff_datetime'] - trips['pickup_datetime']\nreturn trips",
-            "adds a column x of type duration[us], which not all destinations hold; turn it into a number",
+            "adds a column x of type duration[us], which not all destinations support; turn it into a number",
         ),
         (
             "trips['x'] = trips['pickup_datetime'].dt.tz_localize('UTC')\nreturn trips",
-            "which not all destinations hold; remove the time zone",
+            "which not all destinations support; remove the time zone",
         ),
         (
             "trips['x'] = [[1]] * len(trips)\nreturn trips",
-            "which not all destinations hold; turn it into text",
+            "which not all destinations support; turn it into text",
         ),
-        ("trips['x'] = b'1'\nreturn trips", "of type binary, which not all destinations hold"),
+        ("trips['x'] = b'1'\nreturn trips", "of type binary, which not all destinations support"),
         (
             "trips['x'] = ([1, 'a'] * len(trips))[:len(trips)]\nreturn trips",
             "whose values have no common type (",

@@ -190,10 +190,10 @@ def test_unless_names_rules_with_a_condition(tmp_path: Path) -> None:
     rules = load_rules(written(tmp_path / "rules.yaml", short, flag), Service.GREEN)
     distances = [{**TRIP, "trip_distance": miles} for miles in (1.0, 5.0, 10.0)]
     assert verdicts(rules, distances) == [set(), {"all"}, {"far"}]
-    with pytest.raises(RuleError, match="rule 'all': unless names 'far', which is no rule with a condition"):
+    with pytest.raises(RuleError, match="rule 'all': unless names 'far', not a rule with a condition"):
         load_rules(written(tmp_path / "broken.yaml", short), Service.GREEN)
     repeats = {"name": "again", "action": "flag", "repeats": ["all"], "why": "x", "unless": ["far"]}
-    with pytest.raises(RuleError, match="unless goes together with when"):
+    with pytest.raises(RuleError, match="unless requires when"):
         load_rules(written(tmp_path / "worse.yaml", repeats, flag), Service.GREEN)
 
 
@@ -237,7 +237,7 @@ RULE = {"name": "long", "action": "flag", "why": "Long.", "when": "trip_distance
         ),
         ({**RULE, "when": "1 < 2"}, "rule 'long' names no column, so it would match every row or none"),
         ({**RULE, "when": "'\"COLUMN_REF\"' = ''"}, "rule 'long' names no column"),
-        ({**RULE, "when": "passenger_count"}, "rule 'long' is no condition, but a value of type SMALLINT"),
+        ({**RULE, "when": "passenger_count"}, "rule 'long' is a value of type SMALLINT, not a condition"),
         ({**RULE, "when": "true, fare_amount < 0"}, "rule 'long' "),
         ({**RULE, "when": "sum(fare_amount) > 5"}, "rule 'long' does not compile .* aggregates"),
         (

@@ -24,11 +24,11 @@ def connect(config: GcsConfig) -> tuple[Bucket, AuthorizedSession]:
         from google.auth.transport.requests import AuthorizedSession
         from google.cloud import storage
 
-    given = AnonymousCredentials() if config.endpoint else credentials(config.key_file, [SCOPE])[0]
-    session = AuthorizedSession(given)
-    session.trust_env = not config.endpoint  # an emulator is near: no proxy leads to it
+    identity = AnonymousCredentials() if config.endpoint else credentials(config.key_file, [SCOPE])[0]
+    session = AuthorizedSession(identity)
+    session.trust_env = not config.endpoint  # emulators are local: no proxy
     client = storage.Client(
-        project=None,  # buckets are found without
+        project=None,  # not needed to access a bucket
         credentials=session.credentials,
         client_options={"api_endpoint": config.endpoint} if config.endpoint else None,
         _http=session,

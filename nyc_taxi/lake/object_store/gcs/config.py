@@ -49,7 +49,7 @@ class GcsConfig:
     def describe(self) -> str:
         """Where it is, and with which credentials."""
         if self.embedded:
-            return f"embedded GCS server in {self.embedded}, bucket {self.bucket} (GCS_BUCKET is not set)"
+            return f"GCS emulator in {self.embedded}, bucket {self.bucket} (GCS_BUCKET is not set)"
         if self.endpoint:
             return f"{self.where} on the emulator {self.endpoint}"
         return f"{self.where} with {self.key_file or 'application default credentials'}"

@@ -45,51 +45,51 @@ def _explain(error: Exception, where: str, key_file: str) -> DestinationError | 
 def _answered(error: Exception, where: str) -> DestinationError:
     from google.api_core import exceptions as api
 
-    said = _one_line(error)
+    message = _one_line(error)
     match error:
         case api.PreconditionFailed():
+            return PreconditionFailed(f"{where}: another run is loading the same month; run it again.")
+        case api.BadRequest() if "crc32c" in message.lower():
             return PreconditionFailed(
-                f"{where}: another run loads the same month at the same time; run it again."
+                f"{where}: the bytes were corrupted in transit ({message}); run the month again."
             )
-        case api.BadRequest() if "crc32c" in said.lower():
-            return PreconditionFailed(f"{where}: the bytes arrived damaged ({said}); run the month again.")
         case api.NotFound():
-            return DestinationError(f"{where}: there is no such bucket; create it or set GCS_BUCKET.")
+            return DestinationError(f"{where}: the bucket does not exist; create it or set GCS_BUCKET.")
         case api.Unauthorized():
-            return DestinationError(f"{where}: the credentials are not accepted ({said}); renew them.")
+            return DestinationError(f"{where}: the credentials were rejected ({message}); renew them.")
         case api.Forbidden():
             return DestinationError(
-                f"{where}: not permitted ({said}); grant the account the role roles/storage.objectUser"
+                f"{where}: not permitted ({message}); grant the account the role roles/storage.objectUser"
                 " on the bucket."
             )
         case api.TooManyRequests() | api.ServerError() | api.GatewayTimeout():
             return DestinationUnreachable(
-                f"{where}: the service is busy ({said}); run the month again later."
+                f"{where}: the service is busy ({message}); run the month again later."
             )
         case api.GoogleAPICallError() if error.code in (408, 409):  # timed out; a write to the same object
             return DestinationUnreachable(
-                f"{where}: the service is busy ({said}); run the month again later."
+                f"{where}: the service is busy ({message}); run the month again later."
             )
         case _:
-            return DestinationError(f"{where}: refused ({said}).")
+            return DestinationError(f"{where}: refused ({message}).")
 
 
 def _unreachable(error: Exception, where: str) -> DestinationError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return DestinationError(
-            f"{where}: the server's certificate is not trusted here ({_one_line(error)}); behind a proxy that"
-            " re-signs traffic set REQUESTS_CA_BUNDLE to its certificate."
+            f"{where}: the server's certificate is not trusted on this machine ({_one_line(error)}); behind"
+            " a proxy that re-signs traffic, set REQUESTS_CA_BUNDLE to its certificate."
         )
     return DestinationUnreachable(
-        f"{where} cannot be reached or broke off ({_one_line(error)}); check the network and run the month"
-        " again."
+        f"{where} cannot be reached or closed the connection ({_one_line(error)}); check the network and run"
+        " the month again."
     )
 
 
 def _one_line(error: BaseException) -> str:
     """The service's own words where there are some; uploads wrap them in addresses and numbers."""
     try:
-        said = error.response.json()["error"]["message"]  # type: ignore[attr-defined]
+        message = error.response.json()["error"]["message"]  # type: ignore[attr-defined]
     except (AttributeError, ValueError, KeyError, TypeError):
-        said = getattr(error, "message", None) or str(error) or type(error).__name__
-    return " ".join(str(said).split()).rstrip(".")[:300]
+        message = getattr(error, "message", None) or str(error) or type(error).__name__
+    return " ".join(str(message).split()).rstrip(".")[:300]

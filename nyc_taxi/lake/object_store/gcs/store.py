@@ -112,13 +112,13 @@ class GcsStore:
 
         def names() -> list[str]:
             with self._translate_errors():
-                found = self._bucket.list_blobs(
+                blobs = self._bucket.list_blobs(
                     prefix=self._root + prefix,
                     fields="items(name),nextPageToken",
                     retry=None,
                     timeout=timeouts(self._retry),
                 )
-                return [blob.name.removeprefix(self._root) for blob in found]
+                return [blob.name.removeprefix(self._root) for blob in blobs]
 
         return self._retry.call(names)
 
@@ -150,8 +150,10 @@ class GcsStore:
         if content.size > PART_BYTES:
             upload = self._retry.call(lambda: self._begin(blob, content.size, options))
             with content.open() as file:
-                made = upload.send(file, sent)
-            stored = Stored(str(made["generation"]), int(made["size"]), made.get("crc32c"), metadata)
+                resource = upload.send(file, sent)
+            stored = Stored(
+                str(resource["generation"]), int(resource["size"]), resource.get("crc32c"), metadata
+            )
         else:
             stored = self._retry.call(lambda: self._send(blob, content, options))
             sent(content.size)

@@ -27,7 +27,7 @@ class Upload:
 
     where: str
     url: str
-    """Of the upload; whoever knows it can upload."""
+    """URL of the upload session; whoever knows it can write the object."""
     size: int
     session: AuthorizedSession
     translate_errors: Callable[[], AbstractContextManager[None]]
@@ -50,7 +50,7 @@ class Upload:
         part = file.read(PART_BYTES)
         done = self._put(part, f"{start}-{start + len(part) - 1}/{self.size}")
         if isinstance(done, int) and done <= start:
-            raise DestinationUnreachable(f"{self.where}: takes no more bytes; run the month again.")
+            raise DestinationUnreachable(f"{self.where}: accepts no more bytes; run the month again.")
         return done
 
     def _put(self, part: bytes, span: str) -> int | dict[str, Any]:
@@ -58,21 +58,21 @@ class Upload:
         from google.api_core.exceptions import from_http_response
 
         with self.translate_errors():
-            answer = self.session.put(
+            response = self.session.put(
                 self.url,
                 data=part,
                 headers={"Content-Range": f"bytes {span}"},
                 timeout=timeouts(self.retry),
                 allow_redirects=False,
             )
-            if answer.status_code == 308:
-                received = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("Range", ""))
+            if response.status_code == 308:
+                received = re.fullmatch(r"bytes=0-(\d+)", response.headers.get("Range", ""))
                 return int(received[1]) + 1 if received else 0
-            if answer.status_code in (404, 410):
+            if response.status_code in (404, 410):
                 raise PreconditionFailed(
-                    f"{self.where}: an unfinished upload is no longer known; run the month again."
+                    f"{self.where}: an unfinished upload has expired; run the month again."
                 )
-            if not answer.ok:
-                raise from_http_response(answer)
-            resource: dict[str, Any] = answer.json()
+            if not response.ok:
+                raise from_http_response(response)
+            resource: dict[str, Any] = response.json()
             return resource

@@ -31,7 +31,7 @@ class S3Config:
         values = {name: str(value) for name, value in settings.connections.items()}
         if "S3_BUCKET" not in values:
             raise SettingsError(
-                "S3_BUCKET is not set: the destination s3, which has no embedded server, needs a bucket."
+                "S3_BUCKET is not set: the destination s3 has no emulator and needs a bucket."
             )
         return cls(
             bucket=bucket_name("S3_BUCKET", values["S3_BUCKET"]),

@@ -48,19 +48,19 @@ class S3Store:
         return self._find(
             "head_object",
             key,
-            lambda found: _stored(found, found["ContentLength"], found.get("Metadata", {})),
+            lambda response: _stored(response, response["ContentLength"], response.get("Metadata", {})),
         )
 
     def read(self, key: str) -> tuple[bytes, str] | None:
         """See Store."""
-        return self._find("get_object", key, lambda found: (found["Body"].read(), found["ETag"]))
+        return self._find("get_object", key, lambda response: (response["Body"].read(), response["ETag"]))
 
     def download(self, key: str, path: Path) -> bool:
         """See Store."""
 
-        def save(found: dict[str, Any]) -> bool:
+        def save(response: dict[str, Any]) -> bool:
             with path.open("wb") as file:
-                for part in found["Body"].iter_chunks(PART_BYTES):
+                for part in response["Body"].iter_chunks(PART_BYTES):
                     file.write(part)
             return True
 
@@ -84,13 +84,13 @@ class S3Store:
                 pages = self._client.get_paginator("list_objects_v2").paginate(
                     Bucket=self._bucket, Prefix=self._root + prefix
                 )
-                found = [item["Key"] for page in pages for item in page.get("Contents", [])]
-            return [key.removeprefix(self._root) for key in found]
+                listed = [item["Key"] for page in pages for item in page.get("Contents", [])]
+            return [key.removeprefix(self._root) for key in listed]
 
         return self._retry.call(names)
 
     def digest(self, content: Content) -> str:
-        """The ETag, which S3 makes of the MD5s of the parts that an object was sent in."""
+        """The ETag, which S3 derives from the MD5s of the uploaded parts."""
         return _etag([_md5(part) for _, part in _parts(content)])
 
     def put(
@@ -100,19 +100,19 @@ class S3Store:
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         what = {"Metadata": dict(metadata), "ContentType": content.type}
         if content.size > PART_BYTES:
-            made, digest = self._send_parts(key, content, what, condition, sent)
+            response, digest = self._send_parts(key, content, what, condition, sent)
         else:
             ((_, data),) = _parts(content)
             md5 = _md5(data)
-            made = self._call("put_object", key, Body=data, ContentMD5=_base64(md5), **what, **condition)
+            response = self._call("put_object", key, Body=data, ContentMD5=_base64(md5), **what, **condition)
             digest = _etag([md5])
             sent(content.size)
-        return intact(_stored(made, content.size, metadata), digest, f"{self._where}: {key}")
+        return intact(_stored(response, content.size, metadata), digest, f"{self._where}: {key}")
 
     def _send_parts(
         self, key: str, content: Content, what: dict[str, Any], condition: dict[str, str], sent: Sent
     ) -> tuple[dict[str, Any], str]:
-        """A multipart upload; the answer to its completion, and the checksum of what was sent."""
+        """A multipart upload; the response to its completion, and the checksum of the uploaded bytes."""
         self._abort_stale(key)
         upload = {"UploadId": self._call("create_multipart_upload", key, **what)["UploadId"]}
         try:
@@ -120,44 +120,44 @@ class S3Store:
             for number, data in _parts(content):
                 md5s.append(_md5(data))
                 part = {"PartNumber": number}
-                made = self._call(
+                response = self._call(
                     "upload_part", key, Body=data, ContentMD5=_base64(md5s[-1]), **upload, **part
                 )
-                parts.append({"ETag": made["ETag"], **part})
+                parts.append({"ETag": response["ETag"], **part})
                 done += len(data)
                 sent(done)
             together = {"MultipartUpload": {"Parts": parts}}
-            made = self._call("complete_multipart_upload", key, **together, **upload, **condition)
-            return made, _etag(md5s)
+            response = self._call("complete_multipart_upload", key, **together, **upload, **condition)
+            return response, _etag(md5s)
         except BaseException:
             with contextlib.suppress(DestinationError):
                 self._call("abort_multipart_upload", key, **upload)
             raise
 
     def _abort_stale(self, key: str) -> None:
-        """Abort unfinished uploads of the key that nobody works on any more, where that is permitted."""
+        """Abort unfinished uploads of the key that no run continues, where that is permitted."""
         with contextlib.suppress(DestinationError):
-            found = self._retry.call(lambda: self._unfinished(key))
-            for upload in found:
+            unfinished = self._retry.call(lambda: self._unfinished(key))
+            for upload in unfinished:
                 if upload["Initiated"] < dt.datetime.now(dt.UTC) - STALE:
                     self._call("abort_multipart_upload", key, UploadId=upload["UploadId"])
 
     def _unfinished(self, key: str) -> list[dict[str, Any]]:
         with self._translate_errors():
-            found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._root + key)
-            return [upload for upload in found.get("Uploads", []) if upload["Key"] == self._root + key]
+            response = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._root + key)
+            return [upload for upload in response.get("Uploads", []) if upload["Key"] == self._root + key]
 
     def _call(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
         def once() -> dict[str, Any]:
             with self._translate_errors():
                 method = getattr(self._client, operation)
-                answer: dict[str, Any] = method(Bucket=self._bucket, Key=self._root + key, **arguments)
-                return answer
+                response: dict[str, Any] = method(Bucket=self._bucket, Key=self._root + key, **arguments)
+                return response
 
         return self._retry.call(once)
 
     def _find(self, operation: str, key: str, use: Callable[[dict[str, Any]], T]) -> T | None:
-        """What `use` makes of the answer; None when there is no such object."""
+        """`use` applied to the response; None if the object does not exist."""
         from botocore.exceptions import ClientError
 
         def once() -> T | None:
@@ -172,10 +172,10 @@ class S3Store:
         return self._retry.call(once)
 
 
-def _stored(answer: Mapping[str, Any], size: int, metadata: Mapping[str, str]) -> Stored:
-    # With a key of KMS or of the customer's the ETag is no checksum.
-    encrypted = "SSECustomerAlgorithm" in answer or "kms" in answer.get("ServerSideEncryption", "")
-    return Stored(answer["ETag"], size, None if encrypted else answer["ETag"].strip('"'), metadata)
+def _stored(response: Mapping[str, Any], size: int, metadata: Mapping[str, str]) -> Stored:
+    # With a key of KMS or of the customer's the ETag is not a checksum.
+    encrypted = "SSECustomerAlgorithm" in response or "kms" in response.get("ServerSideEncryption", "")
+    return Stored(response["ETag"], size, None if encrypted else response["ETag"].strip('"'), metadata)
 
 
 def _parts(content: Content) -> Iterator[tuple[int, bytes]]:

@@ -61,7 +61,7 @@ class Connection:
 def quoted(name: str) -> str:
     """A name as GoogleSQL writes it."""
     if "`" in name or "\\" in name:
-        raise SettingsError(f"{name!r} cannot be a name in BigQuery: leave out ` and \\.")
+        raise SettingsError(f"{name!r} is not a valid name in BigQuery: remove ` and \\.")
     return f"`{name}`"
 
 

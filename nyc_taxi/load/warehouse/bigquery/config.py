@@ -76,5 +76,5 @@ def _flag(value: object) -> bool:
         return known[str(value).lower()]
     except KeyError:
         raise SettingsError(
-            f"BIGQUERY_REQUIRE_PARTITION_FILTER={value!r} makes no sense: use true or false."
+            f"BIGQUERY_REQUIRE_PARTITION_FILTER={value!r} is not valid: use true or false."
         ) from None

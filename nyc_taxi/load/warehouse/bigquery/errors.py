@@ -19,7 +19,7 @@ _TRANSIENT = {
     "timeout",
     "stopped",
 }
-"""Reasons that another try may not meet (BigQuery's page of error messages)."""
+"""Reasons that may not apply to another attempt (BigQuery's page of error messages)."""
 
 _CONFLICT = ("due to concurrent update", "Failed to commit DuckLake transaction")
 """What BigQuery says of a transaction that it cancelled, and what the emulator says."""
@@ -63,18 +63,16 @@ def failure(config: BigQueryConfig, job_id: str, error: Mapping[str, str]) -> De
 def _explain(config: BigQueryConfig, reason: str, message: str, code: int | None) -> DestinationError:
     message = one_line(message)
     if any(part in message for part in _CONFLICT):
-        return LockTimeout(
-            f"{config.where}: other loads are being committed all the time; run the month again later."
-        )
+        return LockTimeout(f"{config.where}: conflicting loads keep committing; run the month again later.")
     if reason in _TRANSIENT or (code is not None and (code in (408, 429) or code >= 500)):
         return _busy_service(config, message)
     if reason == "notFound" or code == 404:
         return _not_found(config, message)
     if code == 401:
-        return DestinationError(f"{config.where}: the credentials are not accepted ({message}); renew them.")
+        return DestinationError(f"{config.where}: the credentials were rejected ({message}); renew them.")
     if reason in ("quotaExceeded", "billingNotEnabled", "billingTierLimitExceeded"):
         return DestinationError(
-            f"{config.where}: the project has no more to spend ({message}); see its quotas."
+            f"{config.where}: the project's quota or budget is exhausted ({message}); check its quotas."
         )
     if reason == "accessDenied" or code == 403:
         # what Google answers where an account may not see which datasets exist
@@ -89,12 +87,12 @@ def _explain(config: BigQueryConfig, reason: str, message: str, code: int | None
 def _not_found(config: BigQueryConfig, message: str) -> DestinationError:
     if "staging_" in message:
         return DestinationUnreachable(
-            f"{config.where}: a staging table is gone, as another run ended first ({message});"
+            f"{config.where}: another run finished first and dropped a staging table ({message});"
             " run the month again."
         )
     if "Dataset" in message:
         return DestinationError(
-            f"{config.where}: there is no such dataset ({message}); create it, or set {config.setting} and"
+            f"{config.where}: the dataset does not exist ({message}); create it, or set {config.setting} and"
             f" GOOGLE_CLOUD_PROJECT: {_BOTH}."
         )
     return DestinationError(f"{config.where}: {message}.")
@@ -109,12 +107,12 @@ def _busy_service(config: BigQueryConfig, message: str) -> DestinationUnreachabl
 def _unreachable(config: BigQueryConfig, error: BaseException) -> DestinationError:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return DestinationError(
-            f"{config.where}: the server's certificate is not trusted here ({one_line(error)}); behind a"
-            " proxy that re-signs traffic set REQUESTS_CA_BUNDLE to its certificate."
+            f"{config.where}: the server's certificate is not trusted on this machine ({one_line(error)});"
+            " behind a proxy that re-signs traffic, set REQUESTS_CA_BUNDLE to its certificate."
         )
     return DestinationUnreachable(
-        f"{config.where} cannot be reached or broke off ({one_line(error)}); check the network and run the"
-        " month again."
+        f"{config.where} cannot be reached or closed the connection ({one_line(error)}); check the network"
+        " and run the month again."
     )
 
 

@@ -94,8 +94,8 @@ def finish(connection: Connection, job: Job) -> None:
     while job.state != "DONE":
         if time.monotonic() > deadline:
             raise DestinationUnreachable(
-                f"{connection.config.where}: the job {job.job_id} has not ended for {JOB_PATIENCE:.0f} s;"
-                " run the month again later, which will find it."
+                f"{connection.config.where}: the job {job.job_id} has not finished within {JOB_PATIENCE:.0f}"
+                " s; run the month again later to pick up its result."
             )
         time.sleep(pause)
         pause = min(pause * 1.5, 2.0)

@@ -109,8 +109,8 @@ def _refuse_expiration(connection: Connection) -> None:
         if age:
             name = f"{connection.project}:{connection.config.dataset}"
             raise SettingsError(
-                f"{connection.config.where}: new {what} of the dataset are deleted after"
-                f" {age / 86_400_000:.0f} days, and months with them; use another dataset, or run"
+                f"{connection.config.where}: new {what} in the dataset expire after"
+                f" {age / 86_400_000:.0f} days, which would delete months; use another dataset, or run"
                 f" `bq update --default_table_expiration 0 --default_partition_expiration 0 {name}`."
             )
 

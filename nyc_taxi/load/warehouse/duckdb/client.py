@@ -79,7 +79,7 @@ def _create(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DestinationError(
-            f"{file.parent} cannot be made ({error.strerror}): set DUCKDB_DATABASE."
+            f"{file.parent} cannot be created ({error.strerror}): set DUCKDB_DATABASE."
         ) from None
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -98,7 +98,7 @@ def _holder(error: Exception) -> str:
 
 def _kept(file: Path, holder: str) -> LockTimeout:
     return LockTimeout(
-        f"{file} is kept open by {holder}: close it there (or open it read-only for a short time only)"
+        f"{file} is locked by {holder}: close it there (read-only connections lock it, too)"
         " and run the month again."
     )
 
@@ -110,11 +110,9 @@ def _translate_errors(file: Path) -> Iterator[None]:
     except duckdb.Error as error:
         message = " ".join(str(error).split("\n\n")[0].split())
         if "No space left" in message:
-            advice = "there is no disk space left: free some and run the month again"
+            advice = "the disk is full: free some space and run the month again"
         elif isinstance(error, duckdb.IOException):
-            advice = (
-                f"it cannot be used ({message}): set DUCKDB_DATABASE to a file of DuckDB that may be written"
-            )
+            advice = f"it cannot be used ({message}): set DUCKDB_DATABASE to a writable DuckDB file"
         else:
             advice = f"DuckDB refused ({message})"
         raise DestinationError(f"{file}: {advice}.") from error

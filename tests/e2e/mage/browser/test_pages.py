@@ -94,7 +94,7 @@ def test_a_person_runs_changes_and_follows_a_month(page, mage: Mage, project: Pa
     rule = "when: dropoff_datetime < pickup_datetime"
     stricter = f"{rule} + INTERVAL 3 MINUTE"
     page.get_by_text("rules.yaml", exact=True).first.dblclick()
-    page.get_by_text("# The rules: what keeps a row out").click()
+    page.get_by_text("# The rules: conditions that quara").click()
     page.keyboard.press("Control+f")
     page.keyboard.type(rule)
     page.keyboard.press("Enter")

@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     done = in_process(call, preexec_fn=limit)
     assert done.returncode == 1
     assert "SettingsError" in done.stderr
-    assert f"{path}: the sample cannot be written there (File too large)" in done.stderr
+    assert f"{path}: the sample cannot be written (File too large)" in done.stderr
     assert digest(path) == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -89,8 +89,8 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     ("name", "options", "message"),
     [
         ("x.txt", {}, "must end in .csv, .csv.gz or .parquet"),
-        ("x.csv", {"rows": 0}, "rows=0 makes no sample"),
-        ("x.csv", {"rows": 10**9}, "rows=1000000000 makes no sample"),
+        ("x.csv", {"rows": 0}, "rows=0 is not valid"),
+        ("x.csv", {"rows": 10**9}, "rows=1000000000 is not valid"),
         ("x.csv", {"seed": -1}, "seed=-1 is negative"),
         ("x.csv", {"rows": 10, "malformed": 6}, "malformed=6 of 10 rows"),
         ("x.csv", {"malformed": -1}, "malformed=-1 of"),
@@ -104,7 +104,7 @@ def test_nonsense_is_refused(name: str, options: dict[str, int], message: str, t
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("")
-    with pytest.raises(SettingsError, match=r"x\.csv: the sample cannot be written there"):
+    with pytest.raises(SettingsError, match=r"x\.csv: the sample cannot be written"):
         write(Service.YELLOW, JANUARY, tmp_path / "folder" / "x.csv", rows=10)
 
 

@@ -292,7 +292,8 @@ def test_a_cut_gzip_file_is_refused_by_name(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "trips.csv.gz"
     path.write_bytes(gzip.compress(f"{HEADER}\n{lines}".encode())[:cut])
     with pytest.raises(
-        NotTripData, match=r"^trips\.csv\.gz: the gzip data is broken or cut off .*; fetch the file again\.$"
+        NotTripData,
+        match=r"^trips\.csv\.gz: the gzip data is damaged or truncated .*; download the file again\.$",
     ):
         read_all(CsvReader(source_file(path)))
 
@@ -301,7 +302,7 @@ def test_a_cut_gzip_file_is_refused_by_name(tmp_path: Path, cut: int) -> None:
     ("content", "message"),
     [
         (b"\xff\xfe\x00,\n", "the first line is not text"),
-        (b"one\n1\n", "the first line 'one' is no header of a trip file"),
+        (b"one\n1\n", "the first line 'one' is not the header of a trip file"),
         (f"{HEADER}\r{TRIP}\r".encode(), "the first line is not text"),
     ],
 )

@@ -258,7 +258,7 @@ def test_a_cut_file_is_refused_by_name(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "trips.parquet"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(
-        NotTripData, match=r"^trips\.parquet: is no complete Parquet file .*; fetch it again\.$"
+        NotTripData, match=r"^trips\.parquet: is not a complete Parquet file .*; download it again\.$"
     ):
         ParquetReader(source_file(path))
 
@@ -270,7 +270,7 @@ def test_broken_pages_are_refused_by_name(tmp_path: Path) -> None:
     content[4:40] = bytes(36)
     path.write_bytes(content)
     with pytest.raises(
-        NotTripData, match=r"^trips\.parquet: the Parquet data is broken .*; fetch it again\.$"
+        NotTripData, match=r"^trips\.parquet: the Parquet data is damaged .*; download it again\.$"
     ):
         list(opened.blocks())
 
