@@ -33,6 +33,7 @@ from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.pipelines.stored import in_lake, is_lake
+from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import clean_month, month_version
 from nyc_taxi.transform.derive import derive_month
@@ -278,21 +279,19 @@ def load(
     service, number = summary.service, summary.month
     target = open_destination(destination, context.settings)
     held = target.ledger_entry(service, number)
-    damaged = held if held is not None and held.version == summary.version else None
-    if damaged and not force:
-        damage = target.find_damage(service, number)
-        if damage:
-            log.warning("%s %s: %s %s. Loading it again.", service, number, destination, damage)
-        force = damage is not None
-    if held and damaged and not force:
+    same = held if held and held.version == summary.version else None
+    damage = target.find_damage(service, number) if same and not force else None
+    if damage:
+        log.warning("%s %s: %s %s. Loading it again.", service, number, destination, damage)
+    elif same and not force:
         log.info("%s already holds %s %s: version %s.", destination, service, number, summary.version)
         _make_current(month, context)
-        return Loaded(destination, target.describe(), held, True, time.monotonic() - started)
+        return Loaded(destination, target.describe(), same, True, time.monotonic() - started)
     refuse_sample(summary, held, destination)
     run = context.run
-    if damaged and damaged.accepted and not run.accepted:
-        run = dataclasses.replace(run, accepted=damaged.accepted)  # it is the same version
-    entry = target.replace_month(month, run, progress, damaged)
+    if same and same.accepted and not run.accepted:
+        run = dataclasses.replace(run, accepted=same.accepted)
+    entry = target.replace_month(month, run, progress, damaged=same)
     _make_current(month, context)
     return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 
@@ -305,12 +304,10 @@ def run_month(
     Another run of the same month may finish first and remove the scratch files that both use; the month is
     then begun again, and finds what that run has made.
     """
-    for _ in range(ATTEMPTS - 1):
-        try:
+    for attempt in RetryPolicy(ATTEMPTS).retrying(LocalFileLost):
+        with attempt:
             return _run_month(request, context, progress)
-        except LocalFileLost as error:
-            log.info("%s: %s Beginning again.", request, error)
-    return _run_month(request, context, progress)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _run_month(

@@ -164,15 +164,11 @@ class ObjectMonths:
             held = self._read(summary.service, summary.month)
             manifest = held.manifest
             refuse_sample(summary, manifest.entry if manifest else None, self._where)
-            if (
-                manifest is None
-                or held.row is None
-                or held.row.version != summary.version
-                or held.row == damaged
-            ):
+            is_damaged = damaged is not None and held.row == damaged
+            if manifest is None or held.row is None or held.row.version != summary.version or is_damaged:
                 contents = self._in_lake(summary) or _contents(month.files())
                 count.size = sum(each.size for each in contents.values())
-                manifest = self._replace(held, summary, run, started, contents, count, damaged)
+                manifest = self._replace(held, summary, run, started, contents, count, is_damaged)
             self._keep(manifest)
             return manifest.entry
 
@@ -211,7 +207,7 @@ class ObjectMonths:
         started: dt.datetime,
         contents: Mapping[str, Content | LakeObject],
         count: _Count,
-        damaged: LedgerEntry | None,
+        is_damaged: bool,
     ) -> Manifest:
         done = 0
         for kind, content in contents.items():
@@ -223,9 +219,7 @@ class ObjectMonths:
             if isinstance(content, Content):
                 self._bring(key, content, month.version, before, sent)
             else:
-                self._copy(
-                    key, kind, content, month, before, again=damaged is not None and held.row == damaged
-                )
+                self._copy(key, kind, content, month, before, again=is_damaged)
                 sent(content.size)
             done += content.size
         manifest = Manifest.make(month, run, started, contents)

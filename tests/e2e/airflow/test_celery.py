@@ -18,14 +18,14 @@ def test_a_backfill_is_shared_by_two_workers(place, inside):
     with local_airflow(place / "celery", workers=2) as airflow:
         for month in MONTHS:
             put(airflow.inbox, month, 200)
-        asked = {
+        request = {
             "dag_id": "taxi_monthly",
             "from_date": f"{MONTHS[0]}-01T00:00:00Z",
             "to_date": f"{MONTHS[-1]}-28T00:00:00Z",
             "max_active_runs": 4,
             "dag_run_conf": {"services": "green"},
         }
-        airflow.client.post("/backfills", json=asked).raise_for_status()
+        airflow.client.post("/backfills", json=request).raise_for_status()
         runs = [run for run in airflow.runs("taxi_monthly") if run.startswith("backfill__")]
         assert len(runs) == len(MONTHS)
         assert [airflow.wait("taxi_monthly", run) for run in runs] == ["success"] * len(runs)

@@ -31,9 +31,9 @@ def test_pages_show_every_dag_with_its_docs(airflow):
 
 def test_a_run_asked_for_twice_runs_once(airflow, inside):
     put(airflow.inbox, "2021-01", 300)
-    asked = {"service": "green", "month": "2021-01"}
-    assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **asked).status_code == 200
-    assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **asked).status_code == 409
+    conf = {"service": "green", "month": "2021-01"}
+    assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **conf).status_code == 200
+    assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **conf).status_code == 409
     assert airflow.trigger("taxi_ingest", "other", service="blue").status_code == 400
     assert airflow.wait("taxi_ingest", "taxi__green__2021-01") == "success"
     assert all(held["2021-01"] == 300 for held in ledgers(airflow, inside).values())
@@ -60,13 +60,13 @@ def test_a_backfill_loads_a_range_of_months(airflow, inside):
 
 
 def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
-    asked = {"services": "green", "since": "2021-06", "destinations": "duckdb"}
+    conf = {"services": "green", "since": "2021-06", "destinations": "duckdb"}
     put(airflow.inbox, "2021-06", 200)
 
     def started(poll):
         """The runs of taxi_ingest that a poll adds, ended."""
         before = airflow.runs("taxi_ingest").keys()
-        assert airflow.trigger("taxi_late_data", poll, **asked).status_code == 200
+        assert airflow.trigger("taxi_late_data", poll, **conf).status_code == 200
         assert airflow.wait("taxi_late_data", poll) == "success"
         new = sorted(airflow.runs("taxi_ingest").keys() - before)
         assert [airflow.wait("taxi_ingest", run) for run in new] == ["success"] * len(new)

@@ -39,13 +39,13 @@ MONTHS = [("green", "2020-04", "sample:500:1", 500)] + [
 def test_mage_and_airflow_leave_the_same(run_dag, place, request, service, month, source, rows):
     if "{}" in source:
         source = source.format(request.getfixturevalue("real_data"))
-    asked = json.dumps(
+    conf = json.dumps(
         {"service": service, "month": month, "source": source, "destinations": "postgres,gcs,duckdb"}
     )
     sides = {name: place / f"{name}-{month}-{rows}" for name in ("mage", "airflow")}
     try:
-        through_mage("taxi_trips", asked, sides["mage"])
-        run_dag("taxi_ingest", asked, TAXI_WORKSPACE=str(sides["airflow"]))
+        through_mage("taxi_trips", conf, sides["mage"])
+        run_dag("taxi_ingest", conf, TAXI_WORKSPACE=str(sides["airflow"]))
         mage, airflow = (content(sides[name]) for name in ("mage", "airflow"))
     finally:
         for workspace in sides.values():
@@ -82,13 +82,13 @@ def test_a_transform_leaves_the_same_by_command_mage_and_airflow(
     transform = place / f"derive-{rows}.py"
     transform.write_text(TRANSFORM)
     setting = {"TAXI_TRANSFORM": str(transform)}
-    asked = {"service": service, "month": month, "source": source, "destinations": "postgres,gcs,duckdb"}
+    conf = {"service": service, "month": month, "source": source, "destinations": "postgres,gcs,duckdb"}
     sides = {name: place / f"{name}-derived-{rows}" for name in ("command", "mage", "airflow")}
     try:
-        run = ("run", service, month, "--source", source, "--to", asked["destinations"])
+        run = ("run", service, month, "--source", source, "--to", conf["destinations"])
         taxi(sides["command"], *run, **setting)
-        through_mage("taxi_trips", json.dumps(asked), sides["mage"], **setting)
-        run_dag("taxi_ingest", json.dumps(asked), TAXI_WORKSPACE=str(sides["airflow"]), **setting)
+        through_mage("taxi_trips", json.dumps(conf), sides["mage"], **setting)
+        run_dag("taxi_ingest", json.dumps(conf), TAXI_WORKSPACE=str(sides["airflow"]), **setting)
         command, mage, airflow = (content(workspace) for workspace in sides.values())
     finally:
         for workspace in sides.values():
@@ -136,7 +136,7 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
         assert one[name] == other[name], f"{name} differs"
 
 
-def through_mage(pipeline: str, asked: str, workspace: Path, **settings: str) -> None:
+def through_mage(pipeline: str, conf: str, workspace: Path, **settings: str) -> None:
     """Run a Mage pipeline in Mage's own environment."""
     environment = {
         **plain_environment(),
@@ -146,7 +146,7 @@ def through_mage(pipeline: str, asked: str, workspace: Path, **settings: str) ->
     }
     command = [
         *(str(MAGE), "run", str(PROJECT / "mage_project"), pipeline),
-        *("--test", "--runtime-vars", asked),
+        *("--test", "--runtime-vars", conf),
     ]
     done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]

@@ -12,6 +12,12 @@ from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 
 
+def emulator_endpoint(variable: str) -> str:
+    """The URL in a variable such as STORAGE_EMULATOR_HOST, which may omit `http://`; empty without it."""
+    endpoint = os.environ.get(variable, "")
+    return endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}"
+
+
 @dataclass(frozen=True)
 class GcsConfig:
     """A bucket, and how to authenticate."""
@@ -32,12 +38,11 @@ class GcsConfig:
         values, retry = settings.connections, RetryPolicy.of(settings)
         if "GCS_BUCKET" not in values:
             return cls("taxi", embedded=settings.workspace / "gcs", retry=retry)
-        endpoint = os.environ.get("STORAGE_EMULATOR_HOST", "")
         return cls(
             bucket=bucket_name("GCS_BUCKET", str(values["GCS_BUCKET"])),
             prefix=str(values.get("GCS_PREFIX", "")),
             key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
-            endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
+            endpoint=emulator_endpoint("STORAGE_EMULATOR_HOST"),
             retry=retry,
         )
 

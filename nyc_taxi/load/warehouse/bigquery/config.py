@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig, emulator_endpoint
 from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 
@@ -46,14 +45,13 @@ class BigQueryConfig:
                 f"BIGQUERY_DATASET={dataset!r} is not a dataset's name: give the name alone (letters, digits"
                 " and _), and the project as GOOGLE_CLOUD_PROJECT."
             )
-        endpoint = os.environ.get("BIGQUERY_EMULATOR_HOST", "")
         bucket = GcsConfig.from_settings(settings)
         return cls(
             dataset=dataset,
             project=str(values.get("GOOGLE_CLOUD_PROJECT", "")),
             key_file=str(values.get("GOOGLE_SERVICE_ACC_KEY_FILEPATH", "")),
             require_partition_filter=_flag(values.get("BIGQUERY_REQUIRE_PARTITION_FILTER", False)),
-            endpoint=endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}",
+            endpoint=emulator_endpoint("BIGQUERY_EMULATOR_HOST"),
             bucket=None if bucket.embedded else bucket,
             retry=RetryPolicy.of(settings),
         )

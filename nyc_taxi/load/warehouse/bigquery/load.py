@@ -15,11 +15,11 @@ from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
 from nyc_taxi.load.warehouse.bigquery.staging import stage
 from nyc_taxi.load.warehouse.bigquery.tables import create_missing
-from nyc_taxi.load.warehouse.damage import find_damage
 from nyc_taxi.load.warehouse.engine import retry_load
+from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
 from nyc_taxi.model.ledger import LedgerEntry
-from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.months import Month
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import all_tables
@@ -27,14 +27,14 @@ from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 
 
-class BigQuery:
+class BigQuery(WarehouseMonths[BigQueryEngine]):
     """A Destination: the dataset that io_config.yaml names."""
 
     name = "bigquery"
 
     def __init__(self, config: BigQueryConfig) -> None:
         self._config = config
-        self.engine = BigQueryEngine(config)
+        super().__init__(BigQueryEngine(config))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> BigQuery:
@@ -45,29 +45,9 @@ class BigQuery:
         """Where it is; says so when it is an emulator."""
         return self._config.describe()
 
-    def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
-        """What the ledger says is there; None when the month was never loaded."""
-        return ledger.current(self.engine, service, month)
-
-    def ledger_entries(self) -> list[LedgerEntry]:
-        """The load in force of every service and month."""
-        return ledger.current_all(self.engine)
-
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""
         replace_lookup(self.engine.connection, lookup)
-
-    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
-        """See Destination."""
-        return ledger.history(self.engine, service, month)
-
-    def recorded_months(self) -> list[tuple[Service, Month]]:
-        """See Destination."""
-        return [(entry.service, entry.month) for entry in self.ledger_entries()]
-
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
-        """See Destination."""
-        return find_damage(self.engine, service, month)
 
     def replace_month(
         self,

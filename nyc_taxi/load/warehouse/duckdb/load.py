@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nyc_taxi.load.contract import Lookup, Progress
-from nyc_taxi.load.warehouse import ledger
-from nyc_taxi.load.warehouse.damage import find_damage
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
 from nyc_taxi.load.warehouse.duckdb.lookup import replace_lookup
 from nyc_taxi.load.warehouse.duckdb.replace import replace_month
+from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.model.ledger import LedgerEntry
-from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
@@ -20,14 +18,14 @@ from nyc_taxi.transform.refined import RefinedMonth
 SCHEMA = "taxi"
 
 
-class DuckDb:
+class DuckDb(WarehouseMonths[DuckDbEngine]):
     """A Destination: one file on this machine."""
 
     name = "duckdb"
 
     def __init__(self, config: DuckDbConfig) -> None:
         self._config = config
-        self.engine = DuckDbEngine(config, SCHEMA)
+        super().__init__(DuckDbEngine(config, SCHEMA))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> DuckDb:
@@ -43,26 +41,6 @@ class DuckDb:
         """See Destination."""
         role = " (in place of BigQuery: BIGQUERY_DATASET is not set)" * self._config.replaces_bigquery
         return self.engine.describe() + role
-
-    def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
-        """See Destination."""
-        return ledger.current(self.engine, service, month)
-
-    def ledger_entries(self) -> list[LedgerEntry]:
-        """See Destination."""
-        return ledger.current_all(self.engine)
-
-    def history(self, service: Service, month: Month) -> list[LedgerEntry]:
-        """See Destination."""
-        return ledger.history(self.engine, service, month)
-
-    def recorded_months(self) -> list[tuple[Service, Month]]:
-        """See Destination."""
-        return [(entry.service, entry.month) for entry in self.ledger_entries()]
-
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
-        """See Destination."""
-        return find_damage(self.engine, service, month)
 
     def replace_month(
         self,
