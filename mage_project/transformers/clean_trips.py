@@ -3,7 +3,7 @@ from mage_project.utils.steps import step
 from mage_project.utils.transforms import assert_preview_is_real
 from mage_project.utils.variables import log_context
 from nyc_taxi.model.references import CleanMonth, SourceFile
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import service_columns
 from nyc_taxi.settings import load_settings
@@ -25,18 +25,18 @@ def clean_trips(data, *args, **variables):
     """
     source, settings = SourceFile.from_dict(data[1]), load_settings()
     with step("clean_trips", log_context(variables, data[1])) as current:
-        clean = trips.clean(source, settings, current.progress)
-        counts = f"{clean.rows_in:,} rows in = {clean.trips:,} trips + {clean.rows_quarantined:,} quarantined"
+        month = clean(source, settings, current.progress)
+        counts = f"{month.rows_in:,} rows in = {month.trips:,} trips + {month.rows_quarantined:,} quarantined"
         current.log(counts)
-        return current.outputs(preview.clean(clean, settings), clean)
+        return current.outputs(preview.clean(month, settings), month)
 
 
 @test
 def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
-    clean = CleanMonth.from_dict(reference)
-    missing = clean.rows_in - clean.trips - clean.rows_quarantined
+    month = CleanMonth.from_dict(reference)
+    missing = month.rows_in - month.trips - month.rows_quarantined
     assert missing == 0, (
-        f"{clean.rows_in} rows came in, {clean.trips} trips and {clean.rows_quarantined} quarantined rows "
+        f"{month.rows_in} rows came in, {month.trips} trips and {month.rows_quarantined} quarantined rows "
         f"went out: {missing} rows are unaccounted for."
     )
 

@@ -5,9 +5,10 @@ from mage_project.utils.loading import month_files
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.pipelines import trips
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.pipelines.requests import accepts, destinations
+from nyc_taxi.pipelines.trips.clean import discard_scratch, staged
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import trip_columns
 
@@ -27,13 +28,13 @@ def trips_to_parquet(data, *args, **variables):
     Outputs: the first trips; a reference to the files (MonthFiles).
     """
     context = run_context(variables)
-    clean = trips.staged(CleanMonth.from_dict(data[1]), context.settings)
+    clean = staged(CleanMonth.from_dict(data[1]), context.settings)
     with step("trips_to_parquet", log_context(variables, data[1])) as current:
         review(
             clean, destinations(variables, context.settings), context, accept=accepts(variables), unread=set()
         )
-        files = trips.to_parquet(clean, context.settings)
-        trips.discard_scratch(clean)
+        files = to_parquet(clean, context.settings)
+        discard_scratch(clean)
         return current.outputs(preview.trips(month_files(files.to_dict())), files)
 
 

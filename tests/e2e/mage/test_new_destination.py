@@ -77,7 +77,7 @@ def test_it_is_loaded_after_those_that_it_depends_on(monkeypatch):
         return []
 
     _, reference = run(destinations="gcs")
-    monkeypatch.setattr(loading.trips, "load_all", load_all)
+    monkeypatch.setattr(loading, "load_all", load_all)
     data = [None, reference["files"]]
     loading.load_month(BLOCK, data, {"destinations": "postgres,gcs,archive"})
     loading.load_month(BLOCK, data, {"destinations": "postgres,archive"})

@@ -13,7 +13,9 @@ from nyc_taxi.errors import TaxiError, TransformError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean, derive
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.settings import PROJECT, load_settings
 from tests.support.mage import copy_project, environment_of, running
 from tests.support.postgres_probe import session
@@ -188,8 +190,8 @@ def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, her
             patch.setenv("TAXI_TRANSFORM", str(path))
             patch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
             settings = load_settings()
-            source = trips.download(GREEN, APRIL, VARIABLES["source"], settings)
-            files = trips.to_parquet(trips.derive(trips.clean(source, settings), settings), settings)
+            source = download(GREEN, APRIL, VARIABLES["source"], settings)
+            files = to_parquet(derive(clean(source, settings), settings), settings)
         assert files.version == after.version
         assert _sha256(files) == through_mage[after.version]
 

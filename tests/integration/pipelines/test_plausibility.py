@@ -20,7 +20,9 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import plausibility, trips
+from nyc_taxi.pipelines import plausibility
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import refine
 from nyc_taxi.settings import Settings, load_settings
 from tests.support.builders import RULES
 from tests.support.runs import run_month
@@ -69,8 +71,8 @@ def test_a_file_of_another_month_is_refused(tmp_path: Path) -> None:
 
 def test_a_version_of_the_lake_is_refused_without_its_files(tmp_path: Path) -> None:
     settings = load_settings()
-    source = trips.download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
-    files = MonthFiles.from_dict(trips.refine(source, settings).to_dict())
+    source = download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
+    files = MonthFiles.from_dict(refine(source, settings).to_dict())
     context = RunContext(settings, Run.new("cli"))
     with pytest.raises(Implausible, match=r"would be quarantined \(outside_month "):
         plausibility.review(files, ["postgres"], context, accept=False)
@@ -78,7 +80,7 @@ def test_a_version_of_the_lake_is_refused_without_its_files(tmp_path: Path) -> N
 
 def test_a_month_is_reviewed_before_its_version_is_published(tmp_path: Path) -> None:
     settings = load_settings()
-    source = trips.download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
+    source = download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
     context = RunContext(settings, Run.new("cli"))
 
     def review(month: CleanMonth) -> None:
@@ -86,7 +88,7 @@ def test_a_month_is_reviewed_before_its_version_is_published(tmp_path: Path) -> 
 
     for _ in range(2):
         with pytest.raises(Implausible, match=r"looks like green 2021-04\."):
-            trips.refine(source, settings, review)
+            refine(source, settings, review)
 
 
 def test_far_fewer_trips_are_refused_even_where_the_month_is_new(tmp_path: Path) -> None:

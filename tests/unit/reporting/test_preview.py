@@ -9,7 +9,9 @@ import pytest
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import load_settings
 from tests.support.builders import GREEN_TRIP, green_csv, read_all, source_file
@@ -30,8 +32,8 @@ def _lenient(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> MonthFiles:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
-    source = trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings())
-    return trips.to_parquet(trips.clean(source, load_settings()), load_settings())
+    source = download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings())
+    return to_parquet(clean(source, load_settings()), load_settings())
 
 
 def test_the_first_rows_of_the_source(tmp_path: Path) -> None:
@@ -79,9 +81,7 @@ def test_a_source_without_rows(tmp_path: Path) -> None:
 
 def test_the_cleaned_month_before_and_after_it_is_parquet(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
-    cleaned = trips.clean(
-        trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings()
-    )
+    cleaned = clean(download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings())
     before = preview.clean(cleaned, load_settings())
     assert list(before["source_row"]) == [1, 3, 4, 6]
     assert list(before["flags"]) == ["", "many_passengers, absurd_distance", "", ""]
@@ -110,10 +110,8 @@ def test_no_cell_holds_a_list(files: MonthFiles) -> None:
 
 def test_a_month_without_trips(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", [STRAY])
-    cleaned = trips.clean(
-        trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings()
-    )
+    cleaned = clean(download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings())
     assert len(preview.clean(cleaned, load_settings())) == 0
-    files = trips.to_parquet(cleaned, load_settings())
+    files = to_parquet(cleaned, load_settings())
     assert len(preview.trips(files)) == 0
     assert list(preview.trips(files).columns) == list(preview.clean(cleaned, load_settings()).columns)
