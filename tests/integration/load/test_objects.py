@@ -38,7 +38,7 @@ QUARANTINE = f"quarantine/{PARTITION}/quarantine.parquet"
 TRIPS = f"trips/{PARTITION}/trips.parquet"
 MANIFEST = f"manifests/{PARTITION}/manifest.json"
 HISTORY = f"ledger/{PARTITION}/"
-[PUT] = checked("nyc_taxi.load.object_store.months:ObjectMonths._put:return")
+[PUT] = checked("nyc_taxi.load.object_store.writer:MonthWriter._put:return")
 """An object is in place."""
 IN_ORDER = [QUALITY, QUARANTINE, TRIPS, MANIFEST, HISTORY]
 
