@@ -59,9 +59,11 @@ def review(
     if month.source.is_sample:
         return context
 
+    around = [(month.service, month.month + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)]
+
     def entries(name: str) -> list[LedgerEntry] | None:
         try:
-            return open_destination(name, settings).ledger_entries()
+            return open_destination(name, settings).ledger_entries(around)
         except DestinationError:
             if unread is None:
                 raise

@@ -16,7 +16,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -82,10 +82,11 @@ class ObjectMonths:
         row = HeldMonth.read(self._store, service, month).row
         return row if row and self._store.head(history_key(row)) else None
 
-    def ledger_entries(self) -> list[LedgerEntry]:
-        """The row of every month that is whole, by service and month."""
+    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+        """The row of every month that is whole, or of those in `months`; reads the manifests of no others."""
+        recorded = [each for each in self.recorded_months() if months is None or each in months]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            rows = pool.map(lambda month: self.ledger_entry(*month), self.recorded_months())
+            rows = pool.map(lambda month: self.ledger_entry(*month), recorded)
             return [row for row in rows if row]
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
@@ -99,8 +100,12 @@ class ObjectMonths:
         """See Destination."""
         return sorted(filter(None, map(month_of, self._store.keys(MANIFESTS))))
 
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+    def find_damage(
+        self, service: Service, month: Month, entry: LedgerEntry | None = None, *, thorough: bool = False
+    ) -> str | None:
         """See Destination; a load that did not finish counts as damage."""
+        if entry and not thorough:
+            return None  # ledger_entry has compared the objects with their manifest
         held = HeldMonth.read(self._store, service, month)
         if held.manifest is None:
             return (

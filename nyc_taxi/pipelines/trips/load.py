@@ -56,7 +56,7 @@ def load(
     target = open_destination(destination, context.settings)
     held = target.ledger_entry(service, number)
     same = held if held and held.version == summary.version else None
-    damage = target.find_damage(service, number) if same and not force else None
+    damage = target.find_damage(service, number, same) if same and not force else None
     if damage:
         log.warning("%s %s: %s %s. Loading it again.", service, number, destination, damage)
     elif same and not force:

@@ -102,6 +102,8 @@ def test_every_value_is_loaded_and_every_field_recorded(probe: Probe, tmp_path: 
     entry = load(probe, files, lambda done, total: counts.append((done, total)), run)
     assert assert_holds(probe, files) == entry
     assert [entry for entry in probe.open().ledger_entries() if entry.month == month] == [entry]
+    assert probe.open().ledger_entries([(GREEN, month), (GREEN, probe.new_month())]) == [entry]
+    assert probe.open().ledger_entries([]) == []
     assert before <= entry.started_at <= entry.finished_at <= dt.datetime.now(dt.UTC)
     assert entry == LedgerEntry(
         service=GREEN,
@@ -308,8 +310,11 @@ def test_damage_is_found_and_mended(probe: Probe, tmp_path: Path, kind: str) -> 
     held = load(probe, files)
     load(probe, other)
     assert probe.open().find_damage(GREEN, files.month, thorough=True) is None
+    assert probe.open().find_damage(GREEN, files.month, held) is None
     probe.damage(kind, files.month)
     assert probe.open().find_damage(GREEN, files.month)
+    current = probe.open().ledger_entry(GREEN, files.month)  # None where damage makes a month unrecorded
+    assert current is None or probe.open().find_damage(GREEN, files.month, current)
     assert probe.open().find_damage(GREEN, other.month) is None
     assert (GREEN, files.month) in probe.open().recorded_months()
 

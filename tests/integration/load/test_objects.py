@@ -142,6 +142,26 @@ def test_recorded_lists_whole_months_in_order(cloud: Cloud, tmp_path: Path) -> N
     assert [(row.service, str(row.month)) for row in rows] == [("green", "2020-05"), ("yellow", "2020-04")]
 
 
+def test_only_the_manifests_of_the_months_in_question_are_read(cloud: Cloud, tmp_path: Path) -> None:
+    destination = cloud.destination()
+    for month in ("2020-04", "2020-05"):
+        entry = destination.replace_month(RefinedMonth.of(month_files(tmp_path, month=month)), RUN)
+    before = len(cloud.faulty.requests)
+    months = [(GREEN, Month(2020, 5)), (GREEN, Month(2020, 6))]
+    assert destination.ledger_entries(months) == [entry]
+    targets = " ".join(target for _, target, _ in cloud.faulty.requests[before:])
+    assert "2020-05" in targets
+    assert not {"2020-04", "2020-06"} & set(re.findall(r"20\d\d-\d\d", targets))
+
+
+def test_an_entry_that_was_just_read_is_not_read_again(cloud: Cloud, tmp_path: Path) -> None:
+    destination = cloud.destination()
+    entry = destination.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+    before = len(cloud.faulty.requests)
+    assert destination.find_damage(GREEN, APRIL, entry) is None
+    assert len(cloud.faulty.requests) == before
+
+
 @pytest.mark.parametrize("key", IN_ORDER)
 def test_what_somebody_damaged_is_repaired(cloud: Cloud, tmp_path: Path, key: str) -> None:
     files = month_files(tmp_path)

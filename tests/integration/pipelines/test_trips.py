@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -57,10 +57,12 @@ class Shelf:
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         return self.ledger.get((service, month))
 
-    def ledger_entries(self) -> list[LedgerEntry]:
-        return list(self.ledger.values())
+    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+        return [entry for key, entry in self.ledger.items() if months is None or key in months]
 
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+    def find_damage(
+        self, service: Service, month: Month, entry: LedgerEntry | None = None, *, thorough: bool = False
+    ) -> str | None:
         return None
 
     def replace_month(
