@@ -112,8 +112,8 @@ def test_blocks_are_named_and_ordered(pipeline):
 def test_no_absolute_path_is_saved():
     """Mage's pages write the variables' folder of this machine into the file when they save it."""
     for path in MAGE_PROJECT.rglob("*.yaml"):
-        found = re.search(r"^\s*[\w-]+:\s*['\"]?(/|~|[A-Z]:\\)", path.read_text(), re.MULTILINE)
-        assert not found, f"{path}: {found[0]}... is a path of one machine"
+        absolute_path = re.search(r"^\s*[\w-]+:\s*['\"]?(/|~|[A-Z]:\\)", path.read_text(), re.MULTILINE)
+        assert not absolute_path, f"{path}: {absolute_path[0]}... is a path of one machine"
 
 
 def test_mage_sends_nothing_home(pipeline):

@@ -108,12 +108,12 @@ def test_nonsense_is_refused_before_mage_starts(environment):
 
 @pytest.fixture
 def stalling():
-    """A server whose answers never come; `asked` is set when it is asked."""
-    asked, enough = threading.Event(), threading.Event()
+    """A server whose answers never come; `requested` is set when the first request arrives."""
+    requested, enough = threading.Event(), threading.Event()
 
     class Stalling(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.set()
+            requested.set()
             enough.wait()
 
         do_HEAD = do_GET  # noqa: N815
@@ -122,7 +122,7 @@ def stalling():
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Stalling)
-    server.asked = asked  # type: ignore[attr-defined]
+    server.requested = requested  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever).start()
     yield server
     enough.set()
@@ -135,7 +135,7 @@ def test_ctrl_c_stops_mage_too(environment, stalling, request):
     url = f"http://127.0.0.1:{stalling.server_port}/green_tripdata_2020-06.csv.gz"
     process = start(environment, "--service", "green", "--month", "2020-06", "--source", url)
     request.addfinalizer(process.terminate)
-    assert stalling.asked.wait(120)
+    assert stalling.requested.wait(120)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(signal.SIGINT)

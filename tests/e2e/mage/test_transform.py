@@ -154,7 +154,7 @@ def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, her
     project = copy_project(tmp_path)
     path = project / "transformers" / "derive_trips.py"
     shipped = path.read_text()
-    asked = {**VARIABLES, "destinations": "postgres,duckdb"}
+    variables = {**VARIABLES, "destinations": "postgres,duckdb"}
 
     def save(mage, content):
         pipeline = mage.call("GET", "/pipelines/taxi_trips?includes_content=true")["pipeline"]
@@ -164,7 +164,7 @@ def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, her
         assert path.read_text() == content
 
     def load(mage):
-        done = mage.ended(mage.start(mage.triggers()["new file"], **asked))
+        done = mage.ended(mage.start(mage.triggers()["new file"], **variables))
         assert done["status"] == "completed", mage.log(done["id"])
         entries = [
             open_destination(name, load_settings()).ledger_entry(GREEN, APRIL)

@@ -50,10 +50,10 @@ def cloud(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Cloud]:
     """An empty bucket of each kind, which the environment names; tried three times without waiting."""
-    with request.param() as made:
-        for name, value in made.environment().items():
+    with request.param() as bucket:
+        for name, value in bucket.environment().items():
             monkeypatch.setenv(name, value)
-        yield made
+        yield bucket
 
 
 def parquet_of(files: MonthFiles) -> dict[str, bytes]:
@@ -130,10 +130,10 @@ def test_a_prefix_is_a_data_set_of_its_own(cloud: Cloud, tmp_path: Path) -> None
 
 
 def test_recorded_lists_whole_months_in_order(cloud: Cloud, tmp_path: Path) -> None:
-    there = cloud.destination()
-    wanted = [("yellow", "2020-04"), ("green", "2020-05"), ("green", "2020-04"), ("fhv", "2021-01")]
-    for service, month in wanted:
-        there.replace_month(
+    destination = cloud.destination()
+    months = [("yellow", "2020-04"), ("green", "2020-05"), ("green", "2020-04"), ("fhv", "2021-01")]
+    for service, month in months:
+        destination.replace_month(
             RefinedMonth.of(month_files(tmp_path, month=month, service=Service(service))), RUN
         )
     cloud.overwrite(f"quarantine/{PARTITION}/quarantine.parquet", b"of another size")
@@ -166,7 +166,7 @@ def test_an_entry_that_was_just_read_is_not_read_again(cloud: Cloud, tmp_path: P
 def test_what_somebody_damaged_is_repaired(cloud: Cloud, tmp_path: Path, key: str) -> None:
     files = month_files(tmp_path)
     cloud.destination().replace_month(RefinedMonth.of(files), RUN)
-    cloud.remove(next(found for found in cloud.objects() if found.startswith(key)))
+    cloud.remove(next(each for each in cloud.objects() if each.startswith(key)))
     assert cloud.destination().ledger_entry(GREEN, APRIL) is None
     cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
@@ -230,17 +230,17 @@ def test_a_service_that_stays_away_is_given_up(cloud: Cloud, tmp_path: Path, fau
 def test_a_dead_server_is_unreachable(cloud: Cloud) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but it does not listen
-        there = cloud.destination(url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        destination = cloud.destination(url=f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(DestinationUnreachable, match="cannot be reached"):
-            there.ledger_entries()
+            destination.ledger_entries()
 
 
 def test_a_silent_server_is_unreachable(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_TIMEOUT", "0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        there = cloud.destination(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        destination = cloud.destination(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(DestinationUnreachable, match="cannot be reached"):
-            there.ledger_entries()
+            destination.ledger_entries()
 
 
 def test_bytes_that_arrive_damaged_are_sent_again(cloud: Cloud, tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ def coming(cleaned: CleanMonth, files: MonthFiles | Exception) -> RefinedMonth:
 
 
 def test_the_tables_are_the_same_as_from_the_parquet(postgres: PostgresConfig, cleaned: CleanMonth) -> None:
-    files, there = to_parquet(cleaned, load_settings()), Postgres(postgres)
-    early = there.replace_month(coming(cleaned, files), RUN)
+    files, destination = to_parquet(cleaned, load_settings()), Postgres(postgres)
+    early = destination.replace_month(coming(cleaned, files), RUN)
     first = rows(postgres)
     query(postgres, "DROP SCHEMA taxi CASCADE")
-    late = there.replace_month(RefinedMonth.of(files), RUN)
+    late = destination.replace_month(RefinedMonth.of(files), RUN)
     assert rows(postgres) == first
     assert len(first["trips_yellow"]) == early.rows_loaded == late.rows_loaded == files.trips > 19_000
     assert len(first["quarantine_yellow"]) == files.rows_quarantined >= 3
@@ -63,10 +63,10 @@ def test_the_tables_are_the_same_as_from_the_parquet(postgres: PostgresConfig, c
 def test_without_its_parquet_nothing_of_a_month_is_there(
     postgres: PostgresConfig, cleaned: CleanMonth
 ) -> None:
-    there = Postgres(postgres)
+    destination = Postgres(postgres)
     with pytest.raises(TaxiError, match="the disk is full"):
-        there.replace_month(coming(cleaned, TaxiError("the disk is full.")), RUN)
-    assert there.ledger_entries() == []
+        destination.replace_month(coming(cleaned, TaxiError("the disk is full.")), RUN)
+    assert destination.ledger_entries() == []
     assert query(postgres, "SELECT count(*) FROM trips_yellow") == [(0,)]
     before = state(postgres)
     assert not [name for name in before["relations"] if "2021" in str(name)]
@@ -126,8 +126,8 @@ def test_a_connection_that_breaks_meanwhile_is_made_again(
 def test_a_table_gets_the_schema_s_new_columns_though_the_file_has_them_not(
     postgres: PostgresConfig, cleaned: CleanMonth
 ) -> None:
-    files, there = to_parquet(cleaned, load_settings()), Postgres(postgres)
-    there.replace_month(RefinedMonth.of(files), RUN)
+    files, destination = to_parquet(cleaned, load_settings()), Postgres(postgres)
+    destination.replace_month(RefinedMonth.of(files), RUN)
     query(postgres, "ALTER TABLE trips_yellow DROP COLUMN airport_fee; DELETE FROM ledger")
-    there.replace_month(coming(cleaned, files), RUN)
+    destination.replace_month(coming(cleaned, files), RUN)
     assert query(postgres, "SELECT count(airport_fee), count(*) FROM trips_yellow") == [(0, files.trips)]

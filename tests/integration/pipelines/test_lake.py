@@ -257,8 +257,8 @@ def test_the_command_line_lists_and_copies_what_the_lake_holds(tmp_path: Path) -
     samples.write(GREEN, APRIL, source, rows=300)
     assert "The lake is empty" in taxi(tmp_path, "lake", "list").stdout
     assert taxi(tmp_path, "run", "green", "2020-04", "--source", str(source)).returncode == 0
-    held = json.loads(taxi(tmp_path, "lake", "list", "green", "2020-04", "--json").stdout)
-    [raw], [version] = held["raw"], held["versions"]
+    listed = json.loads(taxi(tmp_path, "lake", "list", "green", "2020-04", "--json").stdout)
+    [raw], [version] = listed["raw"], listed["versions"]
     shown = taxi(tmp_path, "lake", "list").stdout
     assert raw["sha256"][:12] in shown
     assert version["version"] in shown

@@ -177,14 +177,14 @@ def test_a_month_goes_all_the_way(source: Path, shelf: Shelf, workspace: Path) -
 
 
 def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
-    told: dict[str, list[tuple[int, int | None]]] = {}
+    calls: dict[str, list[tuple[int, int | None]]] = {}
 
     def progress(step: str) -> transfer.Progress:
-        return lambda done, total: told.setdefault(step, []).append((done, total))
+        return lambda done, total: calls.setdefault(step, []).append((done, total))
 
     files = run_april(source, progress=progress).files
-    assert told["clean"][-1] == (500, None)
-    assert told["postgres"] == [(files.trips, files.trips)]
+    assert calls["clean"][-1] == (500, None)
+    assert calls["postgres"] == [(files.trips, files.trips)]
 
 
 def test_a_second_run_does_nothing_and_says_so(
@@ -354,10 +354,10 @@ def test_bigquery_is_loaded_once_the_bucket_is(
 def test_destinations_are_loaded_side_by_side(
     source: Path, shelves: dict[str, Shelf], order: list[str]
 ) -> None:
-    wanted = ["bigquery", "postgres", "gcs"]
-    outcome = run_month(GREEN, APRIL, str(source), wanted, RUN)
-    assert [loaded.destination for loaded in outcome.loaded] == wanted
-    assert sorted(order) == sorted(wanted)
+    names = ["bigquery", "postgres", "gcs"]
+    outcome = run_month(GREEN, APRIL, str(source), names, RUN)
+    assert [loaded.destination for loaded in outcome.loaded] == names
+    assert sorted(order) == sorted(names)
     assert outcome.total >= max(outcome.seconds.values())
 
 
