@@ -55,10 +55,25 @@ def review(
     already is not looked at. A destination whose ledger cannot be read is added to `unread`, to be reviewed
     when it is loaded; without `unread` the DestinationError is raised.
     """
-    settings = context.settings
     if month.source.is_sample:
         return context
+    ledgers = _read_ledgers(month, list(destinations), context.settings, unread)
+    reason = find_fault(month, ledgers, context.settings)
+    if reason is None:
+        return context
+    if not accept:
+        raise Implausible(
+            f"{month}: {reason}. Nothing was loaded. If the file is right, load it once with --accept"
+            " (in Mage and Airflow: accept = true)."
+        )
+    log.warning("%s: %s. It is loaded because it was accepted.", month, reason)
+    return replace(context, run=replace(context.run, accepted=reason))
 
+
+def _read_ledgers(
+    month: CleanMonth, names: list[str], settings: Settings, unread: set[str] | None
+) -> dict[str, list[LedgerEntry]]:
+    """What each destination holds of the months around one, side by side; see `review` for `unread`."""
     around = [(month.service, month.month + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)]
 
     def entries(name: str) -> list[LedgerEntry] | None:
@@ -70,20 +85,9 @@ def review(
             unread.add(name)
             return None
 
-    names = list(destinations)
     with ThreadPoolExecutor(max(len(names), 1), thread_name_prefix="ledger") as pool:
         read = dict(zip(names, pool.map(entries, names), strict=True))
-    ledgers = {name: ledger for name, ledger in read.items() if ledger is not None}
-    reason = find_fault(month, ledgers, settings)
-    if reason is None:
-        return context
-    if not accept:
-        raise Implausible(
-            f"{month}: {reason}. Nothing was loaded. If the file is right, load it once with --accept"
-            " (in Mage and Airflow: accept = true)."
-        )
-    log.warning("%s: %s. It is loaded because it was accepted.", month, reason)
-    return replace(context, run=replace(context.run, accepted=reason))
+    return {name: ledger for name, ledger in read.items() if ledger is not None}
 
 
 def find_fault(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]], settings: Settings) -> str | None:
