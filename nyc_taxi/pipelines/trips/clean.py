@@ -6,14 +6,17 @@ import dataclasses
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-from nyc_taxi.errors import TaxiError, wrap_os_errors
+from nyc_taxi.errors import LocalFileLost, TaxiError, wrap_os_errors
 from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.workspace import Workspace
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.pipelines.trips.download import fetch_raw
+from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import clean_month, month_version
 from nyc_taxi.transform.derive import derive_month
@@ -22,6 +25,20 @@ from nyc_taxi.transform.user.source import load_transform
 from nyc_taxi.transform.user.staged import derived_folder
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+"""How often a step begins again because another run has removed its scratch files."""
+
+
+def restart_if_lost(step: Callable[[], T]) -> T:
+    """The result of a step that uses scratch files.
+
+    Two runs of a month on one machine share them, and the first to end removes them. The other then begins
+    the step again, and finds what the first has made.
+    """
+    return RetryPolicy(ATTEMPTS).restart(step, LocalFileLost)
 
 
 def clean(source: SourceFile, settings: Settings, progress: Progress | None = None) -> CleanMonth:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from nyc_taxi.errors import LocalFileLost, NotInLake, TaxiError, wrap_os_errors
+from nyc_taxi.errors import NotInLake, TaxiError, wrap_os_errors
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
-from nyc_taxi.pipelines.trips.clean import clean, derive, discard_scratch, is_staged, rules_of
+from nyc_taxi.pipelines.trips.clean import (
+    clean,
+    derive,
+    discard_scratch,
+    is_staged,
+    restart_if_lost,
+    rules_of,
+)
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.parquet import write_month
@@ -27,6 +34,10 @@ def refine(
     Any number of workers may refine the same month at once. A version in the lake is not refined again.
     `review` is called with the month before it is published, and raises to prevent that.
     """
+    return restart_if_lost(lambda: _refine(source, settings, review))
+
+
+def _refine(source: SourceFile, settings: Settings, review: Callable[[CleanMonth], object]) -> MonthFiles:
     versions = Lake(settings).versions
     rules, transform = load_rules(settings.rules, source.service), load_transform(settings.transform)
     version = month_version(source, rules, transform)
@@ -40,11 +51,6 @@ def refine(
         cleaned = derive(cleaned, settings)
         review(cleaned)
         return to_parquet(cleaned, settings)
-    except LocalFileLost:  # another task of this machine has refined the month and removed its scratch files
-        files = versions.find(source.service, source.month, version)
-        if files is None:
-            raise
-        return files
     finally:
         discard_scratch(cleaned)
 

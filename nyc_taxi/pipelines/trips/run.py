@@ -8,24 +8,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from nyc_taxi.errors import LocalFileLost
 from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.plausibility import review
-from nyc_taxi.pipelines.trips.clean import clean, derive, discard_scratch, is_staged, rules_of
+from nyc_taxi.pipelines.trips.clean import (
+    clean,
+    derive,
+    discard_scratch,
+    is_staged,
+    restart_if_lost,
+    rules_of,
+)
 from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.load import Loaded, load_all
 from nyc_taxi.pipelines.trips.refine import fetch_month, to_parquet
-from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.user.source import load_transform
-
-ATTEMPTS = 4
-"""How often a run begins again because another one has removed its scratch files."""
 
 
 @dataclass
@@ -43,15 +45,8 @@ class Outcome:
 def run_month(
     request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None = None
 ) -> Outcome:
-    """All steps of one month; `progress` gives each step its own progress callback.
-
-    Another run of the same month may finish first and remove the scratch files that both use; the month is
-    then begun again, and finds what that run has made.
-    """
-    for attempt in RetryPolicy(ATTEMPTS).retrying(LocalFileLost):
-        with attempt:
-            return _run_month(request, context, progress)
-    raise AssertionError("the last attempt returns or raises")
+    """All steps of one month; `progress` gives each step its own progress callback."""
+    return restart_if_lost(lambda: _run_month(request, context, progress))
 
 
 def _run_month(
