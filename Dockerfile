@@ -27,6 +27,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONWARNINGS=ignore \
     GIT_PYTHON_REFRESH=quiet \
     DISABLE_AUTO_BROWSER_OPEN=1 \
+    MAGE_ACCESS_TOKEN_EXPIRY_TIME=28800 \
+    HIDE_API_TRIGGER_TOKEN=1 \
     MAGE_DATA_DIR=/var/lib/mage \
     TAXI_WORKSPACE=/workspace
 # Whoever the container runs as (compose: the owner of the checkout) may write into new volumes.

@@ -10,6 +10,8 @@ They fix these defects of Mage 0.9.80:
   event loop. Its runs inherit that loop, which still serves the server's sockets, and wait forever.
 - A page with a terminal starts a shell even where terminals are disabled; only the input is refused.
 - The query for users' permissions uses a method that SQLAlchemy has removed, so users cannot be edited.
+- Some routes of the server need no login, and answer web pages of other origins (launchers.mage.access).
+- Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import os
 import time
 from typing import Any
 
+import tornado.web
 from mage_ai.cli.main import app
 from mage_ai.orchestration.db.cache import CachingQuery
 from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
@@ -35,6 +38,10 @@ def apply_patches() -> None:
     CachingQuery.from_self = lambda query: _Numbered(query)  # a function, so that it becomes a method
     patch_queue()
     patch_terminal()
+    patch_server()
+    from launchers.mage.pause import patch_pause  # imported here as it reads settings that tests set
+
+    patch_pause()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 
 
@@ -73,6 +80,21 @@ def patch_terminal() -> None:
     if terminal_server.DISABLE_TERMINAL:
         server = terminal_server.TerminalWebsocketServer
         server.open = lambda connection, *_: connection.send_json_message(["setup", {}])
+
+
+def patch_server() -> None:
+    """Let the server that Mage creates check every request."""
+    from launchers.mage.server_guard import Headers, guarded  # imported here as it reads settings
+
+    class GuardedServer(tornado.web.Application):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.add_transform(Headers)
+
+        def get_handler_delegate(self, *arguments: Any, **options: Any) -> Any:
+            return super().get_handler_delegate(*guarded(*arguments, **options))
+
+    tornado.web.Application = GuardedServer  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ ENV_FILE = PROJECT / ".env"
 START_SECONDS = 180
 """The first start creates Mage's database, which takes a minute on a slow machine."""
 
+SESSION_SECONDS = str(8 * 3600)
+"""After which a login expires; Mage's default is 30 days."""
+
 
 def ensure_login() -> None:
     """Generate Mage's user, password and keys in `.env`; existing ones are kept."""
@@ -89,6 +92,8 @@ def serve(project: Path, port: int, postgres: dict[str, str], log: Path, console
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PROJECT)])),
         "REQUIRE_USER_AUTHENTICATION": "1",
         "DISABLE_TERMINAL": "1",
+        "MAGE_ACCESS_TOKEN_EXPIRY_TIME": SESSION_SECONDS,
+        "HIDE_API_TRIGGER_TOKEN": "1",  # from pages, whatever the role, and from triggers.yaml
         STARTER_FD: str(watched),
     }
     command = [*START, str(project), "--host", "127.0.0.1", "--port", str(port)]

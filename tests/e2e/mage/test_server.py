@@ -104,7 +104,7 @@ def test_triggers_fire_once_and_a_killed_run_ends(project, place_of_mage, here, 
 
         # from outside, with the token of the environment alone
         outside = mage.triggers()["new file"]
-        with pytest.raises(AssertionError, match="Invalid token"):
+        with pytest.raises(AssertionError, match="Sign in first"):
             mage.start(outside, token="guessed")
         path = tmp_path / "green_tripdata_2020-05.csv.gz"
         samples.write(Service.GREEN, Month(2020, 5), path, rows=400)

@@ -1,0 +1,151 @@
+"""Which requests Mage's server accepts: rules for all its routes.
+
+Import this once Mage's own server is imported: Mage reads its settings then.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+from mage_ai.api.middleware import OAuthMiddleware
+from mage_ai.api.utils import has_at_least_editor_role, parse_cookie_header
+from mage_ai.authentication.oauth2 import decode_token, get_access_token
+from mage_ai.data_preparation.models.triggers import ScheduleType
+from mage_ai.data_preparation.repo_manager import get_project_uuid
+from mage_ai.orchestration.constants import Entity
+from mage_ai.orchestration.db import db_connection, safe_db_query
+from mage_ai.orchestration.db.models.schedules import PipelineSchedule
+from mage_ai.server import server
+from mage_ai.server.api.triggers import ApiTriggerPipelineHandler
+from mage_ai.server.api.v1 import ApiListHandler, ApiResourceListHandler
+from mage_ai.shared.requests import get_bearer_auth_token_from_headers
+from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
+
+STATIC = (
+    server.MainPageHandler,
+    server.PipelineRunsPageHandler,
+    server.ManagePageHandler,
+    server.StaticFileHandler,
+)
+"""Pages, which hold no data until they fetch it, and the files that they consist of."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A request, and the handler that would answer it."""
+
+    request: HTTPServerRequest
+    handler: type[RequestHandler]
+    options: dict[str, Any] = field(default_factory=dict)
+    """With which the server registers the handler."""
+    parameters: dict[str, bytes] = field(default_factory=dict)
+    """Parts of the path, by name."""
+
+    @property
+    def writes(self) -> bool:
+        return self.request.method in ("POST", "PUT", "PATCH", "DELETE")
+
+    @property
+    def is_status(self) -> bool:
+        """Whether this is the health check."""
+        return self.handler is ApiListHandler and self.options.get("resource") == "statuses"
+
+    @property
+    def is_login(self) -> bool:
+        """Whether this opens a session."""
+        resource = self.parameters.get("resource")
+        return (
+            self.handler is ApiResourceListHandler
+            and resource == b"sessions"
+            and self.request.method == "POST"
+        )
+
+    @property
+    def is_public(self) -> bool:
+        """Whether no session is needed."""
+        if self.request.method in ("GET", "HEAD"):
+            return issubclass(self.handler, STATIC) or self.is_status
+        return self.is_login
+
+
+def refusal(route: Route, session: Any) -> tuple[int, str] | None:
+    """Why a request is refused: HTTP status and message; None if it is accepted.
+
+    A request must
+
+    - come from Mage's own pages, or from a program that is not a browser;
+    - carry JSON if it changes something, which a page of another origin cannot send unasked;
+    - belong to a session, be public, or carry the token of the trigger that it starts.
+    """
+    if not _is_own_origin(route.request):
+        return 403, "Requests from other origins are refused."
+    if route.writes and not _is_json_or_own_upload(route.request):
+        return 415, "Send JSON, with the header Content-Type: application/json."
+    if session:
+        # handlers of events and single blocks accept every role
+        if route.writes and not issubclass(route.handler, OAuthMiddleware) and not _is_editor(session.user):
+            return 403, "Unauthorized access."
+        return None
+    if route.is_public or _has_trigger_token(route):
+        return None
+    return 401, "Sign in first."
+
+
+@safe_db_query  # type: ignore[untyped-decorator]
+def find_session(request: HTTPServerRequest) -> Any:
+    """The valid session (Oauth2AccessToken) that a request belongs to; None if there is none."""
+    token = request.headers.get("OAUTH-TOKEN") or get_bearer_auth_token_from_headers(request.headers)
+    cookie = parse_cookie_header(request.headers.get("Cookie", "")).get("oauth_token")
+    if cookie and not token:
+        try:
+            token = decode_token(cookie).get("token")
+        except jwt.exceptions.InvalidTokenError:
+            return None
+    if not token or db_connection.session is None:  # there is no database while Mage starts
+        return None
+    session = get_access_token(token)
+    return session if session and session.is_valid() else None
+
+
+@safe_db_query  # type: ignore[untyped-decorator]
+def _has_trigger_token(route: Route) -> bool:
+    number = route.parameters.get("pipeline_schedule_id", b"")
+    if (
+        route.handler is not ApiTriggerPipelineHandler
+        or not number.isdigit()
+        or db_connection.session is None
+    ):
+        return False
+    bearer = get_bearer_auth_token_from_headers(route.request.headers) or ""
+    trigger = PipelineSchedule.query.get(int(number))
+    if trigger is None or trigger.schedule_type != ScheduleType.API or not trigger.token:
+        return False
+    token = route.parameters.get("token") or bearer.encode()
+    return hmac.compare_digest(token, trigger.token.encode())
+
+
+def _is_own_origin(request: HTTPServerRequest) -> bool:
+    """Whether `Origin`, which browsers send with every write, is Mage's own address."""
+    origin = request.headers.get("Origin")
+    own = {request.headers.get("Host"), urlsplit(os.environ.get("MAGE_PUBLIC_HOST", "")).netloc}
+    return origin is None or (urlsplit(origin).netloc or None) in own
+
+
+def _is_json_or_own_upload(request: HTTPServerRequest) -> bool:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":  # other pages can send a form, but not without their origin
+        return "Origin" in request.headers
+    is_empty = (
+        request.headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in request.headers
+    )
+    return kind == "application/json" or (request.method == "DELETE" and is_empty and not kind)
+
+
+def _is_editor(user: Any) -> bool:
+    return bool(has_at_least_editor_role(user, Entity.PROJECT, get_project_uuid()))

@@ -1,0 +1,133 @@
+"""Mage's server behind one check of every request (launchers.mage.access).
+
+Mage 0.9.80 checks the login in some handlers only: its routes for events, event matchers, block analyses and
+event streams answer anybody and any web page. Answers allow every origin, and errors carry stack traces.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import Any, ClassVar
+
+import tornado.web
+from mage_ai.server.api.base import BaseHandler
+from mage_ai.server.api.v1 import ApiListHandler, ApiResourceListHandler
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
+
+from launchers.mage.access import Route, find_session, refusal
+
+PUBLIC_STATUS = (
+    "scheduler_status",
+    "require_user_authentication",
+    "require_user_permissions",
+    "project_type",
+)
+"""What the health check tells without a session; with one it names paths and processes too."""
+
+WRONG_LOGINS = 5
+"""Wrong logins per MINUTE, from all clients together, after which logins are refused."""
+MINUTE = 60.0
+
+
+def guarded(
+    request: HTTPServerRequest,
+    target_class: type[tornado.web.RequestHandler],
+    target_kwargs: dict[str, Any] | None = None,
+    path_args: list[bytes] | None = None,
+    path_kwargs: dict[str, bytes] | None = None,
+) -> tuple[Any, ...]:
+    """What answers a request: the arguments of tornado's `get_handler_delegate`, replaced on refusal."""
+    route = Route(request, target_class, target_kwargs or {}, path_kwargs or {})
+    session = find_session(request)
+    request.has_session = session is not None  # type: ignore[attr-defined]
+    error = refusal(route, session)
+    if error:
+        return request, Refusal, {"code": error[0], "message": error[1]}
+    if route.is_login:
+        target_class = Login
+    elif route.is_status and not session:
+        target_class = PublicStatus
+    return request, target_class, target_kwargs, path_args, path_kwargs
+
+
+class Refusal(tornado.web.RequestHandler):
+    """Answers a request that is refused, whatever exists under its path."""
+
+    def initialize(self, code: int, message: str) -> None:
+        self.code, self.message = code, message
+
+    def prepare(self) -> None:
+        self.set_status(self.code)
+        self.finish(error_body(self.code, self.message))
+
+
+class Login(ApiResourceListHandler):  # type: ignore[misc]
+    """Login with e-mail and password; slow after wrong ones."""
+
+    attempts: ClassVar[deque[float]] = deque(maxlen=WRONG_LOGINS)
+    """When the last wrong ones were made, in seconds of a monotonic clock."""
+
+    async def post(self, resource: str) -> None:
+        now = time.monotonic()
+        if len(self.attempts) == WRONG_LOGINS and now - self.attempts[0] < MINUTE:
+            self.set_status(429)
+            self.finish(error_body(429, "Too many wrong logins: wait a minute."))
+            return
+        self.attempts.append(now)  # taken back on success, so that parallel attempts count
+        # Mage would open a session for any account of a provider, without knowing who asked for its token
+        if "provider" in json.loads(self.request.body).get("session", {}):
+            self.set_status(400)
+            self.finish(error_body(400, "Sign in with e-mail and password."))
+            return
+        await super().post(resource)
+
+    def write(self, chunk: Any) -> None:
+        if isinstance(chunk, str) and "session" in json.loads(chunk):
+            self.attempts.pop()
+        super().write(chunk)
+
+
+class PublicStatus(ApiListHandler):  # type: ignore[misc]
+    """The health check for everybody."""
+
+    def write(self, chunk: Any) -> None:
+        if isinstance(chunk, str):
+            statuses = json.loads(chunk).get("statuses", [])
+            chunk = {"statuses": [{name: each.get(name) for name in PUBLIC_STATUS} for each in statuses]}
+        super().write(chunk)
+
+
+class Headers(tornado.web.OutputTransform):
+    """Takes back the headers that share answers with every origin; forbids other pages to frame Mage's."""
+
+    def transform_first_chunk(
+        self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
+    ) -> tuple[int, HTTPHeaders, bytes]:
+        for name in list(headers):
+            if name.lower().startswith("access-control-"):
+                del headers[name]
+        headers["X-Frame-Options"] = "SAMEORIGIN"
+        headers["X-Content-Type-Options"] = "nosniff"
+        return status_code, headers, chunk
+
+
+def error_body(code: int, message: str) -> dict[str, Any]:
+    """An error as Mage's pages expect it."""
+    return {"error": {"code": code, "message": message, "errors": [message], "type": "refused"}}
+
+
+_with_stack_trace = BaseHandler.write_error
+
+
+def _write_error(handler: BaseHandler, status_code: int, **facts: Any) -> None:
+    """Stack traces name paths: show them to users only."""
+    if handler.request.has_session:
+        _with_stack_trace(handler, status_code, **facts)
+    else:
+        handler.set_status(status_code)
+        handler.finish(error_body(status_code, "The request could not be processed."))
+
+
+BaseHandler.write_error = _write_error

@@ -1,0 +1,281 @@
+"""Every route of Mage's server refuses requests without a session, other origins, and writes without JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
+
+PAGES_KEY = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2"
+"""What Mage's pages send along; it is public."""
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+JSON = {"Content-Type": "application/json"}
+
+
+class Ask(NamedTuple):
+    """A request; PORT in a header stands for the server's port."""
+
+    method: str
+    path: str
+    headers: dict[str, str] = JSON
+    body: bytes | None = None
+
+
+PUBLIC_PAGES = {
+    *("/", "/files", "/oauth", "/overview", "/pipeline-runs", "/pipelines", "/pipelines/1", "/settings"),
+    *(
+        "/settings/1",
+        "/sign-in",
+        "/terminal",
+        "/triggers",
+        "/manage",
+        "/manage/1",
+        "/templates",
+        "/templates/1",
+    ),
+    *("/version-control", "/global-data-products", "/global-data-products/1", "/global-hooks"),
+    *("/global-hooks/1", "/_next/static/1", "/fonts/1", "/images/1", "/monaco-editor/1", "/favicon.ico"),
+}
+"""Pages without data, and their files."""
+
+
+def sample_path(pattern: str) -> str:
+    """A path that a route's pattern matches."""
+    plain = re.sub(r"\(\?P<\w+>(\w+)\)", r"\1", pattern.removesuffix("$"))
+    plain = plain.replace("/?", "/").replace("(?:es)?", "es").replace("(favicon.ico)", "favicon.ico")
+    path = re.sub(r"\((?:\?P<\w+>)?(?:\[.*?\]|\.|\\w)[+*]\)", "1", plain)
+    assert re.fullmatch(pattern.removesuffix("$"), path), (pattern, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(environment, place) -> Iterator[Any]:
+    """Mage's server in this process: `send` requests to it, `sign_in` as a user with a role."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        import tornado.web
+        from mage_ai.orchestration.db import db_connection
+        from mage_ai.orchestration.db.database_manager import database_manager
+        from mage_ai.server import server as mage_server
+
+        from launchers.mage.mage_patches import patch_server
+
+        patch.setattr(tornado.web, "Application", tornado.web.Application)  # put back afterwards
+        patch.setattr(mage_server, "sleep", lambda _: None)
+        database_manager.run_migrations()
+        db_connection.start_session(force=True)
+        mage_server.initialize_user_authentication(mage_server.ProjectType.STANDALONE)
+        patch_server()
+        app = mage_server.make_app()
+        yield SimpleNamespace(app=app, send=sender(app), sign_in=sign_in)
+        db_connection.close_session()
+
+
+def sender(app: Any) -> Callable[..., list[Any]]:
+    """A function that sends requests, one after another, and returns the answers."""
+    from tornado.httpclient import AsyncHTTPClient
+    from tornado.httpserver import HTTPServer
+    from tornado.testing import bind_unused_port
+
+    async def send_all(*requests: Ask) -> list[Any]:
+        listening, port = bind_unused_port()
+        http = HTTPServer(app)
+        http.add_socket(listening)
+        client = AsyncHTTPClient(force_instance=True)
+        answers = []
+        for method, path, headers, body in requests:
+            answer = await client.fetch(
+                f"http://127.0.0.1:{port}{path}",
+                raise_error=False,
+                method=method,
+                headers={name: text.replace("PORT", str(port)) for name, text in headers.items()},
+                body=body,
+                allow_nonstandard_methods=True,
+                request_timeout=60,
+            )
+            answers.append(answer)
+        client.close()
+        http.stop()
+        await http.close_all_connections()
+        return answers
+
+    return lambda *requests: asyncio.run(send_all(*requests))
+
+
+def sign_in(role: str) -> dict[str, str]:
+    """Headers of a new session of a new user with a role."""
+    from mage_ai.authentication.oauth2 import encode_token, generate_access_token
+    from mage_ai.orchestration.db.models.oauth import Oauth2Application, Role, User
+
+    name = f"{role}{User.query.count()}".lower()
+    user = User.create(username=name, email=f"{name}@localhost", roles_new=[Role.get_role(role)])
+    token = generate_access_token(user, Oauth2Application.query.first())
+    return {"Cookie": f"oauth_token={encode_token(token.token, token.expires)}", **JSON}
+
+
+def paths(app: Any) -> list[str]:
+    return sorted({sample_path(rule.matcher.regex.pattern) for rule in app.wildcard_router.rules})
+
+
+def test_every_route_asks_for_a_session(server):
+    requests = [Ask(method, path) for path in paths(server.app) for method in METHODS]
+    answers = server.send(*requests)
+    public = {
+        (request.method, request.path)
+        for request, answer in zip(requests, answers, strict=True)
+        if answer.code != 401
+    }
+    # beside these only the login, whose path is not the sample of its route
+    assert public == {
+        (method, path) for method in ("GET", "HEAD") for path in (*PUBLIC_PAGES, "/api/statuses")
+    }
+    for answer in answers:
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+        if answer.code == 401:
+            assert (answer.body or b"Sign in first.").count(b"Sign in first.")
+            assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
+@pytest.mark.parametrize("origin", ["http://example.org", "http://127.0.0.1:1", "null", "file://"])
+def test_every_route_refuses_other_origins(server, origin):
+    session = {**server.sign_in("Owner"), "Origin": origin}
+    requests = [Ask(method, path, session) for path in paths(server.app) for method in METHODS]
+    assert {answer.code for answer in server.send(*requests)} == {403}
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=1", None]
+)
+def test_every_route_refuses_writes_that_are_not_json(server, kind):
+    session = server.sign_in("Owner") | {"Content-Type": kind}
+    headers = {name: text for name, text in session.items() if text}
+    requests = [
+        Ask(method, path, headers, b"{}")
+        for path in paths(server.app)
+        for method in ("POST", "PUT", "PATCH", "DELETE")
+    ]
+    assert {answer.code for answer in server.send(*requests)} == {415}
+
+
+def test_a_session_of_the_pages_may_do_what_it_did(server):
+    own = {**server.sign_in("Owner"), "Origin": "http://127.0.0.1:PORT"}
+    matcher = json.dumps(
+        {"event_matchers": [{"name": "n", "event_type": "aws_event", "pattern": {"a": ["b"]}}]}
+    )
+    created, listed, other = server.send(
+        Ask("POST", "/api/event_matchers", own, matcher.encode()),
+        Ask("GET", "/api/event_matchers", own),
+        Ask("POST", "/api/event_matchers", server.sign_in("Viewer"), matcher.encode()),
+    )
+    number = json.loads(created.body)["event_matcher"]["id"]
+    assert [each["id"] for each in json.loads(listed.body)["event_matchers"]] == [number]
+    assert other.code == 403
+    (deleted,) = server.send(Ask("DELETE", f"/api/event_matchers/{number}", {"Cookie": own["Cookie"]}))
+    assert deleted.code == 200
+
+
+def test_an_expired_or_forged_session_is_none(server):
+    import jwt
+    from mage_ai.authentication.oauth2 import encode_token
+    from mage_ai.orchestration.db.models.oauth import Oauth2AccessToken
+
+    session = server.sign_in("Owner")
+    token = Oauth2AccessToken.query.order_by(Oauth2AccessToken.id.desc()).first()
+    forged = jwt.encode({"token": token.token}, "another key", algorithm="HS256")
+    token.update(expires=dt.datetime(2024, 1, 1))
+    late = encode_token(token.token, dt.datetime(2099, 1, 1))
+    for cookie in (session["Cookie"], f"oauth_token={forged}", f"oauth_token={late}", "oauth_token=x"):
+        (answer,) = server.send(Ask("GET", "/api/event_matchers", {"Cookie": cookie}))
+        assert answer.code == 401
+
+
+def test_the_health_check_names_no_paths_without_a_session(server):
+    session = server.sign_in("Viewer")
+    public, private = (
+        json.loads(answer.body)["statuses"][0]
+        for answer in server.send(Ask("GET", "/api/status"), Ask("GET", "/api/status", session))
+    )
+    assert set(public) == {
+        *("scheduler_status", "require_user_authentication", "require_user_permissions", "project_type")
+    }
+    assert "repo_path" in private
+
+
+def test_errors_name_no_paths_without_a_session(server):
+    existing, unknown, broken, forms = server.send(
+        Ask("GET", "/api/pipelines/taxi_trips/blocks/clean_trips/analyses"),
+        Ask("GET", "/api/pipelines/unknown/blocks/clean_trips/analyses"),
+        Ask("POST", "/api/sessions", JSON, b"{"),
+        Ask("POST", "/api/sessions", JSON, b"[]"),
+    )
+    assert existing.body == unknown.body
+    for answer in (broken, forms):
+        assert answer.code == 500
+        assert b"Traceback" not in answer.body
+        assert b"File " not in answer.body
+
+
+def test_wrong_logins_are_slowed_down_and_right_ones_are_not(server, monkeypatch):
+    from mage_ai.settings import DEFAULT_OWNER_EMAIL, DEFAULT_OWNER_PASSWORD
+
+    from launchers.mage import server_guard
+
+    def login(password: str, **more: str) -> Ask:
+        session = {"email": DEFAULT_OWNER_EMAIL, "password": password, **more}
+        body = {"session": session, "api_key": PAGES_KEY}
+        return Ask("POST", "/api/sessions", JSON, json.dumps(body).encode())
+
+    server_guard.Login.attempts.clear()
+    right = login(DEFAULT_OWNER_PASSWORD)
+    for answer in server.send(*[right] * 7):
+        assert json.loads(answer.body)["session"]["token"]
+    assert not server_guard.Login.attempts
+    (provider,) = server.send(login("", provider="google", token="of an attacker"))
+    assert provider.code == 400
+    wrong = server.send(*[login(f"guess {number}") for number in range(4)])
+    assert {json.loads(answer.body)["error"]["code"] for answer in wrong} == {404}
+    slow, blocked = server.send(login("guess"), right)
+    assert (slow.code, blocked.code) == (429, 429)
+    monkeypatch.setattr(server_guard, "MINUTE", 0.0)  # it has passed
+    (again,) = server.send(right)
+    assert json.loads(again.body)["session"]["token"]
+
+
+def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):
+    from mage_ai.orchestration.db.models.schedules import PipelineRun, PipelineSchedule
+
+    options = {"pipeline_uuid": "zone_lookup", "schedule_type": "api", "status": "active"}
+    trigger = PipelineSchedule.create(name="from outside", token="secret", **options)
+    other = PipelineSchedule.create(name="another", token="other", **options)
+    bearer = {**JSON, "Authorization": "Bearer secret"}
+    start = f"/api/pipeline_schedules/{trigger.id}"
+    refused = server.send(
+        Ask("POST", f"{start}/api_trigger", JSON, b"{}"),
+        Ask("POST", f"{start}/api_trigger", {**JSON, "Authorization": "Bearer other"}, b"{}"),
+        Ask("POST", f"{start}/pipeline_runs/other", JSON, b"{}"),
+        Ask("POST", f"/api/pipeline_schedules/{other.id}/api_trigger", bearer, b"{}"),
+        Ask("POST", "/api/pipeline_schedules/99/api_trigger", bearer, b"{}"),
+        Ask("POST", "/api/pipeline_schedules/x/api_trigger", bearer, b"{}"),
+        Ask("POST", "/api/runs", bearer, b"{}"),
+        Ask("POST", "/api/runs/secret", JSON, b"{}"),
+        Ask("GET", "/api/pipelines/zone_lookup", bearer),
+    )
+    assert {(answer.code, answer.body) for answer in refused} == {(401, refused[0].body)}
+    runs = PipelineRun.query.filter(PipelineRun.pipeline_schedule_id.in_([trigger.id, other.id]))
+    assert runs.count() == 0
+    accepted = server.send(
+        Ask("POST", f"{start}/api_trigger", bearer, b"{}"),
+        Ask("POST", f"{start}/pipeline_runs/secret", JSON, b"{}"),
+    )
+    assert all(json.loads(answer.body)["pipeline_run"]["id"] for answer in accepted)
+    assert runs.count() == 2
