@@ -42,7 +42,7 @@ def test_an_edit_in_the_page_is_one_line(project):
     from mage_ai.data_preparation.models.pipeline import Pipeline
 
     pipeline = Pipeline.get("taxi_trips", repo_path=str(project))
-    asyncio.run(pipeline.update({"variables": {}, "retry_config": {"retries": 1}}))
+    asyncio.run(pipeline.update({"retry_config": {"retries": 1}}))
     file = "mage_project/pipelines/taxi_trips/metadata.yaml"
     before, after = ((folder / file).read_text().splitlines() for folder in (PROJECT, project.parent))
     changed = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
@@ -50,6 +50,9 @@ def test_an_edit_in_the_page_is_one_line(project):
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file.name == "triggers.yaml"], ids=str)
-def test_triggers_are_as_mage_writes_them(file):
+def test_triggers_are_as_mage_writes_them(file, here):
+    from mage_ai.data_preparation.models.triggers import load_trigger_configs
+
     text = (PROJECT / file).read_text()
-    assert yaml.safe_dump(yaml.safe_load(text)) == text
+    triggers = load_trigger_configs(text, pipeline_uuid=file.parent.name, raise_exception=True)
+    assert yaml.safe_dump({"triggers": [trigger.to_dict() for trigger in triggers]}) == text

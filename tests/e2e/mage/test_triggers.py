@@ -35,7 +35,7 @@ def test_every_trigger_is_bounded_and_safe_to_share(pipeline, trigger):
     # without a timeout a block that was killed for its memory is started again for ever
     assert 0 < trigger["settings"]["timeout"] <= 7200
     assert trigger["settings"]["timeout_status"] == "failed"
-    assert "token" not in trigger, "Mage writes tokens here when a trigger is edited: take it out again"
+    assert not trigger["token"], "Mage writes tokens here when a trigger is edited: take it out again"
     # with both dates Mage neither rewrites the file nor runs what was due before
     assert trigger["start_time"]
     assert trigger["last_enabled_at"].tzinfo == dt.UTC
@@ -43,6 +43,19 @@ def test_every_trigger_is_bounded_and_safe_to_share(pipeline, trigger):
         assert "UTC" in trigger["description"]
         assert trigger["status"] == "inactive", "nothing is downloaded before somebody wants it"
         assert trigger["settings"]["skip_if_previous_running"]
+
+
+@pytest.mark.parametrize(("pipeline", "trigger"), TRIGGERS)
+def test_values_in_the_panel_do_not_redirect_triggers(here, monkeypatch, pipeline, trigger):
+    from mage_ai.orchestration.db.models import schedules
+
+    panel = yaml.safe_load((FILES[0].parent.parent / pipeline / "metadata.yaml").read_text())["variables"]
+    explored = dict.fromkeys(panel, "explored")
+    monkeypatch.setattr(schedules, "get_global_variables", lambda _: explored)
+    schedule = schedules.PipelineSchedule(name=trigger["name"], variables=trigger["variables"])
+    run = schedules.PipelineRun(pipeline_schedule=schedule, pipeline_uuid=pipeline)
+    variables = run.get_variables()
+    assert {name for name in panel if variables[name] == "explored"} == set()
 
 
 def test_the_month_of_a_monthly_run(here, server):

@@ -38,8 +38,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, months: Path) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("project"))
     file = folder / "pipelines" / "taxi_trips" / "metadata.yaml"
     text = file.read_text()
-    assert "  month: ''\n  source: ''\n" in text
-    file.write_text(text.replace("  month: ''\n  source: ''\n", f"  month: 2020-04\n  source: {months}\n"))
+    for name, value in (("month", "2020-04"), ("source", months)):
+        assert text.count(f"  {name}: ''\n") == 1
+        text = text.replace(f"  {name}: ''\n", f"  {name}: {value}\n")
+    file.write_text(text)
     return folder
 
 
