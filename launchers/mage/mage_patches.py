@@ -12,6 +12,8 @@ They fix these defects of Mage 0.9.80:
 - The query for users' permissions uses a method that SQLAlchemy has removed, so users cannot be edited.
 - Some routes of the server need no login, and answer web pages of other origins (launchers.mage.access).
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
+- A block is attempted again after errors that remain (launchers.mage.retries).
+- Files that a page edits get paths of this machine (launchers.mage.canonical).
 """
 
 from __future__ import annotations
@@ -39,9 +41,14 @@ def apply_patches() -> None:
     patch_queue()
     patch_terminal()
     patch_server()
-    from launchers.mage.pause import patch_pause  # imported here as it reads settings that tests set
+    # imported here as they read settings that tests set
+    from launchers.mage.canonical import patch_metadata
+    from launchers.mage.pause import patch_pause
+    from launchers.mage.retries import patch_retries
 
+    patch_metadata()
     patch_pause()
+    patch_retries()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import signal
@@ -12,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.markup import escape
 
@@ -23,13 +21,11 @@ from launchers.subprocess_group import MAGE, reason, subprocess_group
 from mage_project.utils.steps import EVENTS_FD
 from mage_project.utils.variables import RUN_ID
 from nyc_taxi.errors import TaxiError
-from nyc_taxi.extract.candidates import Candidate, WebFile
-from nyc_taxi.extract.sources import resolve
 from nyc_taxi.load.registry import open_destination
-from nyc_taxi.model.months import expected_last
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run
+from nyc_taxi.pipelines.offline import choose_source
 from nyc_taxi.pipelines.requests import make_request
 from nyc_taxi.pipelines.trips.load import Loaded
 from nyc_taxi.pipelines.trips.refine import fetch_month
@@ -46,51 +42,13 @@ def load(variables: Mapping[str, Any]) -> int:
         request = make_request(variables, settings)
         log = log_file(mage_environment(), f"run-{request.service}-{request.month}")
         postgres = ensure_postgres(settings, partial(console.print, soft_wrap=True))
-        source = choose_source(request, settings, console)
+        source, message = choose_source(request, settings)
+        if message:
+            console.print(message, style="yellow" if source else None, soft_wrap=True, markup=False)
         return run(replace(request, source=source), postgres, log, console) if source else 0
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
         return 1
-
-
-def choose_source(request: LoadRequest, settings: Settings, console: Console) -> str | None:
-    """The requested source; for `auto` without network access, `sample` (a generated month).
-
-    Returns None if there is nothing to do, as a sample never replaces a real month.
-    """
-    candidates = resolve(request.source, settings).candidates(request.service, request.month)
-    published = request.service.first_month <= request.month <= expected_last(dt.datetime.now(dt.UTC).date())
-    if request.source != "auto" or not published or any(_is_reachable(candidate) for candidate in candidates):
-        return request.source
-    folder = settings.workspace / "source" / request.service / str(request.month)
-    if any((folder / candidate.name).exists() for candidate in candidates):
-        return request.source  # the download uses this file and logs that
-    held = open_destination("postgres", settings).ledger_entry(request.service, request.month)
-    if held is None or held.is_sample:
-        console.print(
-            f"[yellow]No network access: loading a generated sample of {request}, not TLC's data.[/]",
-            soft_wrap=True,
-        )
-        return "sample"
-    console.print(
-        f"No network access: {request} remains as loaded on {held.finished_at:%Y-%m-%d}, "
-        f"{held.rows_loaded:,} trips from {held.source_url}",
-        soft_wrap=True,
-    )
-    return None
-
-
-def _is_reachable(candidate: Candidate) -> bool:
-    """Whether the candidate's server can be reached, whatever its response."""
-    if isinstance(candidate, WebFile):
-        try:
-            httpx.head(candidate.location, timeout=5)
-        except (httpx.NetworkError, httpx.TimeoutException, httpx.ProxyError) as error:
-            # a server with an untrusted certificate is reachable; the download reports the error
-            return "CERTIFICATE" in str(error)
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return True
-    return True
 
 
 def run(request: LoadRequest, postgres: dict[str, str], log: Path, console: Console) -> int:

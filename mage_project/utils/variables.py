@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from nyc_taxi.errors import SettingsError
+from nyc_taxi.errors import SettingsError, SourceUnreachable
+from nyc_taxi.model.months import expected_last
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
+from nyc_taxi.pipelines.offline import choose_source
 from nyc_taxi.pipelines.requests import make_request, today
 from nyc_taxi.settings import load_settings
 
@@ -20,9 +23,28 @@ RUN_ID = "TAXI_RUN_ID"
 def request_of(variables: Mapping[str, Any]) -> LoadRequest:
     """The load request of a run; raises SettingsError that names the invalid variable.
 
-    Without `month`, it is the newest month that is published on the run's execution date.
+    Without `month`, it is the newest month that is published on the run's execution date. Without a network,
+    a block that is run by hand in the editor gets a generated month, as `make run` does.
     """
-    return make_request(variables, load_settings(), execution_day(variables))
+    settings, day = load_settings(), execution_day(variables)
+    by_hand = _run_id(variables) is None
+    try:
+        request = make_request(variables, settings, day)
+    except SourceUnreachable:
+        if not by_hand:
+            raise
+        request = make_request({**variables, "month": str(expected_last(day))}, settings)
+    message = ""
+    if by_hand:
+        source, message = choose_source(request, settings)
+        if source is None:
+            raise SourceUnreachable(message)
+        request = replace(request, source=source)
+    if variables.get("month"):
+        print(f"The variable month is {request.month}; empty, it stands for the newest published month.")  # noqa: T201
+    if message:
+        print(message)  # noqa: T201
+    return request
 
 
 def run_context(variables: Mapping[str, Any]) -> RunContext:
@@ -30,8 +52,12 @@ def run_context(variables: Mapping[str, Any]) -> RunContext:
 
     A block that is run by hand in the editor has neither, and gets a new id.
     """
-    run_id = variables.get("pipeline_run_id") or os.environ.get(RUN_ID)
+    run_id = _run_id(variables)
     return RunContext(load_settings(), Run(str(run_id), "mage") if run_id else Run.new("mage"))
+
+
+def _run_id(variables: Mapping[str, Any]) -> Any:
+    return variables.get("pipeline_run_id") or os.environ.get(RUN_ID)
 
 
 def log_context(

@@ -21,7 +21,7 @@ from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable
 if TYPE_CHECKING:
     import httpx  # at run time where it is used: a month that lies on a disk needs none of it
 
-OTHER_SOURCE = "or use another source, such as TAXI_SOURCE=sample or TAXI_SOURCE=<a folder with the file>"
+OTHER_SOURCE = "or name another source: sample, or a folder with the file"
 
 # Without "identity" a server may compress in transit, which changes length, ETag and bytes.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"nyc-taxi/{__version__}"}

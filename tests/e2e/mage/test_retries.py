@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from nyc_taxi.errors import NotTripData, SettingsError, SourceUnreachable
 from nyc_taxi.settings import PROJECT
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
@@ -48,6 +49,30 @@ def test_a_block_that_fails_is_called_three_times(here, pauses, monkeypatch, pip
     with pytest.raises(ConnectionError):
         executor.execute(global_vars={}, on_failure=lambda *_, **__: None, skip_logging=True)
     assert (len(calls), pauses) == (3, [60, 60])
+
+
+@pytest.mark.parametrize("error", [SettingsError("month '2019-13' is not a month"), NotTripData("a page")])
+def test_an_error_that_remains_is_raised_at_once(here, pauses, monkeypatch, error):
+    from mage_ai.shared import retry as mage_retry
+
+    from launchers.mage.retries import patch_retries
+
+    monkeypatch.setattr(mage_retry, "retry", mage_retry.retry)  # put back afterwards
+    patch_retries()
+    calls = []
+
+    def fail(raised):
+        calls.append(raised)
+        raise raised
+
+    attempted = mage_retry.retry(retries=2, delay=60, max_delay=600, exponential_backoff=False)(fail)
+    with pytest.raises(type(error), match=str(error)):
+        attempted(error)
+    assert (len(calls), pauses) == (1, [])
+    with pytest.raises(SourceUnreachable):
+        attempted(SourceUnreachable("no network"))
+    assert (len(calls), pauses) == (4, [60, 60])
+    assert mage_retry.retry()(lambda value: value)(7) == 7
 
 
 def test_every_block_of_a_triggered_pipeline_that_fetches_or_loads_is_tried_again():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import signal
@@ -14,15 +13,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import psutil
 import pytest
-from rich.console import Console
 
 from launchers.mage import run as command
-from launchers.mage.one_month import choose_source
 from mage_project.utils.variables import run_context
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.pipelines.offline import choose_source
 from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.load import load
@@ -156,61 +154,53 @@ def test_ctrl_c_while_modules_are_imported_is_answered_too(monkeypatch, capsys):
 
 
 @pytest.fixture
-def console():
-    return Console(file=io.StringIO(), width=200, highlight=False)
-
-
-@pytest.fixture
 def offline(here, monkeypatch):
     """TLC and the mirror are on a port of this machine where nobody listens."""
     monkeypatch.setenv("TAXI_TLC_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
 
 
-def choose(console, month, source="auto"):
+def choose(month, source="auto"):
     request = LoadRequest(Service.GREEN, Month.parse(month), source, ("postgres",))
-    return choose_source(request, load_settings(), console)
+    return choose_source(request, load_settings())
 
 
-def test_without_network_a_generated_month_stands_in_and_is_called_so(offline, console):
-    assert choose(console, "2019-02") == "sample"
-    message = "No network access: loading a generated sample of green 2019-02, not TLC's data.\n"
-    assert console.file.getvalue() == message
+def test_without_network_a_generated_month_stands_in_and_is_called_so(offline):
+    message = "No network access: loading a generated sample of green 2019-02, not TLC's data."
+    assert choose("2019-02") == ("sample", message)
 
 
-def test_a_source_that_was_named_is_never_replaced(offline, console, tmp_path):
+def test_a_source_that_was_named_is_never_replaced(offline, tmp_path):
     for source in ("tlc", "csv", "http://127.0.0.1:9/trips", str(tmp_path)):
-        assert choose(console, "2019-02", source) == source
-    assert console.file.getvalue() == ""
+        assert choose("2019-02", source) == (source, "")
 
 
-def test_a_month_that_cannot_be_there_is_not_made_up(offline, console):
+def test_a_month_that_cannot_be_there_is_not_made_up(offline):
     for month in ("2013-07", "2199-01"):
-        assert choose(console, month) == "auto"
-    assert console.file.getvalue() == ""
+        assert choose(month) == ("auto", "")
 
 
-def test_without_network_a_file_fetched_earlier_is_used(offline, console):
+def test_without_network_a_file_fetched_earlier_is_used(offline):
     fetched = load_settings().workspace / "source" / "green" / "2019-03"
     fetched.mkdir(parents=True)
     (fetched / "green_tripdata_2019-03.csv.gz").touch()
-    assert choose(console, "2019-03") == "auto"
+    assert choose("2019-03") == ("auto", "")
 
 
-def test_without_network_a_real_month_stays_as_it_is(offline, console, tmp_path):
+def test_without_network_a_real_month_stays_as_it_is(offline, tmp_path):
     month = Month(2019, 4)
     samples.write(Service.GREEN, month, tmp_path / "green_tripdata_2019-04.csv", rows=100)
-    source = download(Service.GREEN, month, str(tmp_path), load_settings())
-    files = to_parquet(clean(source, load_settings()), load_settings())
+    published = download(Service.GREEN, month, str(tmp_path), load_settings())
+    files = to_parquet(clean(published, load_settings()), load_settings())
     load(RefinedMonth.of(files), "postgres", run_context({}))
-    assert choose(console, "2019-04") is None
-    shown = console.file.getvalue()
+    source, shown = choose("2019-04")
+    assert source is None
     assert shown.startswith("No network access: green 2019-04 remains as loaded on 20")
     assert str(tmp_path) in shown
 
 
-def test_with_a_network_the_month_is_fetched(here, console, httpserver, monkeypatch):
+def test_with_a_network_the_month_is_fetched(here, httpserver, monkeypatch):
     """Whatever the server says: a month that is not published is not replaced by a sample."""
     monkeypatch.setenv("TAXI_TLC_URL", httpserver.url_for("/"))
     monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
-    assert choose(console, "2019-05") == "auto"
+    assert choose("2019-05") == ("auto", "")

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from mage_project.utils.variables import RUN_ID, log_context, request_of, run_context
-from nyc_taxi.errors import SettingsError
+from nyc_taxi.errors import SettingsError, SourceUnreachable
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 
@@ -50,6 +50,33 @@ def test_an_invalid_variable_is_named():
         request_of({"service": "red"})
     with pytest.raises(SettingsError, match="execution_date 'tomorrow' is not a date"):
         request_of({"execution_date": "tomorrow"})
+
+
+@pytest.fixture
+def offline(here, monkeypatch):
+    """TLC and the mirror are on a port of this machine on which nothing listens."""
+    monkeypatch.setenv("TAXI_TLC_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("TAXI_RETRIES", "1")
+
+
+def test_by_hand_without_a_network_a_generated_month_stands_in(offline, capsys):
+    variables = {"service": "green", "execution_date": dt.datetime(2020, 4, 2)}
+    request = request_of(variables)
+    assert (request.month, request.source) == (Month(2020, 2), "sample")
+    expected = "No network access: loading a generated sample of green 2020-02, not TLC's data.\n"
+    assert capsys.readouterr().out == expected
+    with pytest.raises(SourceUnreachable, match="name another source: sample"):
+        request_of({**variables, "pipeline_run_id": 7})
+    assert request_of({**variables, "month": "2020-02", "pipeline_run_id": 7}).source == "auto"
+
+
+def test_the_first_line_of_the_log_names_a_month_that_is_set(published, capsys):
+    request_of({"month": "2023-12", "source": published, "pipeline_run_id": 7})
+    message = "The variable month is 2023-12; empty, it stands for the newest published month.\n"
+    assert capsys.readouterr().out == message
+    request_of({"month": "", "source": published, "pipeline_run_id": 7})
+    assert capsys.readouterr().out == ""
 
 
 def test_the_run_id_is_mages_own(monkeypatch):

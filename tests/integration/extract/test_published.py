@@ -77,7 +77,7 @@ def test_a_busy_server_is_asked_again(server: FaultyServer, status: int) -> None
 
 def test_attempts_are_bounded_and_the_error_is_transient(server: FaultyServer) -> None:
     server.plan = [Fault(status=503)] * 9
-    with pytest.raises(SourceUnreachable, match=r"answered 503 .*TAXI_SOURCE=sample") as caught:
+    with pytest.raises(SourceUnreachable, match=r"answered 503 .*name another source: sample") as caught:
         published(server.url + "/a.csv")
     assert isinstance(caught.value, Transient)
     assert len(server.requests) == load_settings().retries == 3
@@ -131,7 +131,9 @@ def test_no_answer_names_the_host_and_another_way() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/a.csv"
-        with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1 cannot be reached .*TAXI_SOURCE=sample"):
+        with pytest.raises(
+            SourceUnreachable, match=r"127\.0\.0\.1 cannot be reached .*another source: sample"
+        ):
             published(url)
 
 
