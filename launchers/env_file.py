@@ -81,6 +81,8 @@ def complete(path: Path, required: dict[str, str]) -> list[str]:
     The file becomes private to its owner. It is replaced atomically; raises OSError.
     """
     present = read(path)
+    if path.exists() and path.stat().st_uid == os.geteuid():
+        path.chmod(0o600)  # it may be a copy of .env.example
     missing = {name: value for name, value in required.items() if not present.get(name)}
     if not missing:
         return []

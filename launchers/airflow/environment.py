@@ -10,6 +10,7 @@ import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from launchers.private_files import private_file
 from nyc_taxi.settings import PROJECT
 
 DAGS = PROJECT / "airflow_project" / "dags"
@@ -69,5 +70,4 @@ def exports(environment: dict[str, str]) -> str:
 
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner may read."""
-    path.touch(0o600)
-    path.write_text(text)
+    private_file(path).write_text(text)

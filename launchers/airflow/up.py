@@ -23,6 +23,7 @@ import httpx
 
 from launchers.airflow import celery
 from launchers.airflow.environment import HOST, USER, exports, keys_in, settings_of, write_secret
+from launchers.private_files import private_file, private_folder
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import postgres
 from nyc_taxi.settings import PROJECT, load_settings
@@ -61,7 +62,10 @@ def running(
     Without `workers` the scheduler runs the tasks. Raises TaxiError that names the log of a part that does
     not start.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
+    if os.geteuid() == 0:
+        home.chmod(0o711)  # the account of the embedded server passes through
+    private_folder(home / "logs")
     server = postgres.ensure(home / "postgres")
     keys = keys_in(home / "keys.json")
     own = {**settings_of(home, port, server.url, keys), **(extra or {})}
@@ -81,7 +85,7 @@ def running(
     try:
         _migrate(home, environment)
         for part, command in commands.items():
-            log = (home / f"{part}.log").open("ab")
+            log = private_file(home / f"{part}.log").open("ab")
             processes[part] = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=log, start_new_session=True
             )
@@ -95,7 +99,7 @@ def running(
 
 def _migrate(home: Path, environment: dict[str, str]) -> None:
     log = home / "migrate.log"
-    with log.open("wb") as file:
+    with private_file(log).open("wb") as file:
         done = subprocess.run([*AIRFLOW, "db", "migrate"], env=environment, stdout=file, stderr=file)
     if done.returncode:
         raise TaxiError(f"Airflow's database could not be migrated: see {log}.")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from launchers.private_files import private_file, private_folder
 from launchers.subprocess_group import MEMORY
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -29,21 +30,26 @@ def mage_environment() -> dict[str, str]:
     return {**os.environ, **missing}
 
 
-def log_file(environment: dict[str, str], name: str) -> Path:
+def log_file(environment: dict[str, str], name: str, project: Path = MAGE_PROJECT) -> Path:
     """Create the log file of that name below MAGE_DATA_DIR, if it does not exist.
 
+    Makes private what Mage keeps there for a project: hashes of passwords, tokens of triggers, outputs.
     Raises SettingsError if it cannot be written.
     """
     folder = Path(environment["MAGE_DATA_DIR"])
     file = folder / "logs" / f"{name}.log"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.open("ab").close()
+        if not folder.exists():
+            private_folder(folder)
+        private_folder(file.parent)
+        private_folder(folder / project.name)
+        if not environment.get("MAGE_DATABASE_CONNECTION_URL"):
+            private_file(folder / project.name / "mage-ai.db")  # Mage would let everybody read it
+        return private_file(file)
     except OSError as error:
         raise SettingsError(
             f"{folder} cannot be written ({error.strerror}): set MAGE_DATA_DIR to a folder of your own."
         ) from None
-    return file
 
 
 def ensure_postgres(settings: Settings, show: Callable[[str], object]) -> dict[str, str]:

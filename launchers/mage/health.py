@@ -1,4 +1,7 @@
-"""Health check: Mage's server answers and its scheduler runs. `python -m launchers.mage.health [PORT]`."""
+"""Health check: Mage's server answers and its scheduler runs. `python -m launchers.mage.health [PORT]`.
+
+It also reports pipelines that have lost their limits of runs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import argparse
 import json
 import sys
 from http.client import HTTPConnection, HTTPException
+
+from launchers.mage.environment import MAGE_PROJECT
+from launchers.mage.limits import lost_limits
 
 
 def is_healthy(port: int = 6789) -> bool:
@@ -29,6 +35,8 @@ def main() -> int:
     )
     parser.add_argument("port", type=int, nargs="?", default=6789)
     port = parser.parse_args().port
+    for sentence in lost_limits(MAGE_PROJECT):
+        sys.stderr.write(f"{sentence}\n")
     if is_healthy(port):
         return 0
     sys.stderr.write(f"Mage does not answer on port {port}, or its scheduler is not running.\n")

@@ -70,16 +70,15 @@ class Login(ApiResourceListHandler):  # type: ignore[misc]
     """When the last wrong ones were made, in seconds of a monotonic clock."""
 
     async def post(self, resource: str) -> None:
+        # status 200, as Mage answers wrong logins: its page shows nothing but the messages of such answers
         now = time.monotonic()
         if len(self.attempts) == WRONG_LOGINS and now - self.attempts[0] < MINUTE:
-            self.set_status(429)
-            self.finish(error_body(429, "Too many wrong logins: wait a minute."))
+            self.write(error_body(429, "Too many wrong logins: wait a minute."))
             return
         self.attempts.append(now)  # taken back on success, so that parallel attempts count
         # Mage would open a session for any account of a provider, without knowing who asked for its token
         if "provider" in json.loads(self.request.body).get("session", {}):
-            self.set_status(400)
-            self.finish(error_body(400, "Sign in with e-mail and password."))
+            self.write(error_body(400, "Sign in with e-mail and password."))
             return
         await super().post(resource)
 

@@ -17,6 +17,7 @@ from launchers.env_file import complete, login
 from launchers.instance_lock import STARTER_FD, instance_lock
 from launchers.mage.environment import MAGE_PROJECT, ensure_postgres, log_file, mage_environment
 from launchers.mage.health import is_healthy
+from launchers.mage.limits import lost_limits
 from launchers.mage.trigger_token import set_token
 from launchers.subprocess_group import START, Stopped, reason, subprocess_group
 from nyc_taxi.errors import SettingsError, TaxiError
@@ -111,6 +112,8 @@ def serve(project: Path, port: int, postgres: dict[str, str], log: Path, console
             )
             return 1
         number = set_token(environment, project)
+        for sentence in lost_limits(project):
+            console.print(f"[yellow]{escape(sentence)}[/]")
         console.print(
             f"Mage:     http://127.0.0.1:{port}\n"
             f"User:     {os.environ['DEFAULT_OWNER_EMAIL']}\n"
@@ -132,7 +135,7 @@ def main() -> int:
     try:
         port = parse_port(options.port)
         environment = mage_environment()
-        log = log_file(environment, "ui")
+        log = log_file(environment, "ui", options.project)
         # checked before the port, which is usually in use by the Mage that has the lock
         with instance_lock(Path(environment["MAGE_DATA_DIR"]).resolve(), port):
             require_free(port)

@@ -1,0 +1,33 @@
+"""Whether the pipelines still have the limits of runs that they need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+NEEDED = {
+    "taxi_trips": ("pipeline_run_limit_all_triggers", "pipeline_run_limit"),
+    "taxi_catch_up": ("pipeline_run_limit_all_triggers", "pipeline_run_limit"),
+    "taxi_backfill": ("pipeline_run_limit_all_triggers", "pipeline_run_limit"),
+    "zone_lookup": ("pipeline_run_limit",),
+    "bikeshare_stations": ("pipeline_run_limit",),
+}
+"""Entries of `concurrency_config`. Without them runs go in parallel and take longer, and memory runs out."""
+
+
+def lost_limits(project: Path) -> list[str]:
+    """One sentence for each pipeline of a Mage project that has lost a limit."""
+    sentences = []
+    for pipeline, limits in NEEDED.items():
+        file = project / "pipelines" / pipeline / "metadata.yaml"
+        if not file.exists():
+            continue
+        metadata = yaml.safe_load(file.read_text("utf-8")) or {}
+        lost = [limit for limit in limits if not (metadata.get("concurrency_config") or {}).get(limit)]
+        names = [f"concurrency_config: {limit}" for limit in lost]
+        if not metadata.get("run_pipeline_in_one_process"):
+            names.append("run_pipeline_in_one_process")
+        if names:
+            sentences.append(f"{pipeline} has lost {', '.join(names)}: restore it in {file} (git diff).")
+    return sentences
