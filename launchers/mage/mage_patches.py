@@ -14,6 +14,7 @@ They fix these defects of Mage 0.9.80:
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
 - A block is attempted again after errors that remain (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
+- Lists of runs show the tokens of triggers, and no months (launchers.mage.run_labels).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import asyncio
 import functools
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import tornado.web
@@ -45,10 +47,12 @@ def apply_patches() -> None:
     from launchers.mage.canonical import patch_metadata
     from launchers.mage.pause import patch_pause
     from launchers.mage.retries import patch_retries
+    from launchers.mage.run_labels import patch_run_labels
 
     patch_metadata()
     patch_pause()
     patch_retries()
+    patch_run_labels()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 
 
@@ -106,5 +110,8 @@ def patch_server() -> None:
 
 if __name__ == "__main__":
     end_with_starter()
+    os.environ["PYTHONSTARTUP"] = str(
+        Path(__file__).with_name("kernel_startup.py")
+    )  # for the editor's kernel
     apply_patches()
     app()

@@ -1,4 +1,5 @@
 from mage_project.utils.checks import assert_safe_preview, raw_path, sha256
+from mage_project.utils.runs import record_month
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, request_of
 from nyc_taxi.model.references import SourceFile
@@ -19,6 +20,8 @@ def download_trips(*args, **variables):
     Outputs: the first rows of the file, before any rule; a reference to the file (SourceFile).
     """
     request = request_of(variables)
+    if "pipeline_run_id" in variables:
+        record_month(variables["pipeline_run_id"], request)
     with step("download_trips", log_context(variables, request)) as current:
         source = download(request.service, request.month, request.source, load_settings(), current.progress)
         return current.outputs(preview.raw(fetch_raw(source, load_settings())), source)

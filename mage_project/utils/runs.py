@@ -1,4 +1,4 @@
-"""Starts runs of taxi_trips from other pipelines."""
+"""Runs of taxi_trips in Mage's database: other pipelines start them, and a run records its month."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from mage_ai.orchestration.db import db_connection
 from mage_ai.orchestration.db.models.schedules import PipelineRun
 from mage_ai.orchestration.triggers.api import trigger_pipeline
+
+from nyc_taxi.model.request import LoadRequest
 
 TRIGGER = "started by pipelines"
 """The trigger in taxi_trips/triggers.yaml that these runs belong to; its timeout applies to them."""
@@ -31,3 +33,14 @@ def start_once(variables: Mapping[str, str]) -> tuple[int, bool]:
             return int(run.id), False
     run = trigger_pipeline("taxi_trips", variables=dict(variables), schedule_name=TRIGGER)
     return int(run.id), True
+
+
+def record_month(number: int, request: LoadRequest) -> None:
+    """Record which month a run loads among its variables, which the page *Runs* shows and searches.
+
+    A retry of the run then loads the same month, even if a newer one is published by then.
+    """
+    run = PipelineRun.query.get(number)
+    if run is not None:
+        month = {"service": str(request.service), "month": str(request.month)}
+        run.update(variables={**(run.variables or {}), **month})

@@ -12,6 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.request import LoadRequest
+
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
 
 PAGES_KEY = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2"
@@ -63,19 +66,24 @@ def server(environment, place) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
+        patch.setenv("HIDE_API_TRIGGER_TOKEN", "1")
         import tornado.web
+        from mage_ai.api.presenters.PipelineRunPresenter import PipelineRunPresenter
         from mage_ai.orchestration.db import db_connection
         from mage_ai.orchestration.db.database_manager import database_manager
         from mage_ai.server import server as mage_server
 
         from launchers.mage.mage_patches import patch_server
+        from launchers.mage.run_labels import patch_run_labels
 
         patch.setattr(tornado.web, "Application", tornado.web.Application)  # put back afterwards
         patch.setattr(mage_server, "sleep", lambda _: None)
         database_manager.run_migrations()
         db_connection.start_session(force=True)
         mage_server.initialize_user_authentication(mage_server.ProjectType.STANDALONE)
+        patch.setattr(PipelineRunPresenter, "prepare_present", PipelineRunPresenter.prepare_present)
         patch_server()
+        patch_run_labels()
         app = mage_server.make_app()
         yield SimpleNamespace(app=app, send=sender(app), sign_in=sign_in)
         db_connection.close_session()
@@ -280,3 +288,28 @@ def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):
     )
     assert all(json.loads(answer.body)["pipeline_run"]["id"] for answer in accepted)
     assert runs.count() == 2
+
+
+def test_lists_of_runs_name_months_and_no_tokens(server):
+    from mage_ai.orchestration.db.models.schedules import PipelineRun, PipelineSchedule
+
+    from mage_project.utils.runs import record_month
+
+    trigger = PipelineSchedule.create(
+        name="monthly", pipeline_uuid="zone_lookup", schedule_type="api", token="a secret token"
+    )
+    run = PipelineRun.create(
+        pipeline_schedule_id=trigger.id, pipeline_uuid="zone_lookup", variables={"source": "auto"}
+    )
+    record_month(run.id, LoadRequest(Service.GREEN, Month(2020, 4), "auto", ("postgres",)))
+    viewer = {**server.sign_in("Viewer"), "X-API-KEY": PAGES_KEY}
+    runs, triggers = server.send(
+        Ask("GET", "/api/pipeline_runs?pipeline_uuid=zone_lookup", viewer),
+        Ask("GET", "/api/pipelines/zone_lookup/pipeline_schedules", viewer),
+    )
+    (listed,) = [each for each in json.loads(runs.body)["pipeline_runs"] if each["id"] == run.id]
+    assert listed["pipeline_schedule_name"] == "monthly (green 2020-04)"
+    assert listed["variables"] == {"source": "auto", "service": "green", "month": "2020-04"}
+    assert b"a secret token" not in runs.body
+    assert json.loads(triggers.body)["pipeline_schedules"]
+    assert b"a secret token" not in triggers.body
