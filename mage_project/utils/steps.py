@@ -74,6 +74,7 @@ def step(name: str, context: Mapping[str, str] | None = None, title: str = "") -
     package = logging.getLogger("nyc_taxi")
     package.setLevel(logging.INFO)
     package.addHandler(current)
+    package.propagate = False  # Mage logs what the root logger prints, too
     current.send_event("started", title=title or name.replace("_", " ").capitalize())
     started = time.monotonic()
     try:
@@ -85,6 +86,7 @@ def step(name: str, context: Mapping[str, str] | None = None, title: str = "") -
         raise
     finally:
         package.removeHandler(current)
+        package.propagate = True
     seconds = time.monotonic() - started
     current.log(f"{name}: {seconds:.1f} s")
     current.send_event("finished", seconds=seconds)

@@ -2,6 +2,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 
 import pandas as pd
 import pytest
@@ -99,3 +100,15 @@ def test_every_line_of_the_log_says_what_it_is_about(capsys):
         f"looking {about}",
         f"download_trips failed: green 2020-04 is not there. {about}",
     ]
+
+
+def test_a_message_of_the_package_is_logged_once(capfd):
+    root = logging.StreamHandler(sys.stdout)  # as Mage's own logging does
+    logging.getLogger().addHandler(root)
+    try:
+        with steps.step("clean_trips"):
+            logging.getLogger("nyc_taxi.pipelines.trips").info("it is already clean")
+    finally:
+        logging.getLogger().removeHandler(root)
+    assert capfd.readouterr().out.count("it is already clean") == 1
+    assert logging.getLogger("nyc_taxi").propagate
