@@ -5,11 +5,11 @@ In that form, an edit in a page changes one line.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mage_ai.data_preparation.models.pipeline import Pipeline
 
 from launchers.mage.environment import MAGE_PROJECT
@@ -29,9 +29,13 @@ def to_dict_base(pipeline: Pipeline, *arguments: Any, **options: Any) -> dict[st
 
 
 def save(project: Path) -> None:
-    """Load and save each pipeline of a Mage project."""
+    """Write metadata.yaml of each pipeline of a Mage project anew; Mage's own method keeps copies, too."""
     for file in sorted(project.glob("pipelines/*/metadata.yaml")):
-        asyncio.run(Pipeline.get(file.parent.name, repo_path=str(project)).save_async())
+        pipeline = Pipeline.get(file.parent.name, repo_path=str(project))
+        metadata = pipeline.to_dict(
+            exclude_data_integration=True, include_execution_framework=True, include_extensions=True
+        )
+        file.write_text(yaml.dump(metadata, allow_unicode=True), "utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ VISIBILITY_DELAY = 0.5
 
 def apply_patches() -> None:
     """Apply all patches in this process and those that it forks."""
-    CachingQuery.from_self = lambda query: _Numbered(query)  # a function, so that it becomes a method
+    patch_users()
     patch_queue()
     patch_terminal()
     patch_server()
@@ -54,6 +54,11 @@ def apply_patches() -> None:
     patch_retries()
     patch_run_labels()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
+
+
+def patch_users() -> None:
+    """Give queries the method that Mage's query for users' permissions calls."""
+    CachingQuery.from_self = lambda query: _Numbered(query)  # a function, so that it becomes a method
 
 
 class _Numbered:

@@ -69,7 +69,7 @@ def test_permissions_of_users_can_be_asked(here, monkeypatch):
     monkeypatch.setattr(CachingQuery, "from_self", None, raising=False)
     database_manager.run_migrations()
     db_connection.start_session()
-    mage_patches.apply_patches()
+    mage_patches.patch_users()
     assert User.fetch_permissions([1]) == []
     db_connection.close_session()
 
