@@ -26,7 +26,7 @@ LOGIN = {
     "JWT_SECRET": "a-key-of-the-tests-that-is-long-enough",
     "TAXI_TRIGGER_TOKEN": "a-token-of-the-tests",
 }
-_PAGES_KEY = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2"
+PAGES_KEY = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2"
 """What Mage's own pages send along; it is no secret."""
 
 
@@ -67,7 +67,7 @@ class Mage:
         self.process = process
         self.url = url
         self._client = httpx.Client(base_url=f"{self.url}/api", trust_env=False, timeout=60)
-        self._client.headers["X-API-KEY"] = _PAGES_KEY
+        self._client.headers["X-API-KEY"] = PAGES_KEY
         session = self.call("POST", "/sessions", session={"email": email, "password": password})
         token = session["session"]["token"]
         self._client.headers["Cookie"] = f"oauth_token={token}"

@@ -14,11 +14,9 @@ import pytest
 
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
+from tests.support.mage import PAGES_KEY
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
-
-PAGES_KEY = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2"
-"""What Mage's pages send along; it is public."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 JSON = {"Content-Type": "application/json"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from launchers.mage import ui
 from launchers.mage.environment import log_file
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import PROJECT
+from tests.support.mage import PAGES_KEY
 
 LOGIN = (
     "DEFAULT_OWNER_EMAIL",
@@ -135,6 +137,12 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
 
     answer = httpx.get(f"http://127.0.0.1:{port}/api/pipelines", trust_env=False).json()
     assert answer["error"]["code"] == 401
+    credentials = {"email": "taxi@localhost.localdomain", "password": "taxi@localhost.localdomain"}
+    body = {"session": credentials, "api_key": PAGES_KEY}
+    session = httpx.post(f"http://127.0.0.1:{port}/api/sessions", json=body, trust_env=False, timeout=60)
+    expires = dt.datetime.fromisoformat(session.json()["session"]["expires"]).replace(tzinfo=dt.UTC)
+    assert dt.timedelta(hours=7) < expires - dt.datetime.now(dt.UTC) < dt.timedelta(hours=9)
+
     children = psutil.Process(process.pid).children(recursive=True)
     listening = {
         connection.laddr
