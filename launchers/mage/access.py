@@ -133,8 +133,11 @@ def _has_trigger_token(route: Route) -> bool:
 def _is_own_origin(request: HTTPServerRequest) -> bool:
     """Whether `Origin`, which browsers send with every write, is Mage's own address."""
     origin = request.headers.get("Origin")
-    own = {request.headers.get("Host"), urlsplit(os.environ.get("MAGE_PUBLIC_HOST", "")).netloc}
-    return origin is None or (urlsplit(origin).netloc or None) in own
+    if origin is None:
+        return True
+    own = (request.headers.get("Host"), urlsplit(os.environ.get("MAGE_PUBLIC_HOST", "")).netloc)
+    address = urlsplit(origin).netloc  # empty for "null", which sandboxed pages and files send
+    return address != "" and address in own
 
 
 def _is_json_or_own_upload(request: HTTPServerRequest) -> bool:
