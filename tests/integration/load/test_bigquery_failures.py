@@ -15,7 +15,12 @@ from werkzeug import Response
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
 from nyc_taxi.load.warehouse.bigquery.client import quoted
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
-from nyc_taxi.load.warehouse.bigquery.errors import LockTimeout, failure, translate_errors
+from nyc_taxi.load.warehouse.bigquery.errors import (
+    AccessRefused,
+    LockTimeout,
+    failure,
+    translate_errors,
+)
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery, create_tables
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import load_settings
@@ -179,7 +184,8 @@ def test_a_missing_dataset(bigquery: Dataset):
         ("rateLimitExceeded", "Job exceeded rate limits", DestinationUnreachable),
         ("notFound", "Not found: Table p:d.staging_trips_green was not found", DestinationUnreachable),
         ("notFound", "Not found: Table p:d.trips_green was not found", DestinationError),
-        ("accessDenied", "Access Denied", DestinationError),
+        ("accessDenied", "Access Denied", AccessRefused),
+        ("invalid", "Cannot read and write in different locations: source: EU", AccessRefused),
         ("invalid", "Error while reading data", DestinationError),
     ],
 )

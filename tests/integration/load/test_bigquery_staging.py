@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from google.api_core.exceptions import NotFound
+from google.api_core.exceptions import BadRequest, Forbidden, NotFound
 from google.cloud import bigquery
 
+from nyc_taxi.errors import DestinationError
 from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.warehouse.bigquery import staging
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
@@ -44,6 +45,30 @@ class FinishedJobs:
     def load_table_from_file(self, _file: Any, _table: str, *, job_id: str, **_: Any) -> Any:
         self.started.append(job_id)
         return SimpleNamespace(job_id=job_id, state="DONE", error_result=None)
+
+
+class RefusesUris(FinishedJobs):
+    """A client of a project whose load jobs from a bucket fail for the given reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__({})
+        self._error = {"reason": reason, "message": message}
+
+    def get_job(self, job_id: str, **_: Any) -> Any:
+        raise NotFound(job_id)
+
+    def load_table_from_uri(self, _uri: str, _table: str, *, job_id: str, **_: Any) -> Any:
+        self.started.append(job_id)
+        return SimpleNamespace(job_id=job_id, state="DONE", error_result=self._error)
+
+
+class RefusesUrisAtOnce(RefusesUris):
+    """The same, where the request for the job is refused."""
+
+    def load_table_from_uri(self, _uri: str, _table: str, *, job_id: str, **_: Any) -> Any:
+        self.started.append(job_id)
+        kind = Forbidden if self._error["reason"] == "accessDenied" else BadRequest
+        raise kind(self._error["message"], errors=[self._error])
 
 
 @pytest.fixture
@@ -81,3 +106,58 @@ def test_only_the_same_version_is_read_from_the_bucket(tmp_path: Path):
         assert month is not None
         assert month.row.version == "v1"
         assert in_bucket(second, config) is None
+
+
+@pytest.mark.parametrize("client_type", [RefusesUris, RefusesUrisAtOnce])
+@pytest.mark.parametrize(
+    ("reason", "message", "remedy"),
+    [
+        (
+            "accessDenied",
+            "Access Denied: Bucket taxi: Permission storage.buckets.get denied on resource",
+            "roles/storage.legacyBucketReader (for storage.buckets.get) on the bucket",
+        ),
+        (
+            "invalid",
+            "Cannot read and write in different locations: source: EU, destination: US",
+            "use a bucket in the dataset's location, US",
+        ),
+    ],
+)
+def test_a_month_that_bigquery_may_not_read_from_the_bucket_is_uploaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    client_type: type[RefusesUris],
+    reason: str,
+    message: str,
+    remedy: str,
+):
+    monkeypatch.setattr(staging, "add_missing", lambda *_: None)
+    files = month_files(tmp_path)
+    with gcs_cloud() as cloud:
+        cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+        bucket = GcsConfig("taxi", endpoint=cloud.url)
+        config = BigQueryConfig("taxi", "project", endpoint=cloud.url, bucket=bucket)
+        client = client_type(reason, message)
+        staged = staging.stage(Connection(client, config, "US"), files, RUN)
+    assert [item.uri for item in staged] == [None] * 3
+    prefix = "nyc_taxi-taxi-green-2020-04-v1-load"
+    assert client.started[-3:] == [f"{prefix}-{kind}-file-1" for kind in ("trips", "quarantine", "quality")]
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert "BigQuery cannot load gs://taxi/trips/service=green/month=2020-04/trips.parquet" in warning
+    assert message in warning
+    assert remedy in warning
+
+
+def test_another_error_of_a_load_from_the_bucket_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(staging, "add_missing", lambda *_: None)
+    files = month_files(tmp_path)
+    with gcs_cloud() as cloud:
+        cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+        bucket = GcsConfig("taxi", endpoint=cloud.url)
+        config = BigQueryConfig("taxi", "project", endpoint=cloud.url, bucket=bucket)
+        client = RefusesUris("invalid", "Error while reading data")
+        with pytest.raises(DestinationError, match="Error while reading data"):
+            staging.stage(Connection(client, config, "US"), files, RUN)
+    assert not [name for name in client.started if "-file-" in name]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
+from nyc_taxi.load.warehouse.bigquery.errors import AccessRefused
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 
@@ -32,6 +33,15 @@ class InBucket:
     def identity(self) -> str:
         """Names this state of the objects."""
         return hashlib.sha256(repr(self.row).encode()).hexdigest()[:8]
+
+    def remedy(self, error: AccessRefused, location: str) -> str:
+        """What to change so that BigQuery can read the objects; `location`: of the dataset."""
+        if error.other_location:
+            return f"use a bucket in the dataset's location, {location}"
+        return (
+            "grant the account roles/storage.objectViewer and roles/storage.legacyBucketReader (for"
+            " storage.buckets.get) on the bucket"
+        )
 
     def check_unchanged(self) -> None:
         """Raise DestinationUnreachable when the objects have been replaced since.

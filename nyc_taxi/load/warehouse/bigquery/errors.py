@@ -25,7 +25,24 @@ _CONFLICT = ("due to concurrent update", "Failed to commit DuckLake transaction"
 """What BigQuery says of a transaction that it cancelled, and what the emulator says."""
 
 
+_OTHER_LOCATION = "different locations"
+"""Part of what BigQuery says of a bucket that is not in the dataset's location."""
+
 _BOTH = "the datasets of the trips and of the bike-share must both exist before the first load"
+
+
+class AccessRefused(DestinationError):
+    """The account lacks a permission, or a load reads from a bucket in another location."""
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
+        """What BigQuery said."""
+
+    @property
+    def other_location(self) -> bool:
+        """Whether the location is the reason."""
+        return _OTHER_LOCATION in self.answer
 
 
 @contextlib.contextmanager
@@ -77,11 +94,13 @@ def _explain(config: BigQueryConfig, reason: str, message: str, code: int | None
     if reason == "accessDenied" or code == 403:
         # what Google answers where an account may not see which datasets exist
         advice = f", or create the dataset: {_BOTH}" if "may not exist" in message else ""
-        return DestinationError(
+        return AccessRefused(
             f"{config.where}: not permitted ({message}); grant the account roles/bigquery.dataEditor on the"
-            f" dataset and roles/bigquery.jobUser on the project{advice}."
+            f" dataset and roles/bigquery.jobUser on the project{advice}.",
+            message,
         )
-    return DestinationError(f"{config.where}: refused ({message}).")
+    refused = f"{config.where}: refused ({message})."
+    return AccessRefused(refused, message) if _OTHER_LOCATION in message else DestinationError(refused)
 
 
 def _not_found(config: BigQueryConfig, message: str) -> DestinationError:

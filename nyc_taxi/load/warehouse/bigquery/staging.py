@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,17 @@ from typing import Any
 
 from nyc_taxi.load.contract import check_counts
 from nyc_taxi.load.footer import footer
-from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
+from nyc_taxi.load.warehouse.bigquery.bucket import InBucket, in_bucket
 from nyc_taxi.load.warehouse.bigquery.client import Connection
-from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
+from nyc_taxi.load.warehouse.bigquery.errors import AccessRefused, translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish, labels, month_job, month_labels
 from nyc_taxi.load.warehouse.bigquery.tables import add_missing, field
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import descriptions
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
+
+log = logging.getLogger(__name__)
 
 KEPT = dt.timedelta(days=3)
 """How long the tables of a run that never came to an end stay."""
@@ -45,10 +48,29 @@ class Staged:
 def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
     """Have the month's trips, quarantine and quality in staging tables.
 
-    What an earlier run has loaded or is loading is used. Raises SchemaError for a column that does
-    not fit the table it is for, DestinationError when the files hold other counts than they say.
+    What an earlier run has loaded or is loading is used. The files are uploaded if BigQuery may not read
+    them from the bucket. Raises SchemaError for a column that does not fit the table it is for,
+    DestinationError when the files hold other counts than they say.
     """
     bucket = in_bucket(files, connection.config)
+    if bucket is None:
+        return _stage(connection, files, run, None)
+    try:
+        staged = _stage(connection, files, run, bucket)
+    except AccessRefused as error:
+        log.warning(
+            "BigQuery cannot load %s (%s), so the month is uploaded from this machine; to load it from the"
+            " bucket, %s.",
+            bucket.uris["trips"],
+            error.answer,
+            bucket.remedy(error, connection.location),
+        )
+        return _stage(connection, files, run, None)
+    bucket.check_unchanged()
+    return staged
+
+
+def _stage(connection: Connection, files: MonthFiles, run: Run, bucket: InBucket | None) -> list[Staged]:
     source = bucket.identity if bucket else "file"
     uris = bucket.uris if bucket else {}
     kinds = [
@@ -74,8 +96,6 @@ def stage(connection: Connection, files: MonthFiles, run: Run) -> list[Staged]:
     ]
     for job in jobs:
         finish(connection, job)
-    if bucket:
-        bucket.check_unchanged()
     return kinds
 
 
