@@ -5,7 +5,8 @@ A deployment consists of packages of the environment, and of files in its bucket
     taxi_ingest.py ...         the DAG files
     taxi_airflow/, nyc_taxi/   what they import
     mage_project/rules.yaml, mage_project/transformers/derive_trips.py, io_config.yaml
-                               read by the package, where it looks for them
+                               read by the package, where it looks for them, or in their place the files that
+                               TAXI_RULES, TAXI_TRANSFORM or TAXI_IO_CONFIG in composer.env name
     .env                       settings there, from airflow_project/composer.env
     .airflowignore
     taxi-deployed.json         the list of all this
@@ -25,7 +26,9 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from dotenv import dotenv_values
 
 from airflow_project.packages import composer_packages
 from nyc_taxi import __version__
@@ -34,6 +37,14 @@ from nyc_taxi.settings import PROJECT
 
 DAGS = PROJECT / "airflow_project" / "dags"
 LIST = "taxi-deployed.json"
+SETTINGS_FILES = {
+    "TAXI_RULES": "mage_project/rules.yaml",
+    "TAXI_TRANSFORM": "mage_project/transformers/derive_trips.py",
+    "TAXI_IO_CONFIG": "io_config.yaml",
+    "TAXI_BIKESHARE_TABLES": "",
+}
+"""Settings that name a file, and the file where they are not set; empty: within the package."""
+
 SYNC = ("storage", "rsync", "--recursive", "--checksums-only")
 
 
@@ -182,12 +193,28 @@ def collect(stage: Path) -> list[str]:
     shutil.copytree(DAGS, stage, ignore=ignore, dirs_exist_ok=True)
     shutil.copy2(DAGS / ".airflowignore", stage)
     shutil.copytree(PROJECT / "nyc_taxi", stage / "nyc_taxi", ignore=ignore)
-    (stage / "mage_project" / "transformers").mkdir(parents=True)
-    for name in ("rules.yaml", "transformers/derive_trips.py"):
-        shutil.copy2(PROJECT / "mage_project" / name, stage / "mage_project" / name)
-    shutil.copy2(PROJECT / "io_config.yaml", stage)
+    for name in settings_files():
+        (stage / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, stage / name)
     shutil.copy2(DAGS.parent / "composer.env", stage / ".env")
     return sorted(str(path.relative_to(stage)) for path in stage.rglob("*") if path.is_file())
+
+
+def settings_files() -> list[str]:
+    """The files that settings name, relative to the checkout; raises TaxiError for one that is not in it."""
+    values = dotenv_values(DAGS.parent / "composer.env", interpolate=False)
+    files = []
+    for setting, default in SETTINGS_FILES.items():
+        name = values.get(setting) or default
+        path = PurePosixPath(name)
+        if name and (path.is_absolute() or ".." in path.parts or not (PROJECT / path).is_file()):
+            raise TaxiError(
+                f"airflow_project/composer.env: {setting}={name} is not a file of this checkout; name one"
+                " relative to it, so that it can be deployed."
+            )
+        if name:
+            files.append(str(path))
+    return files
 
 
 def previous(folder: str) -> Deployment | None:

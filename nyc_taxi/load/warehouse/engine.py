@@ -5,6 +5,7 @@ The SQL of the pipelines runs in every warehouse unchanged. In statements and qu
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +20,11 @@ from nyc_taxi.schema.tables import Table
 T = TypeVar("T")
 
 PATIENCE = 600.0
-"""Seconds to begin a load again while other loads are committed first."""
+"""Seconds to begin a load again while other loads are committed first.
+
+Enough for eight at once, each of which takes less than a minute to commit. The time before the first
+conflict, such as that of an upload, does not count.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ def retry_load(retry: RetryPolicy, load: Callable[[], T]) -> T:
     """
 
     def load_after_others() -> T:
+        with contextlib.suppress(LockTimeout):
+            return load()
         for attempt in wait_for_others(LockTimeout, PATIENCE):
             with attempt:
                 return load()

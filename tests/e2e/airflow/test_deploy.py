@@ -220,6 +220,30 @@ def test_what_composer_installs_resolves_beside_its_own_packages():
     assert dict(listed) == packages.composer_packages(), "renew requirements/composer.in"
 
 
+def test_the_transform_that_the_settings_name_is_deployed(project, tmp_path):
+    (project / "transforms").mkdir()
+    (project / "transforms" / "tips.py").write_text("# no transform\n")
+    with (project / "airflow_project" / "composer.env").open("a") as file:
+        file.write("TAXI_TRANSFORM=./transforms/tips.py\n")
+    files = deploy.collect(tmp_path / "dags")
+    assert "transforms/tips.py" in files
+    assert "mage_project/transformers/derive_trips.py" not in files
+    code = "from nyc_taxi.settings import load_settings; print(load_settings().transform)"
+    environment = {**plain_environment(), "PYTHONPATH": str(tmp_path / "dags")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == str(tmp_path / "dags" / "transforms" / "tips.py"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["/srv/tips.py", "../tips.py", "transforms/missing.py"])
+def test_a_transform_that_cannot_be_deployed_is_refused(project, tmp_path, name):
+    with (project / "airflow_project" / "composer.env").open("a") as file:
+        file.write(f"TAXI_TRANSFORM={name}\n")
+    with pytest.raises(TaxiError, match=rf"TAXI_TRANSFORM={name} is not a file of this checkout"):
+        deploy.collect(tmp_path / "dags")
+
+
 ONLY_HELD = """
 import re, sys
 from importlib.metadata import packages_distributions

@@ -26,7 +26,7 @@ from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery, create_tables
-from nyc_taxi.load.warehouse.bigquery.tables import LOCK
+from nyc_taxi.load.warehouse.bigquery.tables import lock
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import tables as warehouse
@@ -172,19 +172,35 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
 # ---- two at once
 
 
-def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_path: Path):
-    """One that is open has taken the lock: where it is kept from others, the load waits for its end."""
-    month = bigquery.month()
-    destination, lock = bigquery.destination(), bigquery.connection.qualified(LOCK.name)
+def open_transaction(bigquery: Dataset, service: Service) -> QueryJobConfig:
+    """A session whose transaction has taken the lock of a service."""
     create_tables(bigquery.connection)
-    client = bigquery.connection.client
-    client.query_and_wait(f"INSERT INTO {lock} (run_id) VALUES ('nobody')")
+    client, held = bigquery.connection.client, bigquery.connection.qualified(lock(service).name)
+    client.query_and_wait(f"INSERT INTO {held} (run_id) VALUES ('nobody')")
     opened = client.query("SELECT 1", job_config=QueryJobConfig(create_session=True))
     opened.result()
     properties = [ConnectionProperty("session_id", opened.session_info.session_id)]
     session = QueryJobConfig(connection_properties=properties)
     client.query_and_wait("BEGIN TRANSACTION", job_config=session)
-    client.query_and_wait(f"UPDATE {lock} SET run_id = 'other' WHERE TRUE", job_config=session)
+    client.query_and_wait(f"UPDATE {held} SET run_id = 'other' WHERE TRUE", job_config=session)
+    return session
+
+
+def test_services_do_not_wait_for_each_other(bigquery: Dataset, tmp_path: Path):
+    month = bigquery.month()
+    session = open_transaction(bigquery, Service.YELLOW)
+    client, quality = bigquery.connection.client, bigquery.connection.qualified("quality")
+    insert = f"INSERT INTO {quality} (service, month) VALUES ('yellow', DATE '{month}-01')"
+    client.query_and_wait(insert, job_config=session)
+    bigquery.destination().replace_month(RefinedMonth.of(month_files(tmp_path, month=month)), RUN)
+    assert bigquery.job_ids(month) == FIRST_JOBS, "the first attempt to commit succeeds"
+    client.query_and_wait("COMMIT TRANSACTION", job_config=session)
+
+
+def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_path: Path):
+    """One that is open has taken the lock: where it is kept from others, the load waits for its end."""
+    month, destination, client = bigquery.month(), bigquery.destination(), bigquery.connection.client
+    session = open_transaction(bigquery, Service.GREEN)
     refined = RefinedMonth.of(month_files(tmp_path, month=month))
     load = threading.Thread(target=destination.replace_month, args=(refined, RUN))
     load.start()

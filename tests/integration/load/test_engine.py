@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +94,17 @@ def test_a_load_begins_again_while_others_are_committed_first(no_pauses: None) -
         return "loaded"
 
     assert retry_load(RetryPolicy(attempts=1), load) == "loaded"
+
+
+def test_the_time_before_the_first_conflict_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nyc_taxi.load.warehouse.engine.PATIENCE", 0.5)
+    calls = []
+
+    def load() -> str:
+        calls.append(1)
+        if len(calls) == 1:
+            time.sleep(0.6)  # as a long upload
+            raise LockTimeout("another load was committed first")
+        return "loaded"
+
+    assert retry_load(RetryPolicy(), load) == "loaded"

@@ -170,6 +170,15 @@ def half_arrives(request: Request, application: Application) -> Response:
     return cut(request, application)
 
 
+def keeps_half(request: Request, application: Application) -> Response:
+    """The service keeps half of a part and says so, as Google's page on resumable uploads allows."""
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", request.headers["Content-Range"])
+    assert found
+    start, half = int(found[1]), len(request.get_data()) // 2
+    span = f"bytes {start}-{start + half - 1}/{found[2]}"
+    return application(with_body(request, request.get_data()[:half], HTTP_CONTENT_RANGE=span))
+
+
 @pytest.mark.parametrize(
     ("fault", "part", "lost"),
     [
@@ -192,6 +201,23 @@ def test_an_upload_is_resumed_where_it_broke_off(
     assert bucket.get_blob(TRIPS).download_as_bytes() == whole
     assert parts(faulty)[part + 1] == 0, "the service was not asked what it has"
     assert sum(parts(faulty)) == len(whole) + lost, "more was sent again than was lost"
+
+
+def test_what_the_service_does_not_keep_of_a_part_is_sent_again(cloud: GcsCloud, tmp_path: Path) -> None:
+    cloud.faulty.next(keeps_half, "PUT", skip=1)
+    files = large_month(tmp_path)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+    assert cloud.objects()[TRIPS][0] == files.trips_path.read_bytes()
+
+
+def test_the_client_library_gives_up_such_an_upload(cloud: GcsCloud) -> None:
+    """The reason for uploads of our own: docs/decisions/0009-resumable-upload.md."""
+    cloud.faulty.next(keeps_half, "PUT", skip=1)
+    options = {"api_endpoint": cloud.url}
+    client = storage.Client("any", AnonymousCredentials(), client_options=options)
+    blob = client.bucket("taxi").blob("large", chunk_size=PART_BYTES)
+    with pytest.raises(ValueError, match="Bytes stream is in unexpected state"):
+        blob.upload_from_string(bytes(3 * PART_BYTES))
 
 
 def test_an_upload_that_goes_nowhere_is_given_up(cloud: GcsCloud, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """GCS's resumable uploads: in parts, continued where they broke off.
 
 Protocol: https://cloud.google.com/storage/docs/performing-resumable-uploads. The client library has
-uploads of its own, but after a broken connection it sends the last part again from its beginning and
-fails when the service has kept some of it; this asks the service how much it has.
+uploads of its own, but fails when the service keeps only some bytes of a part, which the protocol
+allows; this sends the rest (docs/decisions/0009-resumable-upload.md).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
 from nyc_taxi.load.warehouse.bigquery.jobs import labels, month_job, month_labels
 from nyc_taxi.load.warehouse.bigquery.queries import run_transaction
 from nyc_taxi.load.warehouse.bigquery.staging import Staged
+from nyc_taxi.load.warehouse.bigquery.tables import lock
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
@@ -40,6 +41,7 @@ def commit_month(
     run_transaction(
         connection,
         commit_name(connection, files),
+        lock(files.service),
         [_replace_month(engine, staged)],
         values,
         labels(run, **month_labels(files)),

@@ -23,7 +23,11 @@ IF NOT EXISTS (
         ERROR('the quarantined rows are not as many as the month says')
     );
 
-    DELETE FROM {quality} WHERE service = @service AND month = @month;
+    -- The table is shared by all services. BigQuery cancels a transaction that deletes rows of a table from
+    -- which another one deletes, but not two that only add rows.
+    IF EXISTS (SELECT 1 FROM {quality} WHERE service = @service AND month = @month) THEN
+        DELETE FROM {quality} WHERE service = @service AND month = @month;
+    END IF;
     INSERT INTO {quality} (service, month, {quality_columns})
     SELECT @service, @month, {quality_columns} FROM {quality_staged};
 

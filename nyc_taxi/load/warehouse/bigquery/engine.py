@@ -16,7 +16,7 @@ from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import finish, job_name, labels
 from nyc_taxi.load.warehouse.bigquery.queries import run_transaction, select
 from nyc_taxi.load.warehouse.bigquery.staging import Staged, begin_load, lacks_rows
-from nyc_taxi.load.warehouse.bigquery.tables import add_missing, create_missing
+from nyc_taxi.load.warehouse.bigquery.tables import add_missing, create_missing, lock
 from nyc_taxi.load.warehouse.engine import Statement
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types
@@ -47,7 +47,7 @@ class BigQueryEngine:
 
     def create(self, tables: Sequence[Table]) -> None:
         """See Engine."""
-        create_missing(self.connection, tables)
+        create_missing(self.connection, [*tables, lock()])
         for table in tables:
             add_missing(self.connection, table, {}, {})
 
@@ -69,4 +69,4 @@ class BigQueryEngine:
         """See Engine."""
         parameters = {**values, "run_id": run.run_id}
         job = job_name(self.connection, name)
-        run_transaction(self.connection, job, statements, parameters, labels(run))
+        run_transaction(self.connection, job, lock(), statements, parameters, labels(run))

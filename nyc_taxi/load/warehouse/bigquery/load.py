@@ -14,12 +14,12 @@ from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
 from nyc_taxi.load.warehouse.bigquery.staging import stage
-from nyc_taxi.load.warehouse.bigquery.tables import create_missing
+from nyc_taxi.load.warehouse.bigquery.tables import create_missing, lock
 from nyc_taxi.load.warehouse.engine import retry_load
 from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
 from nyc_taxi.model.ledger import LedgerEntry
-from nyc_taxi.model.months import Month
+from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import all_tables
@@ -116,4 +116,4 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
 
 def create_tables(connection: Connection) -> None:
     """Create the tables and views of the trips that are missing, and replace views that have changed."""
-    create_missing(connection, all_tables(), views(connection.qualified))
+    create_missing(connection, [*all_tables(), *map(lock, Service)], views(connection.qualified))

@@ -9,8 +9,8 @@ from typing import Any
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import begin, finish
-from nyc_taxi.load.warehouse.bigquery.tables import LOCK
 from nyc_taxi.load.warehouse.engine import Assertion, Statement
+from nyc_taxi.schema.tables import Table
 
 _TYPES = {str: "STRING", int: "INT64", dt.date: "DATE", dt.datetime: "TIMESTAMP", type(None): "STRING"}
 
@@ -40,6 +40,7 @@ def select(
 def run_transaction(
     connection: Connection,
     name: str,
+    lock: Table,
     statements: Sequence[Statement],
     values: Mapping[str, Any],
     labels: dict[str, str],
@@ -47,11 +48,13 @@ def run_transaction(
 ) -> None:
     """Run statements in one transaction, then drop staging tables; `values` has a `run_id`.
 
-    A job of that name that another run began is waited for instead. Raises LockTimeout when another
-    transaction was committed meanwhile, DestinationError when an assertion does not hold; then nothing
-    was changed.
+    No two transactions with the same `lock` (`tables.lock`) are committed at the same time. A job of that
+    name that another run began is waited for instead. Raises LockTimeout when another transaction was
+    committed meanwhile, DestinationError when an assertion does not hold; then nothing was changed.
     """
-    sql = _script(connection, statements, dropped)
+    sql = _script(
+        connection.qualified(lock.name), statements, [connection.qualified(name) for name in dropped]
+    )
     config = _config(values)
     config.labels = labels
 
@@ -70,8 +73,7 @@ def run_transaction(
     finish(connection, job)
 
 
-def _script(connection: Connection, statements: Sequence[Statement], dropped: Sequence[str]) -> str:
-    lock = connection.qualified(LOCK.name)
+def _script(lock: str, statements: Sequence[Statement], dropped: Sequence[str]) -> str:
     script = [
         f"INSERT INTO {lock} (run_id) SELECT '' FROM (SELECT 1) WHERE NOT EXISTS (SELECT 1 FROM {lock})",
         "BEGIN TRANSACTION",
@@ -80,7 +82,7 @@ def _script(connection: Connection, statements: Sequence[Statement], dropped: Se
         f"UPDATE {lock} SET run_id = @run_id, taken_at = CURRENT_TIMESTAMP() WHERE TRUE",
         *(_sql(statement) for statement in statements),
         "COMMIT TRANSACTION",
-        *(f"DROP TABLE IF EXISTS {connection.qualified(table)}" for table in dropped),
+        *(f"DROP TABLE IF EXISTS {table}" for table in dropped),
     ]
     return "".join(f"{statement};\n" for statement in script)
 

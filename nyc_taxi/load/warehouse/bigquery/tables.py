@@ -11,6 +11,7 @@ from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.views import View
+from nyc_taxi.model.months import Service
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import comment
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types, missing
@@ -18,15 +19,19 @@ from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types, missing
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
 
-LOCK = Table(
-    "commit_lock",
-    "One row, which every load changes, so that two loads cannot be committed at the same time.",
-    (),
-    (
-        Column("run_id", "string", "The run that loaded last."),
-        Column("taken_at", "instant", "When it was about to commit."),
-    ),
-)
+
+def lock(service: Service | None = None) -> Table:
+    """The lock of a service's tables; without a service, of all tables of a dataset."""
+    return Table(
+        f"commit_lock_{service}" if service else "commit_lock",
+        "One row, which every load changes, so that two loads cannot be committed at the same time.",
+        (),
+        (
+            Column("run_id", "string", "The run that loaded last."),
+            Column("taken_at", "instant", "When its transaction began."),
+        ),
+    )
+
 
 _PARTITIONS = {"month": "MONTH", "date": "DAY"}
 """Unit of the partitions by the key column that they follow."""
@@ -36,11 +41,11 @@ _OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 def create_missing(connection: Connection, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
-    """Create missing tables and the lock, and create or replace views that are missing or have changed."""
+    """Create missing tables, and create or replace views that are missing or have changed."""
     with translate_errors(connection.config):
         listed = connection.client.list_tables(connection.config.dataset, **connection.options)
         existing = {table.table_id: table.labels for table in listed}
-        lacking = [table for table in (*tables, LOCK) if table.name not in existing]
+        lacking = [table for table in tables if table.name not in existing]
         if lacking:
             _refuse_expiration(connection)
         for table in lacking:
