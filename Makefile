@@ -2,7 +2,7 @@
 # Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -35,6 +35,11 @@ ENVIRONMENT :=
 LOCATION :=
 GCP_PROJECT :=
 DRY_RUN :=
+# what to test: make cloud-test GCP_PROJECT=... COMPOSER=1; make s3-test ENDPOINT=http://127.0.0.1:9000
+BUCKET :=
+ENDPOINT :=
+COMPOSER :=
+REPORT :=
 
 PYTHON := .venv/bin/python
 # in order of dependency; each list's second line is the command that compiles it
@@ -44,7 +49,7 @@ UPGRADE :=
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: environment ## load one month through Mage into Postgres, bucket and warehouse (SERVICE, MONTH, SOURCE)
 	@$(PYTHON) -m launchers.mage.run --service "$(SERVICE)" --month "$(MONTH)" --source "$(SOURCE)"
@@ -79,6 +84,13 @@ test-faults: environment-dev ## inject network faults between the pipeline, sour
 
 scale-test: environment-dev ## load twelve months with workers that share nothing, and kill workers (MONTHS)
 	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.scale --months $(MONTHS)
+
+cloud-test: environment-dev ## test at Google, in a bucket and datasets of its own (GCP_PROJECT, BUCKET, LOCATION, COMPOSER=1, REPORT)
+	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.cloud google --project "$(GCP_PROJECT)" --bucket "$(BUCKET)" \
+		--location "$(or $(LOCATION),us-central1)" $(if $(COMPOSER),--composer) --report "$(or $(REPORT),workspace/cloud-test.md)"
+
+s3-test: environment-dev ## test a service that speaks S3, in a bucket of its own (ENDPOINT, BUCKET, REPORT)
+	@$(PYTHON) -m tests.e2e.cloud s3 --endpoint "$(ENDPOINT)" --bucket "$(BUCKET)" --report "$(or $(REPORT),workspace/s3-test.md)"
 
 docker-test: environment-dev ## build the images and test the whole stack on a Docker engine (docs/docker.md)
 	@tests/e2e/docker/run.sh
