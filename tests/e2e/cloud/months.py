@@ -154,9 +154,9 @@ class Months:
     def entries(self, month: str) -> dict[str, Any]:
         """What `taxi status` says of a month, by destination."""
         listed = json.loads(self.taxi("status", "--json"))
-        [held] = [item["destinations"] for item in listed if item["month"] == month]
+        held = next((item["destinations"] for item in listed if item["month"] == month), {})
         if held.keys() != set(self.destinations.split(",")):
-            raise StepFailed(f"{month} is in {', '.join(held)} only")
+            raise StepFailed(f"{month} is recorded in {', '.join(held) or 'no destination'} only")
         return dict(held)
 
     def versions(self, month: str) -> set[str]:

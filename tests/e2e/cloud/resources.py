@@ -58,6 +58,8 @@ def datasets(project: str, names: list[str], location: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def s3_bucket(config: S3Config) -> Iterator[S3Store]:
     """A new bucket at the endpoint of the config; raises StepFailed if it cannot be created."""
+    from botocore.exceptions import ClientError
+
     store = S3Store(config)
     client, bucket = store._client, {"Bucket": config.bucket}
     region = config.region if config.region not in ("", "us-east-1") else None
@@ -73,8 +75,9 @@ def s3_bucket(config: S3Config) -> Iterator[S3Store]:
         for page in client.get_paginator("list_objects_v2").paginate(**bucket):
             for item in page.get("Contents", []):
                 client.delete_object(**bucket, Key=item["Key"])
-        for upload in client.list_multipart_uploads(**bucket).get("Uploads", []):
-            client.abort_multipart_upload(**bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        with contextlib.suppress(ClientError):  # not every service lists them
+            for upload in client.list_multipart_uploads(**bucket).get("Uploads", []):
+                client.abort_multipart_upload(**bucket, Key=upload["Key"], UploadId=upload["UploadId"])
         client.delete_bucket(**bucket)
 
 
