@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+from nyc_taxi.settings import PROJECT
 from tests.e2e.cloud.__main__ import deleted_in_the_end, main
-from tests.e2e.cloud.google import summary_of
+from tests.e2e.cloud.google import TESTS, summary_of
 from tests.e2e.cloud.steps import StepFailed, Steps
 
 
@@ -58,6 +61,12 @@ def test_the_tests_that_failed_are_named(tmp_path: Path):
     steps = Steps("A test")
     assert not steps.take("tests", lambda: summary_of(report))
     assert steps.outcomes[0].seen == "2 of 3 tests failed: b, c"
+
+
+def test_the_tests_that_run_at_google_exist():
+    command = [sys.executable, "-m", "pytest", "-n", "0", "--collect-only", "-q", *TESTS]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_project_is_asked_for(tmp_path: Path, capsys):
