@@ -20,9 +20,7 @@ import argparse
 import base64
 import hashlib
 import json
-import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -30,6 +28,7 @@ from pathlib import Path, PurePosixPath
 
 from dotenv import dotenv_values
 
+from airflow_project.composer import Composer, gcloud, say
 from airflow_project.packages import composer_packages
 from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
@@ -46,45 +45,6 @@ SETTINGS_FILES = {
 """Settings that name a file, and the file where they are not set; empty: within the package."""
 
 SYNC = ("storage", "rsync", "--recursive", "--checksums-only")
-
-
-@dataclass(frozen=True)
-class Composer:
-    """An environment, and whether it is only looked at."""
-
-    environment: str
-    location: str
-    project: str = ""
-    dry_run: bool = False
-
-    def arguments(self) -> list[str]:
-        """Arguments by which gcloud finds the environment."""
-        project = [f"--project={self.project}"] if self.project else []
-        return [self.environment, f"--location={self.location}", *project]
-
-    def describe(self) -> tuple[str, dict[str, str]]:
-        """`gs://bucket/dags` of the environment, and version specifiers of the packages added to it."""
-        command = ("composer", "environments", "describe", *self.arguments(), "--format=json")
-        config = json.loads(gcloud(*command))["config"]
-        return str(config["dagGcsPrefix"]), config.get("softwareConfig", {}).get("pypiPackages", {})
-
-    def change(self, *arguments: str) -> None:
-        """Run a gcloud command that changes something; in a dry run only print it."""
-        say(f"{'would run' if self.dry_run else 'running'}: {shlex.join(['gcloud', *arguments])}")
-        if not self.dry_run:
-            gcloud(*arguments)
-
-    def add_packages(self, packages: dict[str, str]) -> None:
-        """Add packages or change their versions: ten minutes or more."""
-        if packages:
-            flags = [f"--update-pypi-package={name}{version}" for name, version in packages.items()]
-            self.change("composer", "environments", "update", *self.arguments(), *flags)
-
-    def remove_packages(self, names: list[str]) -> None:
-        """Remove packages: ten minutes or more."""
-        if names:
-            flag = f"--remove-pypi-packages={','.join(names)}"
-            self.change("composer", "environments", "update", *self.arguments(), flag)
 
 
 @dataclass(frozen=True)
@@ -241,22 +201,6 @@ def checksums(folder: str) -> dict[str, str]:
 def checksum(data: bytes) -> str:
     """MD5 in base64, as buckets tell it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-
-
-def gcloud(*arguments: str) -> str:
-    """What gcloud prints; raises TaxiError with its last words when it fails."""
-    try:
-        done = subprocess.run(["gcloud", *arguments], capture_output=True, text=True)
-    except FileNotFoundError:
-        raise TaxiError("gcloud is not on PATH: install the Google Cloud CLI.") from None
-    if done.returncode:
-        raise TaxiError(f"gcloud {' '.join(arguments[:3])}: {done.stderr.strip()[-1000:]}")
-    return done.stdout
-
-
-def say(text: str) -> None:
-    """Print a message for the user."""
-    sys.stderr.write(f"{text}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

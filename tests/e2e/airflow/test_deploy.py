@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from airflow_project import deploy, packages
+from airflow_project.composer import Composer
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import gcs
 from nyc_taxi.settings import PROJECT
@@ -74,7 +75,7 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
     google_apis.put(composer.storage, gcs.BUCKET, "dags/theirs.py", b"# another team's")
     (project / "nyc_taxi" / "old.py").write_text("")
     (project / "airflow_project" / "dags" / "old_dag.py").write_text("")
-    deploy.deploy(deploy.Composer("env", "here"), with_packages=False)
+    deploy.deploy(Composer("env", "here"), with_packages=False)
     first = objects(composer)
     assert {
         "dags/taxi_ingest.py",
@@ -89,7 +90,7 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
 
     (project / "nyc_taxi" / "old.py").unlink()
     (project / "airflow_project" / "dags" / "old_dag.py").unlink()
-    deploy.deploy(deploy.Composer("env", "here"), with_packages=False)
+    deploy.deploy(Composer("env", "here"), with_packages=False)
     second = objects(composer)
     assert first.keys() - second.keys() == {"dags/nyc_taxi/old.py", "dags/old_dag.py"}
     changed = {name for name in second if second[name] != first[name]}
@@ -99,13 +100,13 @@ def test_files_are_uploaded_once_and_deleted_when_they_are_gone(composer, projec
 
 @needs_gcloud
 def test_a_dry_run_changes_nothing(composer, project, capfd):
-    deploy.deploy(deploy.Composer("env", "here", dry_run=True))
+    deploy.deploy(Composer("env", "here", dry_run=True))
     assert objects(composer) == {}
     assert {method for method, _, _ in composer.requests} == {"GET"}
     assert "would run: gcloud composer environments update env" in capfd.readouterr().err
 
 
-ENVIRONMENT = deploy.Composer("env", "here")
+ENVIRONMENT = Composer("env", "here")
 
 
 def installed(composer):
@@ -135,8 +136,8 @@ def test_packages_come_before_the_code_and_only_when_they_are_others(composer, p
         seen.append(objects(composer).keys())
         return add(self, added)
 
-    seen, add = [], deploy.Composer.add_packages
-    monkeypatch.setattr(deploy.Composer, "add_packages", add_packages)
+    seen, add = [], Composer.add_packages
+    monkeypatch.setattr(Composer, "add_packages", add_packages)
     deploy.deploy(ENVIRONMENT)
     assert seen == [{"dags/taxi-deployed.json"}]
     assert apply_update(composer) == packages.composer_packages()
@@ -193,7 +194,7 @@ def test_the_files_of_an_interrupted_deployment_are_known(composer, project, mon
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploy.Composer, "add_packages", interrupted)
+    monkeypatch.setattr(Composer, "add_packages", interrupted)
     with pytest.raises(KeyboardInterrupt):
         deploy.deploy(ENVIRONMENT)
     listed = deploy.previous(f"gs://{gcs.BUCKET}/dags")
