@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import backfill, bikeshare, lake
+from nyc_taxi.cli import backfill, bikeshare, lake, maintenance
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
@@ -85,6 +85,8 @@ def run(
 
 app.command("catch-up")(backfill.catch_up)
 app.command()(backfill.backfill)
+app.command()(maintenance.migrate)
+app.command()(maintenance.delete)
 
 
 @app.command()

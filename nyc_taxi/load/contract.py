@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import pyarrow as pa
 
 from nyc_taxi import __version__
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.load.migration import Migration
+from nyc_taxi.model.ledger import DELETE, LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run
@@ -54,12 +56,17 @@ class Destination(Protocol):
         """The load in force of a month; None when the month was never loaded."""
         ...
 
-    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
-        """The load in force of every service and month, or of those in `months`."""
+    def ledger_entries(
+        self, months: Collection[tuple[Service, Month]] | None = None, *, deletions: bool = False
+    ) -> list[LedgerEntry]:
+        """The load in force of every service and month, or of those in `months`.
+
+        With `deletions` also the last entry of a month that was deleted.
+        """
         ...
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
-        """Every load of a month, the first one first."""
+        """Every load and deletion of a month, the first one first."""
         ...
 
     def recorded_months(self) -> list[tuple[Service, Month]]:
@@ -95,6 +102,14 @@ class Destination(Protocol):
         """
         ...
 
+    def delete_month(self, service: Service, month: Month, run: Run) -> LedgerEntry | None:
+        """Delete the month, all or nothing, and record that; None if the destination does not hold it."""
+        ...
+
+    def migrate(self, *, dry_run: bool) -> list[Migration]:
+        """Bring the tables to the schema, all or nothing; returns the steps. A dry run does not take them."""
+        ...
+
 
 def new_entry(month: CleanMonth, run: Run, started: dt.datetime) -> LedgerEntry:
     """The ledger entry of a load that ends now."""
@@ -116,6 +131,27 @@ def new_entry(month: CleanMonth, run: Run, started: dt.datetime) -> LedgerEntry:
         orchestrator=run.orchestrator,
         rules=month.rules or None,
         accepted=run.accepted,
+        transform=month.transform or None,
+        destinations=",".join(run.destinations) or None,
+    )
+
+
+def deletion(held: LedgerEntry, run: Run) -> LedgerEntry:
+    """The ledger entry of a deletion that ends now."""
+    now = dt.datetime.now(dt.UTC)
+    return dataclasses.replace(
+        held,
+        rows_in=0,
+        rows_loaded=0,
+        rows_quarantined=0,
+        package_version=__version__,
+        started_at=now,
+        finished_at=now,
+        run_id=run.run_id,
+        orchestrator=run.orchestrator,
+        accepted=None,
+        destinations=None,
+        action=DELETE,
     )
 
 

@@ -12,10 +12,12 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.model.references import is_sample
 
+LOAD, DELETE = "load", "delete"
+
 
 @dataclass(frozen=True, config=CONFIG)
 class LedgerEntry(Record):
-    """The record of one load of a service and month."""
+    """The record of one load, or deletion, of a service and month."""
 
     service: Service
     month: Month
@@ -36,16 +38,29 @@ class LedgerEntry(Record):
     """The fingerprint of the rules by which the month was cleaned; None in entries of version 0.1."""
     accepted: str | None = None
     """What was implausible about a month that was loaded because somebody accepted it."""
+    transform: str | None = None
+    """The user's function that was applied to the trips."""
+    destinations: str | None = None
+    """The destinations that the run was limited to, separated by commas; None if it was not."""
+    action: str = LOAD
+    """LOAD, or DELETE for a month that was deleted on purpose: it names the version that was deleted."""
 
     @property
     def is_sample(self) -> bool:
         """Whether the month was generated rather than published by TLC."""
         return is_sample(self.source_url)
 
+    @property
+    def is_deletion(self) -> bool:
+        """Whether the month was deleted on purpose."""
+        return self.action == DELETE
+
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> LedgerEntry:
         """Read a row of a ledger table; its id and columns of later versions are ignored."""
-        return cls.from_dict({name: row[name] for name in LEDGER_FIELDS if name in row})
+        values = {name: row[name] for name in LEDGER_FIELDS if name in row}
+        values["action"] = values.get("action") or LOAD  # empty in rows of earlier versions
+        return cls.from_dict(values)
 
     def to_row(self) -> dict[str, object]:
         """Values by column as databases hold them; the month is its first day."""

@@ -18,6 +18,8 @@ class Run:
     """`cli`, `mage` or `airflow`."""
     accepted: str | None = None
     """What is implausible about the month that is loaded, if somebody accepted it."""
+    destinations: tuple[str, ...] = ()
+    """The destinations that it is limited to; empty if it is not."""
 
     @classmethod
     def new(cls, orchestrator: str) -> Run:

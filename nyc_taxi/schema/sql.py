@@ -16,14 +16,15 @@ POSTGRES_TYPES: dict[str, str] = {
     "string": "text",
     "date": "date",
     "timestamp": "timestamp without time zone",
+    "instant": "timestamp with time zone",
     "bool": "boolean",
     "strings": "text[]",
 }
-"""Postgres type by key of ARROW_TYPES, spelled as Postgres' own catalogue spells it."""
+"""Postgres type by key of ARROW_TYPES, and for `instant`, spelled as Postgres' own catalogue spells it."""
 
 CHANGE_TYPE = (
-    "give it the table's type or another name where it is defined (the transform, or"
-    " nyc_taxi/schema/columns.yaml for a column of the file), or drop it from the table"
+    "`taxi migrate` changes the table if the schema declares the column (nyc_taxi/schema/columns.yaml);"
+    " otherwise give it the table's type or another name in the transform, or drop it from the table"
 )
 """What to do about a column whose type is not the table's."""
 

@@ -59,8 +59,11 @@ LEDGER = (
     Column("orchestrator", "string", "Who ran it: cli, mage or airflow."),
     Column("rules", "string", "Fingerprint of the rules by which the month was cleaned."),
     Column("accepted", "string", "What was implausible about the month, if it was loaded with --accept."),
+    Column("transform", "string", "Function of the project that was applied to the trips, if there was one."),
+    Column("destinations", "string", "Destinations that the run was limited to; empty if it was not."),
+    Column("action", "string", "load, or delete for a month deleted on purpose; empty (load) before 0.2.0."),
 )
-"""One row a load: `nyc_taxi.load.contract.LedgerEntry`, and the id that orders loads."""
+"""One row a load or deletion: `nyc_taxi.load.contract.LedgerEntry`, and the id that orders loads."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ def quarantine(service: Service) -> Table:
 QUALITY_TABLE = Table(
     "quality", "Figures on each month: rows by rule, nulls by column, ...", (SERVICE, MONTH), QUALITY
 )
-LEDGER_TABLE = Table("ledger", "Every load of a month, in order; rows are only ever added.", (), LEDGER)
+LEDGER_TABLE = Table(
+    "ledger", "Every load and deletion of a month, in order; rows are only ever added.", (), LEDGER
+)
 
 
 def all_tables() -> list[Table]:

@@ -16,9 +16,11 @@ def current(connection: Connection, service: Service, month: Month) -> LedgerEnt
     return entries[0] if entries else None
 
 
-def current_all(connection: Connection) -> list[LedgerEntry]:
-    """The load in force of every service and month."""
-    return _select(connection, "ORDER BY service, month")
+def current_all(connection: Connection, deletions: bool = False) -> list[LedgerEntry]:
+    """The load in force of every service and month, and, if asked for, the deletions in force."""
+    latest = "(SELECT DISTINCT ON (service, month) * FROM ledger ORDER BY service, month, id DESC) AS latest"
+    relation = latest if deletions else "ledger_current"
+    return _select(connection, "ORDER BY service, month", relation=relation)
 
 
 def history(connection: Connection, service: Service, month: Month) -> list[LedgerEntry]:

@@ -10,13 +10,17 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection
 
 from nyc_taxi.load.contract import Lookup, Progress
+from nyc_taxi.load.migration import Migration
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.damage import find_damage
+from nyc_taxi.load.postgres.delete import delete_month
 from nyc_taxi.load.postgres.lookup import replace_lookup
+from nyc_taxi.load.postgres.migrate import migrate
 from nyc_taxi.load.postgres.replace import replace_month
 from nyc_taxi.load.postgres.tables import create_missing
+from nyc_taxi.load.postgres.views import refresh_views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
@@ -51,9 +55,11 @@ class Postgres:
         """See Destination."""
         return self._transact(lambda connection: ledger.current(connection, service, month))
 
-    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+    def ledger_entries(
+        self, months: Collection[tuple[Service, Month]] | None = None, *, deletions: bool = False
+    ) -> list[LedgerEntry]:
         """See Destination."""
-        entries = self._transact(ledger.current_all)
+        entries = self._transact(lambda connection: ledger.current_all(connection, deletions))
         return [each for each in entries if months is None or (each.service, each.month) in months]
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
@@ -82,10 +88,23 @@ class Postgres:
         Starts again after a broken connection. Raises SchemaError for a column whose type is not the table's.
         """
         schema = self.config.schema
-        self._transact(lambda connection: create_missing(connection, schema, month.summary.service))
+        service = month.summary.service
+        self._transact(lambda connection: prepare(connection, schema, service))
         return self._transact(
             lambda connection: replace_month(connection, schema, month, run, progress, damaged)
         )
+
+    def delete_month(self, service: Service, month: Month, run: Run) -> LedgerEntry | None:
+        """See Destination and `nyc_taxi.load.postgres.delete`."""
+        schema = self.config.schema
+        if self.ledger_entry(service, month) is None:
+            return None
+        self._transact(lambda connection: prepare(connection, schema, service))
+        return self._transact(lambda connection: delete_month(connection, schema, service, month, run))
+
+    def migrate(self, *, dry_run: bool) -> list[Migration]:
+        """See Destination; one transaction."""
+        return self._transact(lambda connection: migrate(connection, self.config.schema, dry_run))
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""
@@ -100,6 +119,12 @@ class Postgres:
                 return work(connection)
 
         return self.config.retry.call(once)
+
+
+def prepare(connection: Connection, schema: str, service: Service) -> None:
+    """Create the tables and views that are missing."""
+    create_missing(connection, schema, service)
+    refresh_views(connection, schema)
 
 
 @functools.cache  # once per process

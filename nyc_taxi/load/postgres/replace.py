@@ -8,39 +8,27 @@ in short attempts, since a session that waits for a lock holds up all that come 
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import logging
-from collections.abc import Iterator
 
 import pyarrow as pa
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 
-from nyc_taxi.errors import LockTimeout
 from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sample
 from nyc_taxi.load.postgres import ledger
-from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.copy import copy_batches
-from nyc_taxi.load.postgres.errors import DEADLOCK, LOCK_NOT_AVAILABLE, sqlstate
+from nyc_taxi.load.postgres.locks import PATIENCE, in_short_attempts, lock_timeout, wait_for_turn
 from nyc_taxi.load.postgres.staging import Staged, stage
 from nyc_taxi.load.postgres.swap import swap
 from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
 from nyc_taxi.model.ledger import LedgerEntry
-from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.retry import wait_for_others
 from nyc_taxi.schema import QUARANTINE, trip_columns
 from nyc_taxi.transform.refined import RefinedMonth, read_batches
 
 log = logging.getLogger(__name__)
-
-MONTH_PATIENCE = "1h"
-"""How long to wait for another run that loads the same month."""
-
-LOCK_TIMEOUT = "2s"
-"""The longest that an attempt to swap holds readers up; autovacuum gives way after one second."""
 
 
 def replace_month(
@@ -50,7 +38,7 @@ def replace_month(
     run: Run,
     progress: Progress | None = None,
     damaged: LedgerEntry | None = None,
-    patience: float = 120.0,
+    patience: float = PATIENCE,
 ) -> LedgerEntry:
     """Load the month and record it, or find that another run has just done so.
 
@@ -61,7 +49,7 @@ def replace_month(
     """
     started = dt.datetime.now(dt.UTC)
     summary = month.summary
-    _wait_for_turn(connection, schema, summary)
+    wait_for_turn(connection, schema, summary.service, summary.month)
     entry = ledger.current(connection, summary.service, summary.month)
     if entry and entry.version == summary.version and entry != damaged:
         return entry
@@ -69,7 +57,7 @@ def replace_month(
     staged = _stage(connection, month, progress)
     files = month.files()
     _replace_quality(connection, files)
-    with _lock_timeout(
+    with lock_timeout(
         f"other sessions held locks on the {files.service} tables for {patience:.0f} s:"
         f" run {files.month} again later."
     ):
@@ -77,19 +65,6 @@ def replace_month(
     entry = new_entry(files, run, started)
     ledger.add(connection, entry)
     return entry
-
-
-def _wait_for_turn(connection: Connection, schema: str, month: CleanMonth) -> None:
-    """Runs of the same month go one after the other; the lock ends with the transaction."""
-    key = {"key": f"nyc_taxi {schema} {month.service} {month.month}"}
-    if connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key):
-        return
-    log.info("Another run is loading %s %s: waiting for it.", month.service, month.month)
-    with _lock_timeout(
-        f"another run has been loading {month.service} {month.month} for {MONTH_PATIENCE}: stop it or wait."
-    ):
-        execute(connection, f"SET LOCAL lock_timeout TO '{MONTH_PATIENCE}'")
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
 
 
 def _stage(connection: Connection, month: RefinedMonth, progress: Progress | None) -> list[Staged]:
@@ -129,23 +104,10 @@ def _replace_quality(connection: Connection, files: MonthFiles) -> None:
 
 
 def _swap(connection: Connection, staged: list[Staged], patience: float) -> None:
-    """Swap all tables in, in short attempts: one that fails gives its locks back and lets readers pass."""
-    for attempt in wait_for_others(_is_lock_conflict, patience):
-        with attempt, connection.begin_nested():
-            execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
-            for table in staged:
-                swap(connection, table)
+    """Swap all tables in at once."""
 
+    def swap_all() -> None:
+        for table in staged:
+            swap(connection, table)
 
-def _is_lock_conflict(error: Exception) -> bool:
-    return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK)
-
-
-@contextlib.contextmanager
-def _lock_timeout(message: str) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        if _is_lock_conflict(error):
-            raise LockTimeout(message) from error
-        raise
+    in_short_attempts(connection, swap_all, patience)

@@ -8,7 +8,8 @@ from sqlalchemy.engine import Connection
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.staging import Staged
-from nyc_taxi.load.postgres.tables import columns_of
+from nyc_taxi.load.postgres.tables import columns_of, partition_of
+from nyc_taxi.model.months import Month
 from nyc_taxi.schema.sql import comment, postgres_comment, quoted
 
 
@@ -19,7 +20,7 @@ def swap(connection: Connection, staged: Staged) -> None:
     more than they have would wait for each other). A first month only adds, and readers go on.
     """
     parent, partition, loaded = quoted(staged.parent), quoted(staged.partition), quoted(staged.name)
-    replaces = _is_partition(connection, staged)
+    replaces = is_partition(connection, staged.parent, staged.month)
     adds_columns = not staged.columns.keys() <= columns_of(connection, staged.parent).keys()
     mode = "ACCESS EXCLUSIVE" if replaces or adds_columns else "SHARE UPDATE EXCLUSIVE"
     execute(connection, f"LOCK TABLE ONLY {parent} IN {mode} MODE")
@@ -35,10 +36,10 @@ def swap(connection: Connection, staged: Staged) -> None:
     _rename(connection, staged)
 
 
-def _is_partition(connection: Connection, staged: Staged) -> bool:
+def is_partition(connection: Connection, parent: str, month: Month) -> bool:
     """Whether the month is there; a table that only has its name is somebody's own and stays."""
     query = "SELECT FROM pg_inherits WHERE inhparent = to_regclass(:parent) AND inhrelid = to_regclass(:name)"
-    names = {"parent": quoted(staged.parent), "name": quoted(staged.partition)}
+    names = {"parent": quoted(parent), "name": quoted(partition_of(parent, month))}
     return connection.execute(text(query), names).first() is not None
 
 

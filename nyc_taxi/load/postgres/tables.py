@@ -8,10 +8,19 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from nyc_taxi.load.postgres.client import execute
-from nyc_taxi.model.ledger import LEDGER_FIELDS
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import QUALITY, QUARANTINE, trip_columns
-from nyc_taxi.schema.sql import MONTH, SERVICE, postgres_table, quoted
+from nyc_taxi.schema.sql import (
+    MONTH,
+    POSTGRES_TYPES,
+    SERVICE,
+    comment,
+    literal,
+    postgres_comment,
+    postgres_table,
+    quoted,
+)
+from nyc_taxi.schema.tables import LEDGER, LEDGER_TABLE
 
 
 def trips_of(service: Service) -> str:
@@ -30,31 +39,52 @@ def partition_of(table: str, month: Month) -> str:
 
 
 def create_missing(connection: Connection, schema: str, service: Service) -> None:
-    """Create the schema and the service's tables if they do not exist; change no existing ones.
+    """Create the schema and the service's tables if they do not exist; of existing ones, complete the ledger.
 
     A role that owns only the schema may do this.
     """
     create(connection, schema, _statements(service))
-    if not {*LEDGER_FIELDS} <= {*columns_of(connection, "ledger")}:
-        execute(connection, _script("ledger_columns.sql"))
+    complete_ledger(connection)
+
+
+def complete_ledger(connection: Connection) -> None:
+    """Add the ledger's columns that earlier versions lack."""
+    existing = columns_of(connection, "ledger")
+    missing = [column for column in LEDGER if column.name not in existing]
+    if not missing:
+        return
+    statements = [f"COMMENT ON TABLE ledger IS {literal(LEDGER_TABLE.description)}"]
+    statements += [
+        f"ALTER TABLE ledger ADD COLUMN IF NOT EXISTS {quoted(column.name)} {POSTGRES_TYPES[column.type]}"
+        for column in missing
+    ]
+    statements += [postgres_comment("ledger", column.name, comment(column)) for column in LEDGER]
+    execute(connection, ";\n".join(statements))
 
 
 def create(connection: Connection, schema: str, statements: dict[str, str]) -> None:
     """Create the schema and the missing tables; `statements` is the SQL of each by its name."""
     if not _missing(connection, statements):
         return
-    # one at a time: IF NOT EXISTS does not protect against a concurrent session that creates the same table
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"nyc_taxi {schema}"}
-    )
+    lock_schema(connection, schema)
     if connection.scalar(text("SELECT to_regnamespace(:schema)"), {"schema": quoted(schema)}) is None:
         execute(connection, f"CREATE SCHEMA {quoted(schema)}")
     for name in _missing(connection, statements):
         execute(connection, statements[name])
 
 
+def lock_schema(connection: Connection, schema: str) -> None:
+    """Wait for other sessions that create tables or views, until the end of the transaction.
+
+    IF NOT EXISTS does not protect against a concurrent session that creates the same table.
+    """
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"nyc_taxi {schema}"}
+    )
+
+
 def columns_of(connection: Connection, table: str) -> dict[str, str]:
-    """The types of a table's columns by name, in order."""
+    """The types of the columns of a table or view by name, in order; empty if it does not exist."""
     rows = connection.execute(
         text(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
@@ -79,7 +109,7 @@ def _statements(service: Service) -> dict[str, str]:
     trips, quarantine = trips_of(service), quarantine_of(service)
     by_month = "PARTITION BY LIST (month)"
     return {
-        "ledger": _script("ledger.sql") + _script("ledger_columns.sql"),
+        "ledger": _script("ledger.sql"),
         "quality": postgres_table(
             "quality", "Figures on each month: rows by rule, nulls by column, ...", QUALITY, [SERVICE, MONTH]
         )

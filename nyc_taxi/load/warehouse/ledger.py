@@ -17,9 +17,12 @@ def current(reader: Reader, service: Service, month: Month) -> LedgerEntry | Non
     return entries[0] if entries else None
 
 
-def current_all(reader: Reader) -> list[LedgerEntry]:
-    """The load in force of every service and month."""
-    return _select(reader, "ledger_current", "ORDER BY service, month", {})
+def current_all(reader: Reader, deletions: bool = False) -> list[LedgerEntry]:
+    """The load in force of every service and month, and, if asked for, the deletions in force."""
+    if not deletions:
+        return _select(reader, "ledger_current", "ORDER BY service, month", {})
+    latest = "WHERE TRUE QUALIFY ROW_NUMBER() OVER (PARTITION BY service, month ORDER BY id DESC) = 1"
+    return _select(reader, "ledger", f"{latest} ORDER BY service, month", {})
 
 
 def history(reader: Reader, service: Service, month: Month) -> list[LedgerEntry]:

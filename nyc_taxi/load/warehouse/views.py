@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
+from nyc_taxi.load.all_rows import DESCRIPTION, all_rows_query, view_name
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import trip_columns
 from nyc_taxi.schema.tables import LEDGER, all_tables
 
 ANALYST_VIEWS = ("taxi_trips", "daily_revenue_by_zone")
 VIEWS = ("ledger_current", *ANALYST_VIEWS)
-"""Each after those it reads."""
+"""Those with a file of SQL, each after those it reads."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,23 @@ class View:
     query: str
 
 
-def views(qualified: Callable[[str], str]) -> list[View]:
-    """All views; `qualified` writes the name of a table or view as the warehouse's SQL does."""
+def views(
+    qualified: Callable[[str], str], types: Mapping[str, str], cell: Callable[[str], str]
+) -> list[View]:
+    """All views; `qualified` writes the name of a table or view as the warehouse's SQL does.
+
+    `types` and `cell` as for `nyc_taxi.load.all_rows`.
+    """
     names = {name: qualified(name) for name in (*(table.name for table in all_tables()), *VIEWS)}
-    return [_view(name, names) for name in VIEWS]
+    all_rows = [
+        View(
+            view_name(service),
+            DESCRIPTION.format(service=service),
+            all_rows_query(service, names[f"trips_{service}"], names[f"quarantine_{service}"], types, cell),
+        )
+        for service in Service
+    ]
+    return [*(_view(name, names) for name in VIEWS), *all_rows]
 
 
 def _view(name: str, names: dict[str, str]) -> View:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from nyc_taxi.errors import LockTimeout
-from nyc_taxi.load.postgres import replace
+from nyc_taxi.load.postgres import locks, replace
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
@@ -57,8 +57,8 @@ def test_the_wait_for_another_run_ends(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(replace, "MONTH_PATIENCE", "50ms")
-    caplog.set_level(logging.INFO, replace.__name__)
+    monkeypatch.setattr(locks, "MONTH_PATIENCE", "50ms")
+    caplog.set_level(logging.INFO, locks.__name__)
     files, gate = month_files(tmp_path), Gate()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(Postgres(postgres).replace_month, RefinedMonth.of(files), RUN, gate)
@@ -168,7 +168,7 @@ def test_a_transaction_that_began_before_sees_the_whole_month(
 def test_a_slow_reader_delays_the_swap_but_not_other_readers(
     postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replace, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", "100ms")
     Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1", trips=5)), RUN)
     with ThreadPoolExecutor() as pool, session(postgres) as slow, session(postgres) as quick:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
@@ -191,18 +191,18 @@ def test_the_swap_takes_its_strongest_lock_first(
     postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, month: str
 ) -> None:
     """Two sessions that hold a weaker lock and want a stronger one would wait for each other."""
-    monkeypatch.setattr(replace, "LOCK_TIMEOUT", "30s")
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", "30s")
     Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1", month="2020-03")), RUN)
     extra = {"peak": pa.array(range(20))} if month == "2020-04" else {}
-    locks: list[tuple[str, bool]] = []
+    held: list[tuple[str, bool]] = []
 
     def waits_for_readers() -> bool:
-        locks[:] = query(
+        held[:] = query(
             postgres,
             "SELECT mode, granted FROM pg_locks JOIN pg_stat_activity USING (pid)"
             " WHERE application_name = 'nyc_taxi' AND relation = 'trips_green'::regclass",
         )
-        return any(not granted for _, granted in locks)
+        return any(not granted for _, granted in held)
 
     with ThreadPoolExecutor() as pool, session(postgres) as slow:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
@@ -211,7 +211,7 @@ def test_the_swap_takes_its_strongest_lock_first(
         until(waits_for_readers)
         ask(slow, "COMMIT")
         assert loading.result().version == "v2"
-    assert locks == [("AccessExclusiveLock", False)]
+    assert held == [("AccessExclusiveLock", False)]
 
 
 def test_a_first_month_does_not_wait_for_readers(postgres: PostgresConfig, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_first_month_does_not_wait_for_readers(postgres: PostgresConfig, tmp_p
 def test_patience_with_readers_ends(
     postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replace, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", "50ms")
     Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     before = state(postgres)
     with session(postgres) as slow:

@@ -128,6 +128,6 @@ def test_a_table_gets_the_schema_s_new_columns_though_the_file_has_them_not(
 ) -> None:
     files, destination = to_parquet(cleaned, load_settings()), Postgres(postgres)
     destination.replace_month(RefinedMonth.of(files), RUN)
-    query(postgres, "ALTER TABLE trips_yellow DROP COLUMN airport_fee; DELETE FROM ledger")
+    query(postgres, "ALTER TABLE trips_yellow DROP COLUMN airport_fee CASCADE; DELETE FROM ledger")
     destination.replace_month(coming(cleaned, files), RUN)
     assert query(postgres, "SELECT count(airport_fee), count(*) FROM trips_yellow") == [(0, files.trips)]

@@ -8,6 +8,7 @@ import pytest
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.load.warehouse.views import VIEWS, views
 from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.months import Service
 from nyc_taxi.schema import ARROW_TYPES
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, DUCKDB_TYPES, LEDGER, all_tables, file_types, missing
 
@@ -41,8 +42,8 @@ def test_missing_columns_and_clashes():
 
 
 def test_views_say_what_they_are_and_name_tables_as_they_are_told():
-    by_name = {view.name: view for view in views(lambda name: f"<{name}>")}
-    assert tuple(by_name) == VIEWS
+    by_name = {view.name: view for view in views(lambda name: f"<{name}>", DUCKDB_TYPES, str)}
+    assert tuple(by_name) == (*VIEWS, *(f"all_rows_{service}" for service in Service))
     assert "<trips_yellow>" in by_name["taxi_trips"].query
     assert by_name["ledger_current"].description == "The load in force of each service and month."
     assert not any("{" in view.query or view.query.startswith("--") for view in by_name.values())

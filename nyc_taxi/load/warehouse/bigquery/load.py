@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from nyc_taxi.load.contract import Lookup, Progress, new_entry, refuse_sample
+from nyc_taxi.load.migration import Migration
 from nyc_taxi.load.warehouse import ledger
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.commit import commit_month, commit_name
@@ -13,8 +14,9 @@ from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
+from nyc_taxi.load.warehouse.bigquery.migrate import migrate
 from nyc_taxi.load.warehouse.bigquery.staging import stage
-from nyc_taxi.load.warehouse.bigquery.tables import create_missing, lock
+from nyc_taxi.load.warehouse.bigquery.tables import add_missing, create_missing, lock
 from nyc_taxi.load.warehouse.engine import retry_load
 from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
@@ -22,7 +24,7 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.schema.tables import all_tables
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, all_tables
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -44,6 +46,16 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
     def describe(self) -> str:
         """Where it is; says so when it is an emulator."""
         return self._config.describe()
+
+    def create_tables(self) -> None:
+        """See WarehouseMonths."""
+        create_tables(self.engine.connection)
+        for table in all_tables():
+            add_missing(self.engine.connection, table, {}, {})
+
+    def migrate(self, *, dry_run: bool) -> list[Migration]:
+        """See Destination and `nyc_taxi.load.warehouse.bigquery.migrate`."""
+        return migrate(self.engine, dry_run)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""
@@ -116,4 +128,5 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
 
 def create_tables(connection: Connection) -> None:
     """Create the tables and views of the trips that are missing, and replace views that have changed."""
-    create_missing(connection, [*all_tables(), *map(lock, Service)], views(connection.qualified))
+    shipped = views(connection.qualified, BIGQUERY_TYPES, lambda key: f"JSON_VALUE(raw, '$.{key}')")
+    create_missing(connection, [*all_tables(), *map(lock, Service)], shipped)

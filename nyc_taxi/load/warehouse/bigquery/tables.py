@@ -18,6 +18,7 @@ from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types, missing
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
+    from google.cloud.bigquery import Table as BigQueryTable
 
 
 def lock(service: Service | None = None) -> Table:
@@ -71,7 +72,7 @@ def add_missing(
     while True:
         with translate_errors(connection.config):
             current = connection.client.get_table(connection.name(table.name), **connection.options)
-            types = {item.name: _type_of(item) for item in current.schema}
+            types = _types(current)
             lacking = missing(expected, types, table.name)
             if not lacking:
                 return
@@ -89,6 +90,16 @@ def add_missing(
                 continue
 
 
+def column_types_of(connection: Connection, table: str) -> dict[str, str]:
+    """The types of a table's columns by name; empty if the table does not exist."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        return _types(connection.client.get_table(connection.name(table), **connection.options))
+    except NotFound:
+        return {}
+
+
 def field(name: str, kind: str, description: str = "", required: bool = False) -> SchemaField:
     """A column as the API describes it; `kind` is one of BIGQUERY_TYPES."""
     from google.cloud.bigquery import SchemaField
@@ -96,6 +107,10 @@ def field(name: str, kind: str, description: str = "", required: bool = False) -
     if kind.startswith("ARRAY<"):
         return SchemaField(name, kind[6:-1], "REPEATED", description=description)
     return SchemaField(name, kind, "REQUIRED" if required else "NULLABLE", description=description)
+
+
+def _types(table: BigQueryTable) -> dict[str, str]:
+    return {item.name: _type_of(item) for item in table.schema}
 
 
 def _type_of(item: SchemaField) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from nyc_taxi.load.contract import Lookup, Progress
+from nyc_taxi.load.migration import Migration
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
 from nyc_taxi.load.warehouse.duckdb.lookup import replace_lookup
-from nyc_taxi.load.warehouse.duckdb.replace import replace_month
+from nyc_taxi.load.warehouse.duckdb.migrate import migrate
+from nyc_taxi.load.warehouse.duckdb.replace import create_missing, replace_month
 from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.run import Run
@@ -56,6 +58,20 @@ class DuckDb(WarehouseMonths[DuckDbEngine]):
         files = month.files()
         with self.engine.session() as session:
             return replace_month(session, files, run, progress, damaged)
+
+    def create_tables(self) -> None:
+        """See WarehouseMonths; one transaction."""
+        with self.engine.session() as session:
+            session.connection.begin()
+            create_missing(session)
+            session.connection.commit()
+
+    def migrate(self, *, dry_run: bool) -> list[Migration]:
+        """See Destination; one transaction."""
+        if not self.file.exists():
+            return []
+        with self.engine.session(read_only=dry_run) as session:
+            return migrate(session, dry_run)
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""

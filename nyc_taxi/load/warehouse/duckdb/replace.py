@@ -14,8 +14,7 @@ from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sam
 from nyc_taxi.load.footer import footer
 from nyc_taxi.load.warehouse import ledger
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.duckdb.tables import missing_columns, missing_tables, new_view
-from nyc_taxi.load.warehouse.views import views
+from nyc_taxi.load.warehouse.duckdb.tables import all_views, missing_columns, missing_tables
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
@@ -46,7 +45,7 @@ def replace_month(
     """
     started = dt.datetime.now(dt.UTC)
     session.connection.begin()
-    _create_missing(session)
+    create_missing(session)
     entry = ledger.current(session, files.service, files.month)
     if entry is not None and entry.version == files.version and entry != damaged:
         return entry
@@ -65,11 +64,10 @@ def replace_month(
     return entry
 
 
-def _create_missing(session: DuckDbSession) -> None:
+def create_missing(session: DuckDbSession) -> None:
     """Create missing tables and columns, and all views anew."""
     statements = missing_tables(session, all_tables())
-    for view in views(session.qualified):
-        statements += new_view(session, view)
+    statements += all_views(session)
     for statement in statements:
         session.execute(statement)
 

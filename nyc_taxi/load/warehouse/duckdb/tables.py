@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.views import View
+from nyc_taxi.load.warehouse.views import views
 from nyc_taxi.schema.sql import comment, literal, quoted
 from nyc_taxi.schema.tables import DUCKDB_TYPES, Table, column_types, missing
 
@@ -41,13 +41,16 @@ def missing_columns(
     return statements
 
 
-def new_view(session: DuckDbSession, view: View) -> list[str]:
-    """Create the view, or replace it: its text may have changed."""
-    name = session.qualified(view.name)
-    return [
-        f"CREATE OR REPLACE VIEW {name} AS {view.query}",
-        f"COMMENT ON VIEW {name} IS {literal(view.description)}",
-    ]
+def all_views(session: DuckDbSession) -> list[str]:
+    """Create the views, or replace them: their text may have changed."""
+    statements = []
+    for view in views(session.qualified, DUCKDB_TYPES, lambda key: f"CAST(raw AS JSON) ->> {literal(key)}"):
+        name = session.qualified(view.name)
+        statements += [
+            f"CREATE OR REPLACE VIEW {name} AS {view.query}",
+            f"COMMENT ON VIEW {name} IS {literal(view.description)}",
+        ]
+    return statements
 
 
 def column_comment(table: str, column: str, text: str) -> str:

@@ -1,0 +1,108 @@
+"""Migrations: the steps that bring existing tables to the schema, the same in every destination with tables.
+
+A column whose type differs is converted in place if every value survives it. Otherwise it is set aside under
+another name, so that nothing is lost, and its months are loaded again from their raw files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import Column
+from nyc_taxi.schema.sql import comment
+from nyc_taxi.schema.tables import Table, all_tables
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step, for one column."""
+
+    table: str
+    description: str
+    """Such as `trip_type: bigint becomes smallint`."""
+    statements: tuple[str, ...]
+    reload: tuple[tuple[Service, Month], ...] = ()
+    """The months whose values cannot be converted."""
+
+
+class Existing(Protocol):
+    """The tables of a destination, as a migration looks at them."""
+
+    types: Mapping[str, str]
+    """The destination's type by key of ARROW_TYPES."""
+
+    def columns(self, table: str) -> dict[str, str]:
+        """The types of a table's columns by name; empty if the table does not exist."""
+        ...
+
+    def converts(self, table: str, column: str, old: str, new: str) -> bool:
+        """Whether every value keeps its meaning in the new type."""
+        ...
+
+    def months_with(self, table: str, column: str) -> list[dt.date]:
+        """The months in which a column has values, as their first days."""
+        ...
+
+    def add(self, table: str, column: str, kind: str, description: str) -> Sequence[str]:
+        """SQL that adds a column."""
+        ...
+
+    def convert(self, table: str, column: str, kind: str) -> Sequence[str]:
+        """SQL that changes a column's type in place."""
+        ...
+
+    def rename(self, table: str, column: str, new: str) -> Sequence[str]:
+        """SQL that renames a column."""
+        ...
+
+
+def plan(existing: Existing) -> list[Migration]:
+    """The steps for all tables that exist; a missing table is created by the first load."""
+    steps = []
+    for table in all_tables():
+        columns = existing.columns(table.name)
+        for column in (*table.keys, *table.columns) if columns else ():
+            kind = existing.types[column.type]
+            if column.name not in columns:
+                steps.append(
+                    Migration(
+                        table.name,
+                        f"{column.name} is added as {kind}",
+                        tuple(existing.add(table.name, column.name, kind, comment(column))),
+                    )
+                )
+            elif columns[column.name] != kind:
+                steps.append(_change(existing, table, column, columns, kind))
+    return steps
+
+
+def _change(
+    existing: Existing, table: Table, column: Column, columns: Mapping[str, str], kind: str
+) -> Migration:
+    name, old = column.name, columns[column.name]
+    if existing.converts(table.name, name, old, kind):
+        statements = existing.convert(table.name, name, kind)
+        return Migration(table.name, f"{name}: {old} becomes {kind}", tuple(statements))
+    aside = _unused(f"{name}_{re.sub(r'[^a-z0-9]+', '_', old.lower()).strip('_')}", columns)
+    days = existing.months_with(table.name, name)
+    service = Service(table.name.rpartition("_")[2])  # only the tables of services have columns of files
+    return Migration(
+        table.name,
+        f"{name}: {old} becomes {kind}, which not all values fit; they are kept as {aside}",
+        (
+            *existing.rename(table.name, name, aside),
+            *existing.add(table.name, name, kind, comment(column)),
+        ),
+        tuple((service, Month.of(day)) for day in days),
+    )
+
+
+def _unused(name: str, columns: Mapping[str, str]) -> str:
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+    return next(each for each in names if each not in columns)

@@ -1,0 +1,42 @@
+"""One month deleted: its partitions and quality in one transaction with the ledger entry."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from nyc_taxi.load.contract import deletion
+from nyc_taxi.load.postgres import ledger
+from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.locks import in_short_attempts, lock_timeout, wait_for_turn
+from nyc_taxi.load.postgres.swap import is_partition
+from nyc_taxi.load.postgres.tables import partition_of, quarantine_of, trips_of
+from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.run import Run
+from nyc_taxi.schema.sql import quoted
+
+
+def delete_month(
+    connection: Connection, schema: str, service: Service, month: Month, run: Run
+) -> LedgerEntry | None:
+    """Delete the month and record that; None if it is not held. Raises LockTimeout if readers stay."""
+    wait_for_turn(connection, schema, service, month)
+    held = ledger.current(connection, service, month)
+    if held is None:
+        return None
+    key = {"service": str(service), "month": month.first_day}
+    connection.execute(text("DELETE FROM quality WHERE service = :service AND month = :month"), key)
+
+    def drop() -> None:
+        for table in (trips_of(service), quarantine_of(service)):
+            # at once the strongest lock, as in a swap
+            execute(connection, f"LOCK TABLE ONLY {quoted(table)} IN ACCESS EXCLUSIVE MODE")
+            if is_partition(connection, table, month):
+                execute(connection, f"DROP TABLE {quoted(partition_of(table, month))}")
+
+    with lock_timeout(f"other sessions hold locks on the {service} tables: delete {month} again later."):
+        in_short_attempts(connection, drop)
+    entry = deletion(held, run)
+    ledger.add(connection, entry)
+    return entry

@@ -1,0 +1,69 @@
+"""Locks that readers may hold, taken in short attempts.
+
+A session that waits for a lock holds up all that come after it. An attempt that fails gives its locks back
+and lets the readers pass.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nyc_taxi.errors import LockTimeout
+from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.errors import DEADLOCK, LOCK_NOT_AVAILABLE, sqlstate
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.retry import wait_for_others
+
+log = logging.getLogger(__name__)
+
+MONTH_PATIENCE = "1h"
+"""How long to wait for another run that loads the same month."""
+
+LOCK_TIMEOUT = "2s"
+"""The longest that an attempt holds readers up; autovacuum gives way after one second."""
+
+PATIENCE = 120.0
+"""Seconds to wait in all for readers to leave the tables."""
+
+
+def wait_for_turn(connection: Connection, schema: str, service: Service, month: Month) -> None:
+    """Runs of the same month go one after the other; the lock ends with the transaction."""
+    key = {"key": f"nyc_taxi {schema} {service} {month}"}
+    if connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key):
+        return
+    log.info("Another run is loading %s %s: waiting for it.", service, month)
+    with lock_timeout(
+        f"another run has been loading {service} {month} for {MONTH_PATIENCE}: stop it or wait."
+    ):
+        execute(connection, f"SET LOCAL lock_timeout TO '{MONTH_PATIENCE}'")
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
+
+
+def in_short_attempts(connection: Connection, work: Callable[[], None], patience: float = PATIENCE) -> None:
+    """Do the work in a savepoint, again while other sessions hold locks; then raises their error."""
+    for attempt in wait_for_others(is_lock_conflict, patience):
+        with attempt, connection.begin_nested():
+            execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
+            work()
+
+
+@contextlib.contextmanager
+def lock_timeout(message: str) -> Iterator[None]:
+    """Turn a lock conflict into a LockTimeout."""
+    try:
+        yield
+    except DBAPIError as error:
+        if is_lock_conflict(error):
+            raise LockTimeout(message) from error
+        raise
+
+
+def is_lock_conflict(error: Exception) -> bool:
+    """Whether another session held a lock for too long."""
+    return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK)

@@ -1,0 +1,69 @@
+"""The views over the ledger and over all rows of each service's files."""
+
+from __future__ import annotations
+
+import logging
+from importlib import resources
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from nyc_taxi.load.all_rows import DESCRIPTION, all_rows_query, view_columns, view_name
+from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.tables import columns_of, lock_schema, quarantine_of, trips_of
+from nyc_taxi.model.months import Service
+from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, quoted
+
+log = logging.getLogger(__name__)
+
+LEDGER_CURRENT = "ledger_current"
+
+
+def refresh_views(connection: Connection, schema: str) -> None:
+    """Create the views that are missing or lack columns; a view that views of others need stays as it is."""
+    stale = _stale(connection)
+    if not stale:
+        return
+    lock_schema(connection, schema)
+    for name in _stale(connection):
+        try:
+            with connection.begin_nested():
+                execute(connection, f"DROP VIEW IF EXISTS {quoted(name)}")
+                execute(connection, _definition(name))
+        except DBAPIError as error:
+            log.warning("The view %s stays as it is: %s", name, str(error.orig).splitlines()[0])
+
+
+def drop_views(connection: Connection) -> None:
+    """Drop the views before columns that they read change their types; `refresh_views` creates them again."""
+    for name in (LEDGER_CURRENT, *map(view_name, Service)):
+        execute(connection, f"DROP VIEW IF EXISTS {quoted(name)}")
+
+
+def _stale(connection: Connection) -> list[str]:
+    """The views that do not have the columns of their tables; not those whose tables lack some."""
+    names = []
+    ledger = list(columns_of(connection, "ledger"))
+    if ledger and ledger != list(columns_of(connection, LEDGER_CURRENT)):
+        names.append(LEDGER_CURRENT)
+    for service in Service:
+        expected = view_columns(service)
+        has_columns = {*expected[:-2]} <= columns_of(connection, trips_of(service)).keys()
+        if has_columns and expected != list(columns_of(connection, view_name(service))):
+            names.append(view_name(service))
+    return names
+
+
+def _definition(name: str) -> str:
+    if name == LEDGER_CURRENT:
+        return resources.files(__package__).joinpath("ledger_current.sql").read_text(encoding="utf-8")
+    service = Service(name.rpartition("_")[2])
+    query = all_rows_query(
+        service,
+        quoted(trips_of(service)),
+        quoted(quarantine_of(service)),
+        POSTGRES_TYPES,
+        lambda key: f"CAST(raw AS json) ->> {literal(key)}",
+    )
+    description = literal(DESCRIPTION.format(service=service))
+    return f"CREATE VIEW {quoted(name)} AS {query};\nCOMMENT ON VIEW {quoted(name)} IS {description}"

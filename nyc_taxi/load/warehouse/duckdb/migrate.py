@@ -1,0 +1,71 @@
+"""The tables of earlier versions brought to the schema, in one transaction."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import duckdb
+
+from nyc_taxi.load.migration import Migration, plan
+from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
+from nyc_taxi.load.warehouse.duckdb.tables import all_views, column_comment, missing_tables
+from nyc_taxi.schema.sql import quoted
+from nyc_taxi.schema.tables import DUCKDB_TYPES, all_tables
+
+
+def migrate(session: DuckDbSession, dry_run: bool) -> list[Migration]:
+    """Plan the steps and, unless it is a dry run, take them and create the views anew."""
+    steps = plan(_Tables(session))
+    if steps and not dry_run:
+        session.connection.begin()
+        for step in steps:
+            for statement in step.statements:
+                session.execute(statement)
+        for statement in (*missing_tables(session, all_tables()), *all_views(session)):
+            session.execute(statement)
+        session.connection.commit()
+    return steps
+
+
+class _Tables:
+    """See nyc_taxi.load.migration.Existing."""
+
+    types: Mapping[str, str] = DUCKDB_TYPES
+
+    def __init__(self, session: DuckDbSession) -> None:
+        self._session = session
+
+    def columns(self, table: str) -> dict[str, str]:
+        return self._session.columns(table)
+
+    def converts(self, table: str, column: str, old: str, new: str) -> bool:
+        name = quoted(column)
+        changed = f"TRY_CAST(TRY_CAST({name} AS {new}) AS {old}) IS DISTINCT FROM {name}"
+        try:
+            rows = self._session.rows(f"SELECT 1 FROM {self._name(table)} WHERE {changed} LIMIT 1", {})
+        except duckdb.Error:  # there is no such cast
+            return False
+        return not rows
+
+    def months_with(self, table: str, column: str) -> list[dt.date]:
+        query = (
+            f"SELECT DISTINCT month FROM {self._name(table)} WHERE {quoted(column)} IS NOT NULL ORDER BY 1"
+        )
+        return [row["month"] for row in self._session.rows(query, {})]
+
+    def add(self, table: str, column: str, kind: str, description: str) -> list[str]:
+        name = self._name(table)
+        return [
+            f"ALTER TABLE {name} ADD COLUMN {quoted(column)} {kind}",
+            column_comment(name, column, description),
+        ]
+
+    def convert(self, table: str, column: str, kind: str) -> list[str]:
+        return [f"ALTER TABLE {self._name(table)} ALTER COLUMN {quoted(column)} TYPE {kind}"]
+
+    def rename(self, table: str, column: str, new: str) -> list[str]:
+        return [f"ALTER TABLE {self._name(table)} RENAME COLUMN {quoted(column)} TO {quoted(new)}"]
+
+    def _name(self, table: str) -> str:
+        return self._session.qualified(table)

@@ -1,0 +1,25 @@
+"""`taxi delete`: a month taken out of destinations on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.run import Run
+from nyc_taxi.settings import Settings
+
+
+def delete_month(
+    service: Service, month: Month, destinations: Iterable[str], settings: Settings, run: Run
+) -> Iterator[str]:
+    """Delete the month from each destination; yields one line for each. Raises DestinationError."""
+    for name in destinations:
+        entry = open_destination(name, settings).delete_month(service, month, run)
+        if entry is None:
+            yield f"{service} {month}: {name} does not hold it"
+        else:
+            yield (
+                f"{service} {month}: deleted from {name} (version {entry.version});"
+                f" `taxi run {service} {month} --to {name}` loads it again"
+            )
