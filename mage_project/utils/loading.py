@@ -10,7 +10,7 @@ from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.load.registry import REGISTRY, open_destination
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.plausibility import review
-from nyc_taxi.pipelines.requests import accepts, destinations
+from nyc_taxi.pipelines.requests import accepts, destinations, limit
 from nyc_taxi.pipelines.trips.load import Loaded, load_all
 from nyc_taxi.pipelines.trips.refine import fetch_month
 from nyc_taxi.reporting import preview
@@ -49,6 +49,7 @@ def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> lis
     files = month_files(data[1])
     context = run_context(variables)
     requested = destinations(variables, context.settings)
+    context = limit(context, requested)
     selected = [name for name in requested if name in destinations_of(block)]
     title = "Load into " + ", ".join(REGISTRY[name].title for name in selected or destinations_of(block))
     reference: dict[str, Any] = {"files": files.to_dict(), "loaded": {}}

@@ -76,7 +76,7 @@ def _run(
     from nyc_taxi.cli.progress import bars
     from nyc_taxi.model.run import Run, RunContext
     from nyc_taxi.pipelines.backfill import attempt
-    from nyc_taxi.pipelines.requests import make_request
+    from nyc_taxi.pipelines.requests import limit, make_request
 
     console = output()
     context = RunContext(settings, Run.new("cli"))
@@ -85,7 +85,7 @@ def _run(
     for service, month in months:
         request = make_request({**values, "service": service, "month": month}, settings)
         with bars() as progress:
-            result = attempt(request, context, progress)
+            result = attempt(request, limit(context, request.destinations), progress)
         style = "red" if result.error else None
         console.print(escape(str(result)), style=style, soft_wrap=True, highlight=False)
         failed += result.error is not None

@@ -4,6 +4,7 @@ No postponed annotations here: with them typer 0.9, which Mage pins, does not se
 """
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def run(
     """Download a month, clean it, write Parquet and load it. Completed steps are skipped."""
     from nyc_taxi.cli.progress import bars
     from nyc_taxi.model.run import Run, RunContext
-    from nyc_taxi.pipelines.requests import make_request
+    from nyc_taxi.pipelines.requests import limit, make_request
     from nyc_taxi.pipelines.trips.run import run_month
     from nyc_taxi.reporting import summary
 
@@ -79,7 +80,8 @@ def run(
     }
     request = make_request(values, settings)
     with bars() as progress:
-        outcome = run_month(request, RunContext(settings, Run.new("cli")), progress)
+        context = limit(RunContext(settings, Run.new("cli")), request.destinations)
+        outcome = run_month(request, context, progress)
     summary.show(output(), outcome)
 
 
@@ -87,6 +89,7 @@ app.command("catch-up")(backfill.catch_up)
 app.command()(backfill.backfill)
 app.command()(maintenance.migrate)
 app.command()(maintenance.delete)
+app.command()(maintenance.prune)
 
 
 @app.command()
@@ -153,24 +156,23 @@ def verify(
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="By default all months.")] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
-    """Compare the data of every destination with its ledger; exits with 1 if they differ."""
+    """Compare destinations with their ledgers and the lake with its checksums; exits with 1 if they differ."""
     from nyc_taxi.pipelines.requests import destinations
-    from nyc_taxi.reporting.verification import verify_months
+    from nyc_taxi.reporting.verification import verify_lake, verify_months, verify_workspace
 
     settings = load_settings()
     console = output()
+    only = (Service.parse(service) if service else None, Month.parse(month) if month else None)
+    verified = verify_months(destinations({"destinations": to}, settings), settings, *only)
+    if not to:
+        verified = chain(verified, verify_workspace(settings, *only), verify_lake(settings, *only))
     checked = damaged = 0
-    for each in verify_months(
-        destinations({"destinations": to}, settings),
-        settings,
-        Service.parse(service) if service else None,
-        Month.parse(month) if month else None,
-    ):
+    for each in verified:
         checked += 1
         if each.damage:
             damaged += 1
             console.print(f"[red]{escape(str(each))}[/]", soft_wrap=True, highlight=False)
-    console.print(f"{checked} months verified, {damaged} damaged", highlight=False)
+    console.print(f"{checked} verified, {damaged} damaged", highlight=False)
     if damaged:
         console.print("Load a damaged month again: `taxi run SERVICE MONTH --force`.", highlight=False)
         raise typer.Exit(1)

@@ -61,3 +61,22 @@ def delete(
     run = Run.new("cli")
     for line in delete_month(Service.parse(service), Month.parse(month), names, settings, run):
         typer.echo(line)
+
+
+def prune(
+    days: Annotated[float, typer.Option(min=0, help="Keep what was in use within the last days.")] = 1.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, remove nothing.")] = False,
+) -> None:
+    """Remove superseded versions, generated months that no destination holds, scratch and copies."""
+    from nyc_taxi.pipelines.prune import find_prunable
+    from nyc_taxi.pipelines.requests import destinations
+
+    console, settings = output(), load_settings()
+    count = size = 0
+    for each in find_prunable(destinations({}, settings), settings, days):
+        count, size = count + 1, size + each.size
+        console.print(f"{each.what}: {each.size:,} bytes", soft_wrap=True, highlight=False)
+        if not dry_run:
+            each.remove()
+    verb = "would be removed" if dry_run else "removed"
+    console.print(f"{count} {verb}, {size:,} bytes", highlight=False)

@@ -44,9 +44,7 @@ def make_current(files: MonthFiles, workspace: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         _replace(link, Path(os.path.relpath((files.folder / name).resolve(), link.parent.resolve())))
     if not files.source.is_sample:
-        generated = _root(workspace, generated=True)
-        for kind in reversed(_FILES):
-            _link(generated, kind, files.service, files.month).unlink(missing_ok=True)
+        remove_generated(workspace, files.service, files.month)
 
 
 def current_folder(
@@ -66,6 +64,13 @@ def current_months(workspace: Path, *, generated: bool = False) -> Iterator[tupl
     for manifest in sorted(root.glob(f"service=*/month=*/{MANIFEST}")):
         if match := _PARTITION.search(manifest.as_posix()):
             yield Service(match[1]), Month.parse(match[2])
+
+
+def remove_generated(workspace: Path, service: Service, month: Month) -> None:
+    """Remove the links to a generated month."""
+    root = _root(workspace, generated=True)
+    for kind in reversed(_FILES):
+        _link(root, kind, service, month).unlink(missing_ok=True)
 
 
 def _root(workspace: Path, generated: bool) -> Path:

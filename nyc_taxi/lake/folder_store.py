@@ -76,6 +76,13 @@ class FolderStore:
         content = Content(self.path(source), "", stored.size, "")
         self.put(key, content, {}, tag, lambda _: None)
 
+    def delete(self, key: str, tag: str) -> None:
+        """See Store."""
+        with locked(self.path(key).parent):
+            if self.head(key) is not None:
+                self._check(key, tag)
+                self.path(key).unlink(missing_ok=True)
+
     def digest(self, content: Content) -> str:
         """The SHA-256."""
         return content.sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -23,6 +24,16 @@ def put_once(store: Store, key: str, content: Content) -> Stored:
         if current is None or current.size != content.size:
             raise
         return current  # another worker was faster
+
+
+def holds(store: Store, key: str, size: int, sha256: str) -> bool:
+    """Whether an object has these bytes; reads all of them."""
+    stored = store.head(key)
+    if stored is None or stored.size != size:
+        return False
+    with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
+        path = Path(folder) / "object"
+        return store.download(key, path) and is_intact(path, size, sha256)
 
 
 def download(store: Store, key: str, path: Path, size: int, sha256: str) -> bool:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import logging
+import shutil
 import uuid
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
@@ -18,7 +19,7 @@ from nyc_taxi.extract.candidates import Published
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import RAW, SOURCE, raw_folder, raw_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
-from nyc_taxi.lake.objects import download, put_once
+from nyc_taxi.lake.objects import download, holds, put_once
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.model.references import SourceFile
@@ -155,6 +156,23 @@ class RawFiles:
         read = (self.store.read(key) for key in keys)
         files = [raw for each in read if each and (raw := RawFile.parse(each[0]))]
         return sorted(files, key=lambda raw: (raw.service, raw.month))
+
+    def remove(self, raw: RawFile) -> None:
+        """Remove a raw file: its description first, without which it is not there."""
+        folder = raw_folder(raw.service, raw.month, raw.sha256)
+        for key in (folder + SOURCE, raw.key):
+            if stored := self.store.head(key):
+                self.store.delete(key, stored.tag)
+        if isinstance(self.store, FolderStore):
+            shutil.rmtree(self.store.path(folder), ignore_errors=True)
+
+    def find_damage(self, raw: RawFile) -> str | None:
+        """How a raw file differs from what is recorded of it; reads all of it."""
+        if raw.place:
+            intact = is_intact(Path(raw.place), raw.size, raw.sha256)
+        else:
+            intact = holds(self.store, raw.key, raw.size, raw.sha256)
+        return None if intact else f"lacks {raw.place or raw.key} with the SHA-256 that {SOURCE} names"
 
     def _add(self, file: SourceFile) -> SourceFile:
         note_key = raw_folder(file.service, file.month, file.sha256) + SOURCE

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,10 @@ from typing import Any
 
 from nyc_taxi.errors import NotInLake
 from nyc_taxi.extract.files import digest
-from nyc_taxi.lake.folder_store import FolderStore
+from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import FILES, MANIFEST, VERSIONS, version_folder, version_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
-from nyc_taxi.lake.objects import download
+from nyc_taxi.lake.objects import download, holds
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import LakeObject, MonthFiles
 from nyc_taxi.retry import RetryPolicy
@@ -59,11 +60,19 @@ class Versions:
         return self.retry.restart(lambda: self._add(files))
 
     def fetch(self, files: MonthFiles) -> MonthFiles:
-        """The reference with its files on this machine, downloaded if they are not; raises NotInLake."""
+        """The reference with its files on this machine, downloaded if they are not; raises NotInLake.
+
+        Files that this process has not just written are compared with their checksums; damaged ones are
+        discarded.
+        """
         folder = files.local or self.place(files.service, files.month, files.version)
         held = read_month(folder)
         if held is not None and _sha256(held) == _sha256(files):
-            return files.at(folder)
+            damaged = None if files.local else _damaged(held)
+            if damaged is None:
+                return files.at(folder)
+            log.warning("%s: has another SHA-256 than its manifest names.", folder / damaged)
+            (folder / MANIFEST).unlink(missing_ok=True)
         current = None if isinstance(self.store, FolderStore) else self._download(files)
         if current is None:
             raise NotInLake(f"{files}: the lake no longer holds version {files.version}.")
@@ -78,6 +87,23 @@ class Versions:
         read = (self.store.read(key) for key in keys)
         versions = [files for each in read if each and (files := parse_manifest(each[0]))]
         return sorted(versions, key=lambda files: (files.service, files.month))
+
+    def remove(self, files: MonthFiles) -> None:
+        """Remove a version: its manifest first, without which it is not there."""
+        folder = version_folder(files.service, files.month, files.version)
+        for name in (MANIFEST, *FILES):
+            if stored := self.store.head(folder + name):
+                self.store.delete(folder + name, stored.tag)
+        if isinstance(self.store, FolderStore):
+            shutil.rmtree(self.store.path(folder), ignore_errors=True)
+
+    def find_damage(self, files: MonthFiles) -> str | None:
+        """How the objects of a version differ from its manifest; reads all of them."""
+        folder = version_folder(files.service, files.month, files.version)
+        for name, known in files.objects.items():
+            if not holds(self.store, folder + name, known.size, known.sha256):
+                return f"lacks {folder}{name} as its manifest describes it"
+        return None
 
     def _add(self, files: MonthFiles) -> MonthFiles:
         manifest, tag, objects = self._read(files.service, files.month, files.version)
@@ -132,6 +158,14 @@ class Versions:
         write_manifest(current, place)
         log.info("%s: fetched version %s from the lake.", files, files.version)
         return current.at(place)
+
+
+def _damaged(files: MonthFiles) -> str | None:
+    """The first file of a version on this machine that does not have its checksum."""
+    for name, known in files.objects.items():
+        if not is_intact(files.folder / name, known.size, known.sha256):
+            return name
+    return None
 
 
 def read_month(folder: Path) -> MonthFiles | None:

@@ -83,6 +83,10 @@ class Destination(Protocol):
         """
         ...
 
+    def has_lookup(self, name: str) -> bool:
+        """Whether a lookup of that name was ever loaded."""
+        ...
+
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table in the destination equal to `lookup`, all or nothing."""
         ...

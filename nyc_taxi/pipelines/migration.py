@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from nyc_taxi.load.migration import Migration
 from nyc_taxi.load.registry import open_destination
@@ -27,4 +28,5 @@ def reload_months(name: str, steps: Iterable[Migration], context: RunContext) ->
             request = LoadRequest(
                 service, month, source, (name,), accept=entry.accepted is not None, force=True
             )
-            yield attempt(request, context)
+            limited = tuple(entry.destinations.split(",")) if entry.destinations else ()
+            yield attempt(request, replace(context, run=replace(context.run, destinations=limited)))

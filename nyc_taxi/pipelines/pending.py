@@ -65,13 +65,14 @@ def pending_months(
 ) -> Iterator[PendingMonth]:
     """Compare what the source publishes with the ledgers, month by month from `first` to `last`.
 
-    Reads each ledger once and makes one HEAD request (or stat) per month. Raises SettingsError,
-    SourceUnreachable and DestinationError.
+    A month that was deleted from a destination on purpose is not pending there. Reads each ledger once and
+    makes one HEAD request (or stat) per month. Raises SettingsError, SourceUnreachable and DestinationError.
     """
     publications, lake = resolve(source, settings), Lake(settings)
     ledgers = {
         name: {
-            (entry.service, entry.month): entry for entry in open_destination(name, settings).ledger_entries()
+            (entry.service, entry.month): entry
+            for entry in open_destination(name, settings).ledger_entries(deletions=True)
         }
         for name in destinations
     }
@@ -100,6 +101,8 @@ def _reason(
 ) -> str | None:
     if row is None:
         return f"{destination} does not hold it"
+    if row.is_deletion:
+        return None
     if row.is_sample and not is_sample(published.url):
         return f"{destination} holds a generated sample"
     if row.source_url != published.url:

@@ -61,7 +61,8 @@ def review(
     reason = find_fault(month, ledgers, context.settings)
     if reason is None:
         return context
-    if not accept:
+    pending = _pending(month, ledgers)
+    if not accept and not all(_was_accepted(month, name, context.settings) for name in pending):
         raise Implausible(
             f"{month}: {reason}. Nothing was loaded. If the file is right, load it once with --accept"
             " (in Mage and Airflow: accept = true)."
@@ -92,20 +93,29 @@ def _read_ledgers(
 
 def find_fault(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]], settings: Settings) -> str | None:
     """What makes a month implausible beside what the destinations' ledgers hold; None if nothing does."""
-    pending = {
-        name: entries
-        for name, entries in ledgers.items()
-        if not any(
-            (each.month, each.service, each.version) == (month.month, month.service, month.version)
-            for each in entries
-        )
-    }
+    pending = _pending(month, ledgers)
     if not pending:
         return None
     if fault := _quarantine_fault(month, settings.max_quarantined):
         return fault
     faults = (_size_fault(month, name, entries, settings.min_trips) for name, entries in pending.items())
     return next(filter(None, faults), None)
+
+
+def _pending(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]]) -> dict[str, list[LedgerEntry]]:
+    """The ledgers that do not name this version of the month."""
+    this = (month.month, month.service, month.version)
+    return {
+        name: entries
+        for name, entries in ledgers.items()
+        if all((each.month, each.service, each.version) != this for each in entries)
+    }
+
+
+def _was_accepted(month: CleanMonth, name: str, settings: Settings) -> bool:
+    """Whether this version was accepted when it was loaded last: a month in a bucket that is damaged now."""
+    history = open_destination(name, settings).history(month.service, month.month)
+    return bool(history and history[-1].version == month.version and history[-1].accepted)
 
 
 def _quarantine_fault(month: CleanMonth, limit: float) -> str | None:

@@ -6,13 +6,15 @@ The command line, Mage and Airflow all make their requests here, so that default
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.registry import parse_names
 from nyc_taxi.model.months import Month, Service, expected_last
 from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.pending import newest_published
 from nyc_taxi.settings import Settings
 
@@ -46,6 +48,13 @@ def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | N
 def destinations(values: Mapping[str, Any], settings: Settings) -> list[str]:
     """The value `destinations`, else TAXI_DESTINATIONS."""
     return parse_names(str(values.get("destinations") or settings.destinations), settings)
+
+
+def limit(context: RunContext, names: Iterable[str]) -> RunContext:
+    """The context of a run into `names`, which notes them unless they are all of TAXI_DESTINATIONS."""
+    selected = tuple(names)
+    is_limited = not {*destinations({}, context.settings)} <= {*selected}
+    return replace(context, run=replace(context.run, destinations=selected if is_limited else ()))
 
 
 def accepts(values: Mapping[str, Any]) -> bool:

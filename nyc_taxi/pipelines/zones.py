@@ -6,18 +6,25 @@ outside the city), where `NA` and `N/A` are texts and not nulls.
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from nyc_taxi.errors import NotTripData, SchemaError, SourceUnreachable
+from nyc_taxi.errors import DestinationError, NotTripData, SchemaError, SourceUnreachable
 from nyc_taxi.extract.fetch import fetch_file
-from nyc_taxi.load.contract import Lookup
+from nyc_taxi.load.contract import Destination, Lookup
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.schema import Column, arrow_schema, normalise
 from nyc_taxi.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ZONES = "zones"
 
 COLUMNS = (
     Column("location_id", "int16", "Number of the zone, as in pickup_location_id and dropoff_location_id."),
@@ -45,6 +52,24 @@ def fetch_zones(settings: Settings, source: str = "") -> Lookup:
     return read_zones(path, sha256[:12])
 
 
+def shipped_zones() -> Lookup:
+    """The list that ships with the package: TLC's as of November 2026, byte for byte.
+
+    Source: the default of TAXI_ZONES_URL. Its SHA-256 begins with 1a99e1050922.
+    """
+    with resources.as_file(resources.files(__package__).joinpath("taxi_zone_lookup.csv")) as path:
+        return read_zones(path, hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+
+
+def ensure_zones(destination: Destination) -> None:
+    """Load the shipped list into a destination that has none; a failure is logged, as no trip needs it."""
+    try:
+        if not destination.has_lookup(ZONES):
+            destination.replace_lookup(shipped_zones())
+    except DestinationError as error:
+        log.warning("The taxi zones were not loaded (`taxi zones` tries again): %s", error)
+
+
 def read_zones(path: Path, version: str) -> Lookup:
     """Read a list of zones, either content."""
     try:
@@ -69,7 +94,7 @@ def read_zones(path: Path, version: str) -> Lookup:
     numbers = rows["location_id"].to_pylist()
     if not numbers or len(set(numbers)) < len(numbers):
         raise NotTripData(f"{path.name}: is empty or names a zone twice; download it again.")
-    return Lookup("zones", "Taxi zones of New York City.", COLUMNS, "location_id", rows.combine_chunks())
+    return Lookup(ZONES, "Taxi zones of New York City.", COLUMNS, "location_id", rows.combine_chunks())
 
 
 def load_zones(zones: Lookup, destinations: list[str], settings: Settings) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nyc_taxi.errors import TaxiError
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.reporting.datasets import to_pandas
@@ -65,10 +66,14 @@ def quality(files: MonthFiles) -> pd.DataFrame:
 
 
 def head(path: Path, rows: int) -> pa.Table:
-    """The first rows of a Parquet file."""
-    with pq.ParquetFile(path) as file:
-        batch = next(file.iter_batches(max(rows, 1)), None)
-        return pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow).slice(0, rows)
+    """The first rows of a Parquet file; raises TaxiError if it is damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            batch = next(file.iter_batches(max(rows, 1)), None)
+            batches = [batch] if batch is not None else []
+            return pa.Table.from_batches(batches, file.schema_arrow).slice(0, rows)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise TaxiError(f"{path}: is damaged ({error}); `taxi run` makes it anew.") from error
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -23,7 +23,11 @@ class MonthStatus:
     month: Month
     held: dict[str, LedgerEntry] = field(default_factory=dict)
     marks: list[str] = field(default_factory=list)
-    """Empty if all destinations hold the same version, and the source's if that was checked."""
+    """Problems; none if all destinations hold the same version, and the source's if that was checked."""
+    notes: list[str] = field(default_factory=list)
+    """What was done on purpose: deletions, and loads that were limited to some destinations."""
+    deleted: dict[str, LedgerEntry] = field(default_factory=dict)
+    """The deletions in force, by destination."""
 
 
 def collect(destinations: list[str], settings: Settings, source: str | None = None) -> list[MonthStatus]:
@@ -34,11 +38,12 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
     """
     statuses: dict[tuple[Service, Month], MonthStatus] = {}
     for name in destinations:
-        for entry in open_destination(name, settings).ledger_entries():
+        for entry in open_destination(name, settings).ledger_entries(deletions=True):
             new = MonthStatus(entry.service, entry.month)
-            statuses.setdefault((entry.service, entry.month), new).held[name] = entry
+            status = statuses.setdefault((entry.service, entry.month), new)
+            (status.deleted if entry.is_deletion else status.held)[name] = entry
     for status in statuses.values():
-        status.marks += [f"not in {name}" for name in destinations if name not in status.held]
+        _explain_absences(status, destinations)
         if any(row.is_sample for row in status.held.values()):
             status.marks.append("generated, not TLC's data")
         if len({row.version for row in status.held.values()}) > 1:
@@ -50,11 +55,22 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
         last = expected_last(dt.datetime.now(dt.UTC).date())
         for pending in pending_months([service], first, last, source or "", destinations, settings):
             status = statuses.setdefault((service, pending.month), MonthStatus(service, pending.month))
-            if not status.held:
+            if not status.held and not status.deleted:
                 status.marks.append("missing: published but not loaded")
             elif "earlier version" in pending.why:
                 status.marks.append("stale: the source has a newer version")
     return [statuses[key] for key in sorted(statuses)]
+
+
+def _explain_absences(status: MonthStatus, destinations: list[str]) -> None:
+    """Say why destinations do not hold the month: on purpose, or not."""
+    status.notes += [f"deleted from {name}" for name in status.deleted]
+    absent = [name for name in destinations if name not in status.held and name not in status.deleted]
+    last = max(status.held.values(), key=lambda entry: entry.finished_at, default=None)
+    if last and last.destinations and not {*absent} & {*last.destinations.split(",")}:
+        status.notes += [f"not in {name}: loaded into {last.destinations} only" for name in absent]
+    elif status.held:
+        status.marks += [f"not in {name}" for name in absent]
 
 
 def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:
@@ -64,6 +80,7 @@ def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:
             "service": status.service,
             "month": str(status.month),
             "marks": status.marks,
+            "notes": status.notes,
             "destinations": {name: row.to_dict() for name, row in status.held.items()},
         }
         for status in months
@@ -84,7 +101,7 @@ def table(months: list[MonthStatus]) -> Table:
     shown.add_column("source", overflow="fold")
     shown.add_column("problems", style="yellow")
     for status in months:
-        problems = "; ".join(status.marks)
+        problems = "; ".join([*status.marks, *(f"[dim]{note}[/]" for note in status.notes)])
         if not status.held:
             shown.add_row(status.service, str(status.month), "", "", "", "", "", "", problems)
         for version in dict.fromkeys(row.version for row in status.held.values()):

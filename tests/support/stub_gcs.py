@@ -54,6 +54,8 @@ class StubGcs:
                 return self._list(request)
             if name not in self.objects:
                 return _error(404, f"No such object: taxi/{name}")
+            if request.method == "DELETE":
+                return self._delete(name, request.args.get("ifGenerationMatch"))
             return self._get(request, *self.objects[name])
 
     def _list(self, request: Request) -> Response:
@@ -72,6 +74,12 @@ class StubGcs:
             "X-Goog-Hash": f"crc32c={resource['crc32c']}",
         }
         return Response(data, headers=headers)
+
+    def _delete(self, name: str, match: str | None) -> Response:
+        if not self._matches(name, match):
+            return _error(412, "At least one of the pre-conditions you specified did not hold.")
+        del self.objects[name]
+        return Response(status=204)
 
     def _copy(self, request: Request, source: str, target: str) -> Response:
         if source not in self.objects:

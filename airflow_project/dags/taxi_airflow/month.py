@@ -69,6 +69,7 @@ def load_into(name: str) -> Any:
     def load(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         from nyc_taxi.model.references import MonthFiles
         from nyc_taxi.pipelines.plausibility import review
+        from nyc_taxi.pipelines.requests import limit
         from nyc_taxi.pipelines.trips.load import load as load_month
         from nyc_taxi.pipelines.trips.refine import stored_month
 
@@ -78,7 +79,8 @@ def load_into(name: str) -> Any:
             )
         with events.call(name, service=request["service"], month=request["month"]) as facts:
             reference = MonthFiles.from_dict(files)
-            context = review(reference, [name], run_context(), accept=request["accept"])
+            context = limit(run_context(), request["destinations"])
+            context = review(reference, [name], context, accept=request["accept"])
             loaded = load_month(stored_month(reference, context.settings), name, context)
             counts = {
                 "version": loaded.entry.version,

@@ -103,6 +103,13 @@ class Store(Protocol):
         """
         ...
 
+    def delete(self, key: str, tag: str) -> None:
+        """Remove an object; it is no error if it is gone already.
+
+        Raises PreconditionFailed when the store has another object than `tag`.
+        """
+        ...
+
     def digest(self, content: Content) -> str:
         """The checksum that the store will give for these bytes."""
         ...

@@ -21,11 +21,16 @@ class HeldMonth:
 
     @property
     def row(self) -> LedgerEntry | None:
-        """The manifest's row when all objects are as it says."""
-        manifest = self.manifest
+        """The manifest's row when all objects are as it says; None for a month that was deleted."""
+        manifest = self.manifest if self.deletion is None else None
         if manifest and all(manifest.describes(kind, stored) for kind, stored in self.objects.items()):
             return manifest.entry
         return None
+
+    @property
+    def deletion(self) -> LedgerEntry | None:
+        """The manifest's row if it says that the month was deleted."""
+        return self.manifest.entry if self.manifest and self.manifest.entry.is_deletion else None
 
     @classmethod
     def read(cls, store: Store, service: Service, month: Month) -> HeldMonth:

@@ -26,7 +26,9 @@ import pyarrow.parquet as pq
 from nyc_taxi.lake.object_store.store import Content, Store
 from nyc_taxi.lake.versions import PARQUET, Versions
 from nyc_taxi.load.contract import Lookup, Progress, refuse_sample
+from nyc_taxi.load.migration import Migration
 from nyc_taxi.load.object_store.contents import SentRows, contents_of
+from nyc_taxi.load.object_store.delete import delete_month, leftover
 from nyc_taxi.load.object_store.held import HeldMonth
 from nyc_taxi.load.object_store.layout import (
     KINDS,
@@ -79,14 +81,15 @@ class ObjectMonths:
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """The manifest's row; None when the month was never loaded, or its last load did not finish."""
-        row = HeldMonth.read(self._store, service, month).row
-        return row if row and self._store.head(history_key(row)) else None
+        return self._entry(service, month)
 
-    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+    def ledger_entries(
+        self, months: Collection[tuple[Service, Month]] | None = None, *, deletions: bool = False
+    ) -> list[LedgerEntry]:
         """The row of every month that is whole, or of those in `months`; reads the manifests of no others."""
         recorded = [each for each in self.recorded_months() if months is None or each in months]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            rows = pool.map(lambda month: self.ledger_entry(*month), recorded)
+            rows = pool.map(lambda each: self._entry(each[0], each[1], deletions), recorded)
             return [row for row in rows if row]
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
@@ -113,6 +116,8 @@ class ObjectMonths:
                 if held.manifest_tag is None
                 else "has a manifest that this version of nyc_taxi cannot read"
             )
+        if held.deletion:
+            return leftover(held, service, month)
         for kind, stored in held.objects.items():
             key = data_key(kind, service, month)
             if stored is None:
@@ -147,7 +152,7 @@ class ObjectMonths:
         def replace() -> LedgerEntry:
             held = HeldMonth.read(self._store, summary.service, summary.month)
             manifest = held.manifest
-            refuse_sample(summary, manifest.entry if manifest else None, self._where)
+            refuse_sample(summary, manifest.entry if manifest and not held.deletion else None, self._where)
             is_damaged = damaged is not None and held.row == damaged
             if manifest is None or held.row is None or held.row.version != summary.version or is_damaged:
                 contents = self._in_lake(summary) or contents_of(month.files())
@@ -157,6 +162,18 @@ class ObjectMonths:
             return manifest.entry
 
         return self._retry.restart(replace)
+
+    def delete_month(self, service: Service, month: Month, run: Run) -> LedgerEntry | None:
+        """See Destination and `nyc_taxi.load.object_store.delete`."""
+        return self._retry.restart(lambda: delete_month(self._store, service, month, run))
+
+    def migrate(self, *, dry_run: bool) -> list[Migration]:
+        """See Destination; each month's Parquet has a schema of its own, so there is nothing to migrate."""
+        return []
+
+    def has_lookup(self, name: str) -> bool:
+        """See Destination."""
+        return self._store.head(f"{name}/{name}.parquet") is not None
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make `<name>/<name>.parquet` equal to `lookup`, by one upload."""
@@ -168,6 +185,11 @@ class ObjectMonths:
         self._retry.restart(
             lambda: writer.bring(key, content, content.sha256[:12], self._store.head(key), lambda _: None)
         )
+
+    def _entry(self, service: Service, month: Month, deletions: bool = False) -> LedgerEntry | None:
+        held = HeldMonth.read(self._store, service, month)
+        row = held.row or (held.deletion if deletions else None)
+        return row if row and self._store.head(history_key(row)) else None
 
     def _in_lake(self, month: CleanMonth) -> dict[str, LakeObject] | None:
         """The objects of the month's version, by kind, where the store holds them as the lake."""

@@ -53,7 +53,7 @@ class MonthWriter:
             done += content.size
         manifest = Manifest.make(month, run, started, contents)
         key = manifest_key(month.service, month.month)
-        self._put(key, manifest.content(), month.version, held.manifest_tag)
+        self.put(key, manifest.content(), month.version, held.manifest_tag)
         return manifest
 
     def _copy(
@@ -74,15 +74,16 @@ class MonthWriter:
             log.info("%s is already up to date.", key)
             sent(content.size)
         else:
-            self._put(key, content, version, before.tag if before else None, sent)
+            self.put(key, content, version, before.tag if before else None, sent)
 
-    def _put(
+    def put(
         self, key: str, content: Content, version: str, tag: str | None, sent: Sent = lambda _: None
     ) -> None:
+        """Write one object; `tag` as for Store."""
         self._store.put(key, content, marks(version, content.sha256), tag, sent)
 
     def keep(self, manifest: Manifest) -> None:
-        """Add the load to the ledger's history, where it is missing."""
+        """Add the load or deletion to the ledger's history, where it is missing."""
         key = history_key(manifest.entry)
         if not self._store.head(key):
-            self._put(key, manifest.content(), manifest.entry.version, None)
+            self.put(key, manifest.content(), manifest.entry.version, None)

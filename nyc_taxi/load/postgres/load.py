@@ -19,7 +19,7 @@ from nyc_taxi.load.postgres.delete import delete_month
 from nyc_taxi.load.postgres.lookup import replace_lookup
 from nyc_taxi.load.postgres.migrate import migrate
 from nyc_taxi.load.postgres.replace import replace_month
-from nyc_taxi.load.postgres.tables import create_missing
+from nyc_taxi.load.postgres.tables import columns_of, create_missing
 from nyc_taxi.load.postgres.views import refresh_views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
@@ -105,6 +105,10 @@ class Postgres:
     def migrate(self, *, dry_run: bool) -> list[Migration]:
         """See Destination; one transaction."""
         return self._transact(lambda connection: migrate(connection, self.config.schema, dry_run))
+
+    def has_lookup(self, name: str) -> bool:
+        """See Destination."""
+        return bool(self._transact(lambda connection: columns_of(connection, name)))
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""

@@ -19,6 +19,7 @@ from nyc_taxi.load.registry import REGISTRY, load_order, open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.plausibility import review
+from nyc_taxi.pipelines.zones import ensure_zones
 from nyc_taxi.transform.refined import RefinedMonth
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def load(
     if same and same.accepted and not run.accepted:
         run = dataclasses.replace(run, accepted=same.accepted)
     entry = target.replace_month(month, run, progress, damaged=same)
+    ensure_zones(target)
     _make_current(month, context)
     return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
 

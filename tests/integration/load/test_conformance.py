@@ -327,17 +327,64 @@ def test_damage_is_found_and_mended(probe: Probe, tmp_path: Path, kind: str) -> 
     assert again == mended, "another run has mended it meanwhile"
 
 
+# ---- deletions
+
+
+def test_a_deleted_month_is_gone_and_remains_in_the_history(probe: Probe, tmp_path: Path) -> None:
+    files, other = (month_files(tmp_path, month=str(probe.new_month())) for _ in range(2))
+    month, destination = files.month, probe.open()
+    assert destination.delete_month(GREEN, month, RUN) is None, "nothing is held"
+    held = load(probe, files)
+    load(probe, other)
+
+    deleted = probe.open().delete_month(GREEN, month, Run("tidy", "cli"))
+    assert deleted is not None
+    assert (deleted.action, deleted.version, deleted.run_id, deleted.rows_in) == ("delete", "v1", "tidy", 0)
+    assert contents(probe, month) == {kind: [] for kind in KEYS}
+    assert_holds(probe, other)
+    destination = probe.open()
+    assert destination.ledger_entry(GREEN, month) is None
+    months = [(GREEN, month), (GREEN, other.month)]
+    assert [each.month for each in destination.ledger_entries(months)] == [other.month]
+    assert deleted in destination.ledger_entries(months, deletions=True)
+    assert destination.history(GREEN, month) == [held, deleted]
+    assert destination.find_damage(GREEN, month, thorough=True) is None
+    assert destination.delete_month(GREEN, month, RUN) is None, "it is deleted already"
+
+    again = load(probe, files, run=Run("again", "cli"))
+    assert assert_holds(probe, files) == again
+    assert [each.action for each in probe.open().history(GREEN, month)] == ["load", "delete", "load"]
+    assert probe.open().ledger_entries(months, deletions=True) == probe.open().ledger_entries(months)
+
+
+def test_a_sample_may_follow_a_deleted_month(probe: Probe, tmp_path: Path) -> None:
+    month = str(probe.new_month())
+    real, sample = month_files(tmp_path, "real", month), month_files(tmp_path, "sample", month)
+    sample = dataclasses.replace(sample, source=dataclasses.replace(sample.source, url="sample:20:1"))
+    load(probe, real)
+    probe.open().delete_month(GREEN, real.month, RUN)
+    load(probe, sample)
+    assert_holds(probe, sample)
+
+
+def test_tables_of_this_version_need_no_migration(probe: Probe, tmp_path: Path) -> None:
+    load(probe, month_files(tmp_path, month=str(probe.new_month())))
+    assert probe.open().migrate(dry_run=False) == []
+
+
 # ---- lookups
 
 
 def test_a_lookup_is_replaced_whole(probe: Probe) -> None:
     columns = (Column("id", "int16", "Number."), Column("name", "string", "Name."))
     name = f"lookup_{uuid.uuid4().hex}"
+    assert not probe.open().has_lookup(name)
     for rows in ([(1, "a"), (2, None)], [(2, "b"), (3, "N/A")], [(2, "b")]):
         numbers, names = zip(*rows, strict=True)
         table = pa.table({"id": pa.array(numbers, pa.int16()), "name": pa.array(names, pa.string())})
         probe.open().replace_lookup(Lookup(name, "A lookup.", columns, "id", table))
         assert probe.lookup(name) == rows
+        assert probe.open().has_lookup(name)
 
 
 # ---- where it is

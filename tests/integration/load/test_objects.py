@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 import pytest
 
-from nyc_taxi.errors import DestinationUnreachable, TaxiError
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, TaxiError
 from nyc_taxi.lake.object_store.store import Content
 from nyc_taxi.load.object_store.layout import month_of
 from nyc_taxi.model.ledger import LedgerEntry
@@ -39,7 +39,7 @@ QUARANTINE = f"quarantine/{PARTITION}/quarantine.parquet"
 TRIPS = f"trips/{PARTITION}/trips.parquet"
 MANIFEST = f"manifests/{PARTITION}/manifest.json"
 HISTORY = f"ledger/{PARTITION}/"
-[PUT] = checked("nyc_taxi.load.object_store.writer:MonthWriter._put:return")
+[PUT] = checked("nyc_taxi.load.object_store.writer:MonthWriter.put:return")
 """An object is in place."""
 IN_ORDER = [QUALITY, QUARANTINE, TRIPS, MANIFEST, HISTORY]
 
@@ -396,3 +396,18 @@ def test_contents_are_measured(tmp_path: Path) -> None:
     assert (of_bytes.size, of_bytes.sha256) == (5, hashlib.sha256(b"bytes").hexdigest())
     with of_file.open() as file:
         assert file.read() == b"bytes"
+
+
+def test_a_deletion_that_breaks_off_is_found_and_completed(cloud: Cloud, tmp_path: Path, quick: None) -> None:
+    files = month_files(tmp_path)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+    cloud.faulty.next(answers(403), "DELETE", "quarantine.parquet")
+    with pytest.raises(DestinationError):
+        cloud.destination().delete_month(GREEN, APRIL, RUN)
+    assert TRIPS not in cloud.objects()
+    assert cloud.destination().ledger_entry(GREEN, APRIL) is None
+    assert "though it was deleted: delete it again" in str(cloud.destination().find_damage(GREEN, APRIL))
+    assert cloud.destination().delete_month(GREEN, APRIL, Run("later", "cli")) is not None
+    assert cloud.destination().find_damage(GREEN, APRIL) is None
+    assert set(cloud.objects()) & set(parquet_of(files)) == set()
+    assert [entry.action for entry in cloud.destination().history(GREEN, APRIL)] == ["load", "delete"]

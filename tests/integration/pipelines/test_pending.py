@@ -45,7 +45,7 @@ def entry(path: Path) -> LedgerEntry:
 def ledger(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[LedgerEntry]:
     """The ledger of every destination."""
     entries: list[LedgerEntry] = []
-    shelf = type("Shelf", (), {"ledger_entries": lambda self: entries})()
+    shelf = type("Shelf", (), {"ledger_entries": lambda self, deletions: entries})()
     monkeypatch.setattr(pending, "open_destination", lambda _name, _settings: shelf)
     return entries
 
@@ -92,6 +92,16 @@ def test_a_month_of_other_rules_or_another_transform_is_due(
     assert due() == ["gcs holds it with other rules or another transform"]
     ledger[0] = dataclasses.replace(ledger[0], source_url="somewhere else, on purpose")
     assert due() == []
+
+
+def test_a_month_that_was_deleted_on_purpose_is_not_due(
+    tmp_path: Path, ledger: list[LedgerEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path, APRIL, FINISHED + dt.timedelta(days=1))
+    path = publish(tmp_path, APRIL + 1)
+    ledger.append(dataclasses.replace(entry(path), action="delete"))
+    months = pending_months([GREEN], APRIL, APRIL + 1, str(tmp_path), ["gcs"], load_settings())
+    assert [each.month for each in months] == [APRIL + 1]
 
 
 def test_a_run_looks_half_a_year_back_and_one_month_ahead_of_the_usual_delay() -> None:

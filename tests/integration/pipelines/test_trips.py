@@ -57,7 +57,12 @@ class Shelf:
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         return self.ledger.get((service, month))
 
-    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+    def has_lookup(self, name: str) -> bool:
+        return True
+
+    def ledger_entries(
+        self, months: Collection[tuple[Service, Month]] | None = None, *, deletions: bool = False
+    ) -> list[LedgerEntry]:
         return [entry for key, entry in self.ledger.items() if months is None or key in months]
 
     def find_damage(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -12,9 +14,11 @@ from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.load import Postgres
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
+from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines.zones import fetch_zones, load_zones, read_zones
 from nyc_taxi.settings import load_settings
 from tests.support.postgres_probe import session
+from tests.support.runs import run_month
 
 HEADER = '"LocationID","Borough","Zone","service_zone"'
 CITY = '1,"EWR","Newark Airport","EWR"'
@@ -64,6 +68,33 @@ def test_zones_are_replaced_whole(tmp_path: Path, workspace: Path, postgres: Pos
         assert warehouse.execute(query).fetchall() == expected
     assert Postgres(postgres).ledger_entries() == []
     assert DuckDb(DuckDbConfig(tmp_path / "zones.duckdb")).describe().startswith("DuckDB file")
+
+
+def test_the_first_run_loads_the_shipped_zones_and_the_next_one_keeps_others(
+    tmp_path: Path, workspace: Path, postgres: PostgresConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "zones.duckdb"))
+
+    def zones() -> list[Any]:
+        query = "SELECT count(*), min(source_version) FROM taxi.zones"
+        with duckdb.connect(tmp_path / "zones.duckdb", read_only=True) as warehouse:
+            in_duckdb = warehouse.execute(query).fetchall()
+        with session(postgres) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return [*in_duckdb, *cursor.fetchall()]
+
+    both = ["postgres", "duckdb"]
+    run_month(Service.GREEN, Month(2020, 4), "sample:20", both)
+    assert zones() == [(265, "1a99e1050922")] * 2
+    load_zones(fetch_zones(load_settings(), str(written(tmp_path, NEW))), both, load_settings())
+    run_month(Service.GREEN, Month(2020, 5), "sample:20", both)
+    assert [count for count, _ in zones()] == [3, 3]
+
+
+@pytest.mark.real
+def test_the_shipped_list_is_tlcs(real_data: Path) -> None:
+    shipped = files("nyc_taxi.pipelines").joinpath("taxi_zone_lookup.csv").read_bytes()
+    assert shipped == (real_data / "misc" / "taxi_zone_lookup.csv").read_bytes()
 
 
 @pytest.mark.real

@@ -81,6 +81,40 @@ def test_a_month_cleaned_by_other_rules_is_marked(
     assert marks() == {"2020-04": []}
 
 
+def test_what_was_done_on_purpose_is_noted_and_no_problem(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def taxi(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["taxi", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    def notes() -> dict[str, list[str]]:
+        return {str(each.month): each.notes for each in collect(BOTH, load_settings())}
+
+    monkeypatch.setenv("TAXI_DESTINATIONS", ",".join(BOTH))
+    assert taxi("run", "green", "2020-03", "--source", str(source), "--to", "duckdb") == 0
+    assert notes() == {"2020-03": ["not in postgres: loaded into duckdb only"]}
+    load(source, "2020-04")
+    load(source, "2020-05")
+    assert taxi("delete", "green", "2020-04", "--from", "postgres") == 0
+    assert taxi("delete", "green", "2020-05", "--from", "postgres,duckdb") == 0
+    assert notes()["2020-04"] == ["deleted from postgres"]
+    assert notes()["2020-05"] == ["deleted from postgres", "deleted from duckdb"]
+    assert taxi("status", "--check", "--source", str(source)) == 0
+
+    capsys.readouterr()
+    catch_up = ("catch-up", "--services", "green", "--since", "2020-03", "--source", str(source))
+    assert taxi(*catch_up, "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "green 2020-03 is pending: postgres does not hold it" in shown
+    assert "2020-04" not in shown
+    assert "2020-05" not in shown
+    assert taxi("run", "green", "2020-04", "--source", str(source)) == 0
+    assert notes()["2020-04"] == []
+
+
 @pytest.mark.parametrize(("loaded", "code"), [(("2020-03", "2020-04", "2020-05"), 0), (("2020-03",), 1)])
 def test_a_check_ends_with_1_while_months_are_missing(
     source: Path, monkeypatch: pytest.MonkeyPatch, loaded: tuple[str, ...], code: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,6 +103,18 @@ class GcsStore:
                     ) from error
 
         self._retry.call(rewrite)
+
+    def delete(self, key: str, tag: str) -> None:
+        """See Store."""
+        from google.api_core.exceptions import NotFound
+
+        def remove() -> None:
+            with self._translate_errors(), contextlib.suppress(NotFound):
+                self._blob(key).delete(
+                    if_generation_match=int(tag), retry=None, timeout=timeouts(self._retry)
+                )
+
+        self._retry.call(remove)
 
     def uri(self, key: str) -> str:
         """See Store."""

@@ -72,6 +72,10 @@ class S3Store:
         place = {"Bucket": self._bucket, "Key": self._root + source}
         self._call("copy_object", key, CopySource=place, **condition)
 
+    def delete(self, key: str, tag: str) -> None:
+        """See Store. Stores that know no conditions for deletions ignore this one."""
+        self._call("delete_object", key, IfMatch=tag)
+
     def uri(self, key: str) -> str:
         """See Store."""
         return self._uri + key

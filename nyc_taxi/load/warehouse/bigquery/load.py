@@ -16,7 +16,7 @@ from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
 from nyc_taxi.load.warehouse.bigquery.migrate import migrate
 from nyc_taxi.load.warehouse.bigquery.staging import stage
-from nyc_taxi.load.warehouse.bigquery.tables import add_missing, create_missing, lock
+from nyc_taxi.load.warehouse.bigquery.tables import add_missing, column_types_of, create_missing, lock
 from nyc_taxi.load.warehouse.engine import retry_load
 from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
@@ -56,6 +56,11 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
     def migrate(self, *, dry_run: bool) -> list[Migration]:
         """See Destination and `nyc_taxi.load.warehouse.bigquery.migrate`."""
         return migrate(self.engine, dry_run)
+
+    def has_lookup(self, name: str) -> bool:
+        """See Destination."""
+        with translate_errors(self._config):
+            return bool(column_types_of(self.engine.connection, name))
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make a small table equal to `lookup`, by one load job that replaces it at once."""

@@ -73,6 +73,13 @@ class DuckDb(WarehouseMonths[DuckDbEngine]):
         with self.engine.session(read_only=dry_run) as session:
             return migrate(session, dry_run)
 
+    def has_lookup(self, name: str) -> bool:
+        """See Destination."""
+        if not self.file.exists():
+            return False
+        with self.engine.session(read_only=True) as session:
+            return bool(session.columns(name))
+
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction."""
         with self.engine.session() as session:
