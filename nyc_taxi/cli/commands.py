@@ -156,7 +156,7 @@ def verify(
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="By default all months.")] = "",
     to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
 ) -> None:
-    """Compare destinations with their ledgers and the lake with its checksums; exits with 1 if they differ."""
+    """Compare destinations with their ledgers, the lake with its checksums; exits with 1 if they differ."""
     from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.reporting.verification import verify_lake, verify_months, verify_workspace
 

@@ -42,10 +42,11 @@ def all_rows_query(
         f"CAST(NULL AS {text}) AS reason",
         f"CAST(NULL AS {text}) AS detail",
     ]
+    is_readable = f"{_REASON} <> '{UNREADABLE}' AND raw LIKE '{{%'"
     of_quarantine = ["month"]
     for column in service_columns(service):
         value = f"CAST({cell(column.name)} AS {types[column.type]})"
-        of_quarantine.append(f"CASE WHEN {_REASON} <> '{UNREADABLE}' THEN {value} END AS {column.name}")
+        of_quarantine.append(f"CASE WHEN {is_readable} THEN {value} END AS {column.name}")
     of_quarantine += [column.name for column in LINEAGE_COLUMNS]
     of_quarantine += [f"CAST(NULL AS {types[column.type]}) AS {column.name}" for column in FLAG_COLUMNS]
     of_quarantine += [f"{_REASON} AS reason", "detail"]

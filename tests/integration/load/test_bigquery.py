@@ -389,3 +389,27 @@ def test_the_configured_dataset_is_opened(bigquery: Dataset):
     assert destination.describe().startswith(
         f"{where} {'on the emulator' if bigquery.target.endpoint else 'with'} "
     )
+
+
+def test_a_column_of_another_type_is_set_aside_and_its_month_named(emulator: Place, tmp_path: Path) -> None:
+    files = month_files(tmp_path)
+    with dataset(emulator) as own:
+
+        def change(column: str, kind: str) -> None:
+            for step in (f"DROP COLUMN {column}", f"ADD COLUMN {column} {kind}"):
+                own.ask(f"ALTER TABLE trips_green {step}")
+
+        entry = own.destination().replace_month(RefinedMonth.of(files), RUN)
+        change("trip_type", "STRING")
+        own.ask("UPDATE trips_green SET trip_type = 'two' WHERE source_row = 2")
+        (planned,) = own.destination().migrate(dry_run=True)
+        assert planned.reload == ((Service.GREEN, files.month),)
+        assert own.destination().migrate(dry_run=False) == [planned]
+        rows = own.ask("SELECT trip_type, trip_type_string FROM trips_green WHERE source_row = 2")
+        assert rows == [(None, "two")]
+        change("fare_amount", "INT64")
+        (step,) = own.destination().migrate(dry_run=False)
+        assert step.description == "fare_amount: INT64 becomes FLOAT64"
+        assert own.destination().migrate(dry_run=True) == []
+        own.destination().replace_month(RefinedMonth.of(files), RUN, damaged=entry)
+        assert own.destination().find_damage(Service.GREEN, files.month) is None

@@ -27,12 +27,12 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.schema import SCHEMA_VERSION, Column
+from nyc_taxi.schema import SCHEMA_VERSION, Column, trip_columns
 from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support import archive
-from tests.support.builders import month_files
-from tests.support.destinations import FIXTURES, KEYS, SLOW, Probe
+from tests.support.builders import green_csv, month_files, parquet_month, source_file
+from tests.support.destinations import FIXTURES, KEYS, SLOW, Probe, SqlProbe
 from tests.support.killed import load_and_kill
 
 GREEN = Service.GREEN
@@ -370,6 +370,29 @@ def test_a_sample_may_follow_a_deleted_month(probe: Probe, tmp_path: Path) -> No
 def test_tables_of_this_version_need_no_migration(probe: Probe, tmp_path: Path) -> None:
     load(probe, month_files(tmp_path, month=str(probe.new_month())))
     assert probe.open().migrate(dry_run=False) == []
+
+
+# ---- views
+
+
+def test_a_view_has_all_rows_of_the_file_in_canonical_columns(probe: Probe, tmp_path: Path) -> None:
+    if not isinstance(probe, SqlProbe):
+        pytest.skip("it has no views")
+    month = probe.new_month()
+    backwards = {"lpep_dropoff_datetime": "2020-04-10 07:00:00", "trip_distance": "1e-3"}
+    path = green_csv(tmp_path / "green.csv", [{}, backwards, {"fare_amount": "x"}, {}]).path
+    path.write_text(path.read_text().replace("2020-04-", f"{month}-"))
+    load(probe, parquet_month(source_file(path, month=str(month)), tmp_path))
+    view = probe.query(f"SELECT * FROM all_rows_green WHERE month = DATE '{month.first_day}'")
+    assert list(view[0]) == ["month", *(column.name for column in trip_columns(GREEN)), "reason", "detail"]
+    first, second, third, last = sorted(view, key=lambda row: row["source_row"])
+    added = {"month": month.first_day, "reason": None, "detail": None}
+    assert [first, last] == [{**row, **added} for row in probe.rows("trips", month)]
+    same = {"month", "vendor_id", "pickup_location_id", "store_and_fwd_flag", "fare_amount", "source_version"}
+    assert {name: second[name] for name in same} == {name: first[name] for name in same}
+    assert second["dropoff_datetime"] == month.start + dt.timedelta(days=9, hours=7)
+    assert (second["trip_distance"], second["reason"]) == (0.001, "dropoff_before_pickup")
+    assert (third["reason"], third["pickup_datetime"], "x" in third["detail"]) == ("unreadable", None, True)
 
 
 # ---- lookups
