@@ -39,7 +39,7 @@ _INTRODUCTION = """\
 | `trips_yellow`, `trips_green`, `trips_fhv`, `trips_fhvhv` | a trip |
 | `quarantine_yellow`, ... | a row of a source file that is not a trip, with the reasons |
 | `quality` | one measure of a month |
-| `ledger` | a load of a month; the view `ledger_current` has the one in force |
+| `ledger` | a load or deletion of a month; the view `ledger_current` has the one in force |
 | `zones` | a taxi zone |
 
 Postgres, BigQuery and DuckDB use these table names. In buckets and in the workspace the same rows are

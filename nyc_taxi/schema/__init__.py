@@ -22,7 +22,7 @@ from nyc_taxi.errors import SchemaError
 from nyc_taxi.model.months import Month, Service
 
 SCHEMA_VERSION = 1
-"""Raised when a canonical column changes its type or meaning (not when one is added)."""
+"""Raised when a canonical column changes its type or meaning, or was an unknown column of loaded months."""
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "int16": pa.int16(),

@@ -77,7 +77,13 @@ def test_a_month_cleaned_by_other_rules_is_marked(
     (tmp_path / "rules.yaml").write_text(text.replace("> 300", "> 200"), encoding="utf-8")
     monkeypatch.setenv("TAXI_RULES", str(tmp_path / "rules.yaml"))
     assert marks() == {"2020-04": ["loaded with other rules or another transform: run it again"]}
-    load(source, "2020-04")
+    for month in ("2020-03", "2020-05"):
+        path(source, month).unlink()
+    catch_up = ["taxi", "catch-up", "--services", "green", "--since", "2020-03", "--source", str(source)]
+    monkeypatch.setattr("sys.argv", [*catch_up, "--to", ",".join(BOTH)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
     assert marks() == {"2020-04": []}
 
 
