@@ -3,16 +3,13 @@
 No postponed annotations here: with them typer 0.9, which Mage pins, does not see options and help texts.
 """
 
-import json
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import backfill, bikeshare, lake, maintenance
+from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
@@ -87,6 +84,10 @@ def run(
 
 app.command("catch-up")(backfill.catch_up)
 app.command()(backfill.backfill)
+app.command()(checks.status)
+app.command()(checks.history)
+app.command()(checks.verify)
+app.command()(checks.doctor)
 app.command()(maintenance.migrate)
 app.command()(maintenance.delete)
 app.command()(maintenance.prune)
@@ -106,76 +107,6 @@ def zones(
     lookup = fetch_zones(settings, source)
     load_zones(lookup, names, settings)
     typer.echo(f"Loaded {len(lookup.rows)} zones into the table zones of {', '.join(names)}.")
-
-
-@app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Also check the source for missing and newer months; exit with 1 if there is a problem.",
-        ),
-    ] = False,
-    source: Annotated[str, typer.Option(help="The source to check, as for `taxi run`.")] = "",
-) -> None:
-    """Show which months each destination holds, in which version, and any problems."""
-    from nyc_taxi.pipelines.requests import destinations
-    from nyc_taxi.reporting.status import as_plain, collect, table
-
-    settings = load_settings()
-    checked_source = source or (settings.source if check else "")
-    months = collect(destinations({}, settings), settings, checked_source or None)
-    if as_json:
-        typer.echo(json.dumps(as_plain(months), indent=2))
-    else:
-        output().print(table(months))
-    if check and any(month.marks for month in months):
-        raise typer.Exit(1)
-
-
-@app.command()
-def history(
-    service: ServiceArgument,
-    month: MonthArgument,
-    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
-) -> None:
-    """Show every load of a month: when, by whom, which version, and what was accepted."""
-    from nyc_taxi.pipelines.requests import destinations
-    from nyc_taxi.reporting.status import history_of, history_table
-
-    settings = load_settings()
-    names = destinations({"destinations": to}, settings)
-    output().print(history_table(history_of(Service.parse(service), Month.parse(month), names, settings)))
-
-
-@app.command()
-def verify(
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="By default all services.")] = "",
-    month: Annotated[str, typer.Argument(metavar="[MONTH]", help="By default all months.")] = "",
-    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
-) -> None:
-    """Compare destinations with their ledgers, the lake with its checksums; exits with 1 if they differ."""
-    from nyc_taxi.pipelines.requests import destinations
-    from nyc_taxi.reporting.verification import verify_lake, verify_months, verify_workspace
-
-    settings = load_settings()
-    console = output()
-    only = (Service.parse(service) if service else None, Month.parse(month) if month else None)
-    verified = verify_months(destinations({"destinations": to}, settings), settings, *only)
-    if not to:
-        verified = chain(verified, verify_workspace(settings, *only), verify_lake(settings, *only))
-    checked = damaged = 0
-    for each in verified:
-        checked += 1
-        if each.damage:
-            damaged += 1
-            console.print(f"[red]{escape(str(each))}[/]", soft_wrap=True, highlight=False)
-    console.print(f"{checked} verified, {damaged} damaged", highlight=False)
-    if damaged:
-        console.print("Load a damaged month again: `taxi run SERVICE MONTH --force`.", highlight=False)
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -234,20 +165,6 @@ def cost(
     scanned = BigQuery.from_settings(load_settings()).dry_run_cost(Month.parse(month) if month else None)
     for view, size in scanned.items():
         typer.echo(f"{view:<22} {size / 2**20:12,.1f} MiB  ${size / 2**40 * price:,.6f}")
-
-
-@app.command()
-def doctor() -> None:
-    """Check settings, rules, workspace, source and destinations; print what to do about each problem."""
-    from nyc_taxi.reporting.doctor import checkup
-
-    console = output()
-    failures = 0
-    for check in checkup():
-        failures += not check.ok
-        mark = "[green]ok  [/]" if check.ok else "[red]FAIL[/]"
-        console.print(f"{mark} [bold]{check.name}[/]: {check.detail}", soft_wrap=True)
-    raise typer.Exit(1 if failures else 0)
 
 
 @app.command()

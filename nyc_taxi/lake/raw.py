@@ -180,6 +180,7 @@ class RawFiles:
         raw = (RawFile.parse(read[0]) if read else None) or RawFile(
             file.service, file.month, file.name, file.sha256, file.size
         )
+        self._discard_damaged(raw, file.path)
         stored = self.store.head(raw.key)
         updated = raw
         if stored is None or stored.size != file.size:
@@ -214,6 +215,13 @@ class RawFiles:
         level = logging.DEBUG if isinstance(self.store, FolderStore) else logging.INFO
         log.log(level, "%s %s: the lake holds %s (%s).", raw.service, raw.month, raw.name, raw.sha256[:12])
         return stored
+
+    def _discard_damaged(self, raw: RawFile, path: Path) -> None:
+        """Remove a local lake's file if it is another one than `path` and does not have its checksum."""
+        if isinstance(self.store, FolderStore):
+            held = self.store.path(raw.key)
+            if held.exists() and not held.samefile(path) and not is_intact(held, raw.size, raw.sha256):
+                held.unlink(missing_ok=True)
 
     def _stays_in_place(self, path: Path) -> bool:
         """Whether a local lake only notes where the file lies: it is somebody's own, and cannot be linked."""

@@ -119,7 +119,7 @@ def table(months: list[MonthStatus]) -> Table:
 def history_of(
     service: Service, month: Month, destinations: list[str], settings: Settings
 ) -> list[tuple[str, LedgerEntry]]:
-    """Every load of a month into any of the destinations, with the destination's name, in order of time."""
+    """Every load and deletion of a month, with the name of its destination, in order of time."""
     loads = [
         (name, entry)
         for name in destinations
@@ -129,9 +129,9 @@ def history_of(
 
 
 def history_table(loads: list[tuple[str, LedgerEntry]]) -> Table:
-    """For people: a line for each load."""
+    """For people: a line for each load and deletion."""
     shown = Table(title=None if loads else "The month was never loaded.", show_edge=False)
-    for name in ("loaded (UTC)", "into", "version"):
+    for name in ("time (UTC)", "action", "destination", "version"):
         shown.add_column(name, no_wrap=True)
     for name in ("trips", "quarantined"):
         shown.add_column(name, no_wrap=True, justify="right")
@@ -140,6 +140,7 @@ def history_table(loads: list[tuple[str, LedgerEntry]]) -> Table:
     for name, entry in loads:
         shown.add_row(
             f"{entry.finished_at:%Y-%m-%d %H:%M:%S}",
+            entry.action,
             name,
             entry.version,
             f"{entry.rows_loaded:,}",

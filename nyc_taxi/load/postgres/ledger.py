@@ -11,44 +11,30 @@ from nyc_taxi.model.months import Month, Service
 
 def current(connection: Connection, service: Service, month: Month) -> LedgerEntry | None:
     """The load in force of a month; None when it was never loaded."""
-    clause = "WHERE service = :service AND month = :month"
-    entries = _select(connection, clause, service=service, month=month)
-    return entries[0] if entries else None
+    loads = history(connection, service, month)
+    return loads[-1] if loads and not loads[-1].is_deletion else None
 
 
 def current_all(connection: Connection, deletions: bool = False) -> list[LedgerEntry]:
     """The load in force of every service and month, and, if asked for, the deletions in force."""
-    latest = "(SELECT DISTINCT ON (service, month) * FROM ledger ORDER BY service, month, id DESC) AS latest"
-    relation = latest if deletions else "ledger_current"
-    return _select(connection, "ORDER BY service, month", relation=relation)
+    query = "SELECT DISTINCT ON (service, month) * FROM ledger ORDER BY service, month, id DESC"
+    return [entry for entry in _select(connection, query) if deletions or not entry.is_deletion]
 
 
 def history(connection: Connection, service: Service, month: Month) -> list[LedgerEntry]:
-    """Every load of a month, the first one first."""
-    clause = "WHERE service = :service AND month = :month ORDER BY id"
-    return _select(connection, clause, service=service, month=month, relation="ledger")
+    """Every load and deletion of a month, the first one first."""
+    query = "SELECT * FROM ledger WHERE service = :service AND month = :month ORDER BY id"
+    return _select(connection, query, service=str(service), month=month.first_day)
 
 
 def add(connection: Connection, entry: LedgerEntry) -> None:
-    """Record a load."""
+    """Record a load or deletion."""
     values = entry.to_row()
     names, marks = ", ".join(LEDGER_FIELDS), ", ".join(f":{name}" for name in LEDGER_FIELDS)
     connection.execute(text(f"INSERT INTO ledger ({names}) VALUES ({marks})"), values)
 
 
-def _select(
-    connection: Connection,
-    clause: str,
-    service: Service | None = None,
-    month: Month | None = None,
-    relation: str = "ledger_current",
-) -> list[LedgerEntry]:
-    if connection.scalar(text("SELECT to_regclass('ledger_current')")) is None:
+def _select(connection: Connection, query: str, **values: object) -> list[LedgerEntry]:
+    if connection.scalar(text("SELECT to_regclass('ledger')")) is None:
         return []  # nothing was ever loaded here
-    values = _key(service, month) if service and month else {}
-    rows = connection.execute(text(f"SELECT * FROM {relation} {clause}"), values)
-    return [LedgerEntry.from_row(dict(row._mapping)) for row in rows]
-
-
-def _key(service: Service, month: Month) -> dict[str, object]:
-    return {"service": str(service), "month": month.first_day}
+    return [LedgerEntry.from_row(dict(row._mapping)) for row in connection.execute(text(query), values)]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nyc_taxi.load.all_rows import DESCRIPTION, all_rows_query, view_columns, view_name
 from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.locks import LOCK_TIMEOUT
 from nyc_taxi.load.postgres.tables import columns_of, lock_schema, quarantine_of, trips_of
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, quoted
@@ -20,7 +21,7 @@ LEDGER_CURRENT = "ledger_current"
 
 
 def refresh_views(connection: Connection, schema: str) -> None:
-    """Create the views that are missing or lack columns; a view that views of others need stays as it is."""
+    """Create the views that are missing or lack columns; one that views or readers of others use stays."""
     stale = _stale(connection)
     if not stale:
         return
@@ -28,6 +29,7 @@ def refresh_views(connection: Connection, schema: str) -> None:
     for name in _stale(connection):
         try:
             with connection.begin_nested():
+                execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")  # readers may use the view
                 execute(connection, f"DROP VIEW IF EXISTS {quoted(name)}")
                 execute(connection, _definition(name))
         except DBAPIError as error:

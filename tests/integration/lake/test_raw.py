@@ -12,9 +12,12 @@ import pytest
 
 from nyc_taxi.errors import NotInLake
 from nyc_taxi.extract.candidates import Published
+from nyc_taxi.lake.folder_store import FolderStore
 from nyc_taxi.lake.layout import raw_folder
+from nyc_taxi.lake.raw import RawFiles
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import SourceFile
+from nyc_taxi.retry import DEFAULT_RETRY
 from tests.support.builders import source_file
 from tests.support.lakes import Lakes, lake, shared_lake  # noqa: F401
 from tests.support.wsgi import Pause, cut, lose_answer
@@ -189,3 +192,16 @@ def test_a_file_that_cannot_be_linked_is_used_where_it_lies(
     file.path.write_bytes(b"VendorID\n2\n")
     with pytest.raises(NotInLake):
         local.raw().fetch(added)
+
+
+def test_a_damaged_raw_file_of_a_local_lake_is_found_and_replaced(tmp_path: Path) -> None:
+    raw = RawFiles(FolderStore(tmp_path / "lake"), tmp_path / "lake", DEFAULT_RETRY)
+    added = raw.add(published(tmp_path, b"VendorID\n1\n"))
+    [held] = raw.held()
+    assert raw.find_damage(held) is None
+    stored = tmp_path / "lake" / added.uri
+    stored.unlink()
+    stored.write_bytes(b"VendorID\n2\n")
+    assert "lacks raw/service=green/month=2020-04/" in str(raw.find_damage(held))
+    raw.add(published(tmp_path, b"VendorID\n1\n"))
+    assert raw.find_damage(held) is None

@@ -109,6 +109,10 @@ def test_what_was_done_on_purpose_is_noted_and_no_problem(
     assert notes()["2020-04"] == ["deleted from postgres"]
     assert notes()["2020-05"] == ["deleted from postgres", "deleted from duckdb"]
     assert taxi("status", "--check", "--source", str(source)) == 0
+    capsys.readouterr()
+    assert taxi("history", "green", "2020-04") == 0
+    shown = capsys.readouterr().out
+    assert [shown.count(f" {action} ") for action in ("load", "delete")] == [2, 1]
 
     capsys.readouterr()
     catch_up = ("catch-up", "--services", "green", "--since", "2020-03", "--source", str(source))
