@@ -1,6 +1,7 @@
 """The tables of a warehouse follow from the canonical columns."""
 
 import dataclasses
+import re
 
 import pyarrow as pa
 import pytest
@@ -46,4 +47,4 @@ def test_views_say_what_they_are_and_name_tables_as_they_are_told():
     assert tuple(by_name) == (*VIEWS, *(f"all_rows_{service}" for service in Service))
     assert "<trips_yellow>" in by_name["taxi_trips"].query
     assert by_name["ledger_current"].description == "The load in force of each service and month."
-    assert not any("{" in view.query or view.query.startswith("--") for view in by_name.values())
+    assert not any(re.search(r"{\w", view.query) or view.query.startswith("--") for view in by_name.values())
