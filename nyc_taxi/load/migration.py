@@ -90,8 +90,8 @@ def _change(
         statements = existing.convert(table.name, name, kind)
         return Migration(table.name, f"{name}: {old} becomes {kind}", tuple(statements))
     aside = _unused(f"{name}_{re.sub(r'[^a-z0-9]+', '_', old.lower()).strip('_')}", columns)
-    days = existing.months_with(table.name, name)
-    service = Service(table.name.rpartition("_")[2])  # only the tables of services have columns of files
+    services = [service for service in Service if table.name.endswith(f"_{service}")]
+    days = existing.months_with(table.name, name) if services else []
     return Migration(
         table.name,
         f"{name}: {old} becomes {kind}, which not all values fit; they are kept as {aside}",
@@ -99,7 +99,7 @@ def _change(
             *existing.rename(table.name, name, aside),
             *existing.add(table.name, name, kind, comment(column)),
         ),
-        tuple((service, Month.of(day)) for day in days),
+        tuple((service, Month.of(day)) for service in services for day in days),
     )
 
 

@@ -118,6 +118,7 @@ def test_tables_of_the_first_version_are_migrated_and_take_the_month_again(
     assert types(old, "trips_green")["trip_type"] == small
     after = old("SELECT source_row, trip_type FROM taxi.trips_green ORDER BY 1")
     assert [(row, int(value)) for row, value in before] == after
+    assert old("SELECT count(*), count(reason) FROM taxi.all_rows_green") == [(5, 1)]
     assert set(types(old, "ledger")) == {column.name for column in LEDGER}
     assert "nothing to migrate" in (taxi("migrate"), capsys.readouterr().out)[1]
     (entry,) = open_destination(name, load_settings()).ledger_entries()
