@@ -10,7 +10,7 @@ COPY requirements/uv.sh requirements/uv.txt requirements/mage.txt requirements/
 # compiled here, since nobody may write there later and Mage imports thousands of modules
 RUN --mount=type=cache,target=/root/.cache/uv,sharing=locked \
     VENV=/opt/uv UV_LINK_MODE=copy requirements/uv.sh pip install --quiet --python /opt/venv/bin/python \
-    --compile-bytecode --require-hashes -r requirements/mage.txt
+    --compile-bytecode --no-deps --require-hashes -r requirements/mage.txt
 
 # ---- what runs
 FROM ${PYTHON_IMAGE}

@@ -59,8 +59,9 @@ else
     say "installing $(grep -c '^[a-z]' "$file") packages of $file ($size)"
 fi
 pip() { "$python" -m pip install -qq --disable-pip-version-check "$@"; }
-with_uv() { VENV=$venv requirements/uv.sh pip install --quiet --python "$python" --require-hashes -r "$file"; }
-with_pip() { pip --require-hashes -r "$file"; }
+# The lists are complete. Nothing is resolved: mage-overrides.txt contradicts what Mage asks for.
+with_uv() { VENV=$venv requirements/uv.sh pip install --quiet --python "$python" --no-deps --require-hashes -r "$file"; }
+with_pip() { pip --no-deps --require-hashes -r "$file"; }
 with_uv || { say "uv did not manage, trying pip (several minutes)"; with_pip; } ||
     fail "the packages could not be installed, see above: check the network (or pip's settings of your mirror) and try again."
 # the documentation is built from the source: nothing is imported
