@@ -4,9 +4,28 @@
 permanent and retrying them only costs time. `nyc_taxi.retry` decides by these types alone.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_SECRETS = re.compile(
+    r"""(?<=://)[^/\s@]+@                        # user and password of a URL
+    | \?[\w.%-]+=[^\s'")>]*                    # its query: signatures, upload ids
+    | (?<=\bpassword=)('[^']*'|[^\s'"]+)        # of a connection string
+    """,
+    re.VERBOSE,
+)
+
+
+_LONGEST = 500
+"""Characters; a proxy may answer with a page."""
+
+
+def one_line(error: object) -> str:
+    """What a library says, for a message: without line breaks, final full stop, and credentials of URLs."""
+    text = _SECRETS.sub("", " ".join(str(error).split()))
+    return text.rstrip(".")[:_LONGEST] or type(error).__name__
 
 
 class TaxiError(Exception):

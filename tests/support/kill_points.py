@@ -53,8 +53,8 @@ class KillPoint:
             raise LookupError(f"kill point {text!r}: {event!r} is no event")
         return cls(module, function, C_EVENTS.get(verb, verb), callee, int(time[0]) if time else 1)
 
-    def kill_here(self) -> None:
-        """Watch this thread from now on, and end the process (SIGKILL) when it comes to the place."""
+    def kill_here(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Watch this thread from now on, and send the process the signal when it comes to the place."""
         left = self.time
 
         def watch(frame: FrameType, event: str, callee: Any) -> None:
@@ -67,7 +67,7 @@ class KillPoint:
                 return
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
         sys.setprofile(watch)
 

@@ -16,14 +16,19 @@ from nyc_taxi.schema.sql import quoted
 SESSION = """
 SET LOCAL search_path TO {schema};
 SET LOCAL TimeZone TO 'UTC';
--- a month takes as long as it takes, and waits in the midst of its transaction for Parquet or a lock
+-- a month takes as long as it takes
 SET LOCAL statement_timeout TO 0;
-SET LOCAL idle_in_transaction_session_timeout TO 0;
+-- a stopped client loses its transaction, and readers get the locks that it held
+SET LOCAL idle_in_transaction_session_timeout TO '{idle}';
 -- a client whose machine is gone is noticed in two minutes, not in two hours, and its locks are freed
 SET LOCAL tcp_keepalives_idle TO 60;
 SET LOCAL tcp_keepalives_interval TO 15;
 SET LOCAL tcp_keepalives_count TO 4;
 """
+
+
+IDLE_TIMEOUT = "3s"
+"""How long a transaction waits for the client's next statement before the server ends it."""
 
 
 @contextlib.contextmanager
@@ -49,10 +54,15 @@ def transaction(config: PostgresConfig) -> Iterator[Connection]:
         port=config.port,
         database=config.dbname,
     )
-    engine = create_engine(url, poolclass=NullPool, connect_args=options)
+    engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
     with translate_errors(config), engine.begin() as connection:
-        execute(connection, SESSION.format(schema=quoted(config.schema)))
+        execute(connection, SESSION.format(schema=quoted(config.schema), idle=IDLE_TIMEOUT))
         yield connection
+
+
+def wait_for_client(connection: Connection, timeout: str) -> None:
+    """Let the server wait so long for the next statement; "0" for any time, where no reader is held up."""
+    execute(connection, f"SET LOCAL idle_in_transaction_session_timeout TO '{timeout}'")
 
 
 def execute(connection: Connection, sql: str) -> CursorResult[tuple[object, ...]]:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from nyc_taxi.load.contract import deletion
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import execute
-from nyc_taxi.load.postgres.locks import in_short_attempts, lock_timeout, wait_for_turn
+from nyc_taxi.load.postgres.locks import in_short_attempts, wait_for_turn
 from nyc_taxi.load.postgres.swap import is_partition
 from nyc_taxi.load.postgres.tables import partition_of, quarantine_of, trips_of
 from nyc_taxi.model.ledger import LedgerEntry
@@ -35,8 +35,8 @@ def delete_month(
             if is_partition(connection, table, month):
                 execute(connection, f"DROP TABLE {quoted(partition_of(table, month))}")
 
-    with lock_timeout(f"other sessions hold locks on the {service} tables: delete {month} again later."):
-        in_short_attempts(connection, drop)
+    busy = f"other sessions hold locks on the {service} tables: delete {month} again later."
+    in_short_attempts(connection, busy, drop)
     entry = deletion(held, run)
     ledger.add(connection, entry)
     return entry

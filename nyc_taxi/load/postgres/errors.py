@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import sqlalchemy
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, one_line
 from nyc_taxi.load.postgres.config import PostgresConfig
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -24,6 +24,9 @@ _TRANSIENT = (
     LOCK_NOT_AVAILABLE,
 )
 """SQLSTATEs, or the beginnings of some, that another try may not meet (PostgreSQL manual, appendix A)."""
+
+_ABOUT_VALUES = ("22", "23")
+"""SQLSTATEs whose details quote the values of a row: data, which does not belong into messages."""
 
 _CONNECTION_REFUSED = {
     "permission denied": "42501",
@@ -54,11 +57,12 @@ def translate_errors(config: PostgresConfig) -> Iterator[None]:
         yield
     except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
         original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
-        raise _explain(original or error, config) from error
+        # without its cause: psycopg2 quotes statements with their values in them
+        raise _explain(original or error, config) from None
 
 
 def _explain(error: BaseException, config: PostgresConfig) -> DestinationError:
-    message = _one_line(error)
+    message = _message(error)
     code = sqlstate(error)
     if code is None:
         code = next((known for part, known in _CONNECTION_REFUSED.items() if part in message), "08000")
@@ -90,8 +94,10 @@ _ADVICE = {
 }
 
 
-def _one_line(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     diagnostics = getattr(error, "diag", None)
-    parts = [getattr(diagnostics, "message_primary", None), getattr(diagnostics, "message_detail", None)]
-    text = ": ".join(part for part in parts if part) or str(error) or type(error).__name__
-    return " ".join(text.partition("\n\tIs the server running")[0].split()).rstrip(".")
+    parts = [getattr(diagnostics, "message_primary", None)]
+    if not (sqlstate(error) or "").startswith(_ABOUT_VALUES):
+        parts.append(getattr(diagnostics, "message_detail", None))
+    text = ": ".join(part for part in parts if part) or str(error).partition("\n\tIs the server running")[0]
+    return one_line(text or type(error).__name__)

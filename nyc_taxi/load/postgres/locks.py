@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nyc_taxi.errors import LockTimeout
-from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.client import IDLE_TIMEOUT, execute, wait_for_client
 from nyc_taxi.load.postgres.errors import DEADLOCK, LOCK_NOT_AVAILABLE, sqlstate
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.retry import wait_for_others
@@ -38,32 +38,31 @@ def wait_for_turn(connection: Connection, schema: str, service: Service, month: 
     if connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"), key):
         return
     log.info("Another run is loading %s %s: waiting for it.", service, month)
-    with lock_timeout(
+    with _lock_timeout(
         f"another run has been loading {service} {month} for {MONTH_PATIENCE}: stop it or wait."
     ):
         execute(connection, f"SET LOCAL lock_timeout TO '{MONTH_PATIENCE}'")
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
 
 
-def in_short_attempts(connection: Connection, work: Callable[[], None], patience: float = PATIENCE) -> None:
-    """Do the work in a savepoint, again while other sessions hold locks; then raises their error."""
-    for attempt in wait_for_others(is_lock_conflict, patience):
-        with attempt, connection.begin_nested():
+def in_short_attempts(
+    connection: Connection, busy: str, work: Callable[[], None], patience: float = PATIENCE
+) -> None:
+    """Do the work in a savepoint, again while other sessions hold locks; then raises LockTimeout(busy)."""
+    wait_for_client(connection, "0")  # between attempts no reader is held up
+    for attempt in wait_for_others(LockTimeout, patience):
+        with attempt, _lock_timeout(busy), connection.begin_nested():
+            wait_for_client(connection, IDLE_TIMEOUT)  # until the transaction ends, as the locks
             execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")
             work()
 
 
 @contextlib.contextmanager
-def lock_timeout(message: str) -> Iterator[None]:
+def _lock_timeout(message: str) -> Iterator[None]:
     """Turn a lock conflict into a LockTimeout."""
     try:
         yield
     except DBAPIError as error:
-        if is_lock_conflict(error):
-            raise LockTimeout(message) from error
+        if sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK):
+            raise LockTimeout(message) from None
         raise
-
-
-def is_lock_conflict(error: Exception) -> bool:
-    """Whether another session held a lock for too long."""
-    return sqlstate(error) in (LOCK_NOT_AVAILABLE, DEADLOCK)

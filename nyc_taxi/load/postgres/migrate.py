@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from nyc_taxi.load.migration import Migration, plan
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.errors import sqlstate
-from nyc_taxi.load.postgres.locks import in_short_attempts, lock_timeout
+from nyc_taxi.load.postgres.locks import in_short_attempts
 from nyc_taxi.load.postgres.tables import columns_of
 from nyc_taxi.load.postgres.views import drop_views, refresh_views
 from nyc_taxi.schema.sql import POSTGRES_TYPES, postgres_comment, quoted
@@ -33,8 +33,7 @@ def migrate(connection: Connection, schema: str, dry_run: bool) -> list[Migratio
                 execute(connection, statement)
             refresh_views(connection, schema)
 
-        with lock_timeout("other sessions hold locks on the tables: migrate again later."):
-            in_short_attempts(connection, change)
+        in_short_attempts(connection, "other sessions hold locks on the tables: migrate again later.", change)
     return steps
 
 

@@ -3,7 +3,8 @@
 All of it is one transaction, so that whatever kills it (this process, the server, the network)
 leaves the tables as they were and nothing behind. Readers wait only while the loaded tables are
 swapped in, which takes milliseconds once the locks are granted; for the locks themselves it waits
-in short attempts, since a session that waits for a lock holds up all that come after it.
+in short attempts, since a session that waits for a lock holds up all that come after it. If the
+loader is stopped meanwhile, the server ends its transaction after IDLE_TIMEOUT and the load starts over.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from sqlalchemy.engine import Connection
 
 from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sample
 from nyc_taxi.load.postgres import ledger
+from nyc_taxi.load.postgres.client import wait_for_client
 from nyc_taxi.load.postgres.copy import copy_batches
-from nyc_taxi.load.postgres.locks import PATIENCE, in_short_attempts, lock_timeout, wait_for_turn
+from nyc_taxi.load.postgres.locks import PATIENCE, in_short_attempts, wait_for_turn
 from nyc_taxi.load.postgres.staging import Staged, stage
 from nyc_taxi.load.postgres.swap import swap
 from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
@@ -54,14 +56,12 @@ def replace_month(
     if entry and entry.version == summary.version and entry != damaged:
         return entry
     refuse_sample(summary, entry, "postgres")
+    wait_for_client(connection, "0")  # batches may take time, and no reader waits for staged tables
     staged = _stage(connection, month, progress)
     files = month.files()
     _replace_quality(connection, files)
-    with lock_timeout(
-        f"other sessions held locks on the {files.service} tables for {patience:.0f} s:"
-        f" run {files.month} again later."
-    ):
-        _swap(connection, staged, patience)
+    busy = f"other sessions hold locks on the {files.service} tables: run {files.month} again later."
+    _swap(connection, staged, busy, patience)
     entry = new_entry(files, run, started)
     ledger.add(connection, entry)
     return entry
@@ -103,11 +103,11 @@ def _replace_quality(connection: Connection, files: MonthFiles) -> None:
     copy_batches(connection, "quality", keyed, map(with_key, batches))
 
 
-def _swap(connection: Connection, staged: list[Staged], patience: float) -> None:
+def _swap(connection: Connection, staged: list[Staged], busy: str, patience: float) -> None:
     """Swap all tables in at once."""
 
     def swap_all() -> None:
         for table in staged:
             swap(connection, table)
 
-    in_short_attempts(connection, swap_all, patience)
+    in_short_attempts(connection, busy, swap_all, patience)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, Connection  # 1.4, which Airflow 2 holds, exp
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from nyc_taxi.errors import SchemaError, SettingsError, SourceError, SourceUnreachable
+from nyc_taxi.errors import SchemaError, SettingsError, SourceError, SourceUnreachable, one_line
 from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 
@@ -93,17 +93,25 @@ class Database:
                 " or generate demo data with `taxi bikeshare seed`."
             )
         engine = sa.create_engine(
-            self.url, poolclass=NullPool, connect_args={} if self.file else self._mysql_arguments()
+            self.url,
+            poolclass=NullPool,
+            connect_args={} if self.file else self._mysql_arguments(),
+            hide_parameters=True,
         )
         try:
-            with engine.connect() as connection:
+            with self._translate_errors(), engine.connect() as connection:
                 yield connection
-        except DBAPIError as error:
-            raise self._explain(error) from error
         except (FileNotFoundError, ssl.SSLError) as error:
             if not self.ssl_ca:
                 raise
             raise SettingsError(f"MYSQL_SSL_CA={self.ssl_ca!r} is not a certificate file: {error}.") from None
+
+    @contextlib.contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._explain(error) from error
 
     def _mysql_arguments(self) -> dict[str, Any]:
         # Cloud SQL's certificate names the instance, not the address: its name is not verified.
@@ -119,7 +127,7 @@ class Database:
     def _explain(self, error: DBAPIError) -> Exception:
         arguments: tuple[Any, ...] = getattr(error.orig, "args", ())
         number = arguments[0] if arguments else 0
-        reason = " ".join(str(arguments[-1] if arguments else error).split()).rstrip(".")
+        reason = one_line(arguments[-1] if arguments else error.orig)
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             return SettingsError(
                 f"{self.where}: its certificate is not signed by MYSQL_SSL_CA={self.ssl_ca!r} ({reason})."

@@ -226,7 +226,10 @@ def test_a_first_month_does_not_wait_for_readers(postgres: PostgresConfig, tmp_p
 
 
 def test_patience_with_readers_ends(
-    postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", "50ms")
     Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
@@ -234,7 +237,7 @@ def test_patience_with_readers_ends(
     with session(postgres) as slow:
         ask(slow, "BEGIN; SELECT count(*) FROM trips_green")
         with (
-            pytest.raises(LockTimeout, match="other sessions held locks on the green tables"),
+            pytest.raises(LockTimeout, match="other sessions hold locks on the green tables"),
             transaction(postgres) as connection,
         ):
             replace.replace_month(
@@ -242,6 +245,11 @@ def test_patience_with_readers_ends(
                 "taxi",
                 RefinedMonth.of(month_files(tmp_path, "v2")),
                 RUN,
-                patience=0.1,
+                patience=2,
             )
     assert state(postgres) == before
+    retried = [vars(record) for record in caplog.records if record.name == "stamina"]
+    assert retried
+    for each in retried:
+        assert each["stamina.caused_by"].startswith("LockTimeout('other sessions hold locks")
+        assert "SQL" not in str(each)

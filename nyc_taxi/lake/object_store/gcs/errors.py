@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, PreconditionFailed
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, PreconditionFailed, one_line
 
 
 @contextlib.contextmanager
@@ -91,5 +91,5 @@ def _one_line(error: BaseException) -> str:
     try:
         message = error.response.json()["error"]["message"]  # type: ignore[attr-defined]
     except (AttributeError, ValueError, KeyError, TypeError):
-        message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return " ".join(str(message).split()).rstrip(".")[:300]
+        message = getattr(error, "message", None) or error
+    return one_line(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, PreconditionFailed
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, PreconditionFailed, one_line
 
 _ANOTHER_RUN = "another run is loading the same month; run it again"
 _DAMAGED = "the bytes were corrupted in transit ({detail}); run the month again"
@@ -52,9 +52,9 @@ def translate_errors(where: str) -> Iterator[None]:
     except boto.ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        raise _answered(code, status, where, f"{code}: {_short(message)}") from error
+        raise _answered(code, status, where, f"{code}: {one_line(message)}") from error
     except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as error:
-        raise _unreachable(where, _short(error)) from error
+        raise _unreachable(where, one_line(error)) from error
     except (
         boto.NoCredentialsError,
         boto.PartialCredentialsError,
@@ -63,10 +63,10 @@ def translate_errors(where: str) -> Iterator[None]:
         boto.SSOError,
         boto.ProfileNotFound,
     ) as error:
-        raise DestinationError(f"{where}: {_CREDENTIALS.format(detail=_short(error))}.") from error
+        raise DestinationError(f"{where}: {_CREDENTIALS.format(detail=one_line(error))}.") from error
     except (boto.BotoCoreError, ValueError) as error:  # a setting that boto3 rejects
         raise DestinationError(
-            f"{where}: {_short(error)}; check S3_BUCKET, AWS_ENDPOINT and AWS_REGION."
+            f"{where}: {one_line(error)}; check S3_BUCKET, AWS_ENDPOINT and AWS_REGION."
         ) from error
 
 
@@ -92,7 +92,3 @@ def _unreachable(where: str, detail: str) -> DestinationError:
         f"{where} cannot be reached or closed the connection ({detail}); check the network and run the"
         " month again."
     )
-
-
-def _short(message: object) -> str:
-    return " ".join(str(message).split()).rstrip(".")[:300]

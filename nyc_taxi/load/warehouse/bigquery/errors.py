@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, LockTimeout
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, LockTimeout, one_line
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 
 _TRANSIENT = {
@@ -133,8 +133,3 @@ def _unreachable(config: BigQueryConfig, error: BaseException) -> DestinationErr
         f"{config.where} cannot be reached or closed the connection ({one_line(error)}); check the network"
         " and run the month again."
     )
-
-
-def one_line(error: object) -> str:
-    """The text of an error without line breaks and without a full stop."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.errors import DestinationError, LockTimeout
+from nyc_taxi.errors import DestinationError, LockTimeout, one_line
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _translate_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        message = " ".join(str(error).split("\n\n")[0].split())
+        message = one_line(str(error).split("\n\n")[0])
         if "No space left" in message:
             advice = "the disk is full: free some space and run the month again"
         elif isinstance(error, duckdb.IOException):
