@@ -27,6 +27,7 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.schema import SCHEMA_VERSION
 from nyc_taxi.schema.sql import literal
+from nyc_taxi.transform.condition import sandbox
 from nyc_taxi.transform.match import match_rows
 from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader, open_month
 from nyc_taxi.transform.rules import Rules
@@ -118,7 +119,7 @@ def _judged(
 
     def work(block: Any) -> tuple[Chunk, pa.Table]:
         if not hasattr(local, "connection"):
-            local.connection = duckdb.connect(config={"threads": 1})
+            local.connection = sandbox()
         chunk = reader.parse(block)
         batch = pa.RecordBatchReader.from_batches(chunk.batch.schema, [chunk.batch])
         local.connection.register("batch", batch)  # a reader is spared the scanner that a table gets
@@ -148,7 +149,7 @@ def _rule_error(
 ) -> RuleError:
     """Name the rule whose condition fails on rows of a batch."""
     failing = "a rule"
-    with duckdb.connect() as connection:
+    with sandbox() as connection:
         connection.register("batch", batch)
         for rule in rules.rules:
             try:
