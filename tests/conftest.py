@@ -18,6 +18,7 @@ import pytest
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import gcs
 from nyc_taxi.local import postgres as embedded
+from tests.support.postgres_probe import create_database
 
 if TYPE_CHECKING:
     from tests.support.bigquery import Dataset, Place
@@ -78,13 +79,13 @@ def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) 
     """An empty database of the test's own; the environment's POSTGRES_* lead to it."""
     server = postgres_server
     dbname = f"test_{uuid.uuid4().hex[:12]}"
+    create_database(server, dbname)
+    for name, value in {**server.environment(), "POSTGRES_DBNAME": dbname}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("POSTGRES_SCHEMA", raising=False)
+    yield PostgresConfig(server.host, server.port, dbname, server.user, server.password)
     with contextlib.closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute(f"CREATE DATABASE {dbname}")
-        for name, value in {**server.environment(), "POSTGRES_DBNAME": dbname}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.delenv("POSTGRES_SCHEMA", raising=False)
-        yield PostgresConfig(server.host, server.port, dbname, server.user, server.password)
         cursor.execute(f"DROP DATABASE {dbname} WITH (FORCE)")
 
 

@@ -9,18 +9,22 @@ from nyc_taxi.errors import TaxiError
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.tables import trips_of
 from nyc_taxi.local import postgres_programs
+from nyc_taxi.local.postgres import SERVICE_FILE
+from nyc_taxi.local.postgres_cluster import DBNAME
 from nyc_taxi.local.unprivileged import Account
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import Settings
 
 
 def query(service: Service, month: Month, settings: Settings) -> str:
-    """A command for the first trips of the month; it contains the password of the embedded server only."""
+    """A command for the first trips of the month; it contains no password, which other users could see."""
     config = PostgresConfig.from_settings(settings)
     server = config.reachable()
-    user = f"{server.user}:{server.password}" if config.embedded else server.user
     sql = f"SELECT * FROM {server.schema}.{trips_of(service)} WHERE month = '{month.first_day}' LIMIT 10"
-    return f'{_psql(config)} "postgresql://{user}@{server.where}" -c "{sql}"'
+    if config.embedded:
+        file = shlex.quote(str((config.embedded / SERVICE_FILE).resolve()))
+        return f'PGSERVICEFILE={file} {_psql(config)} service={DBNAME} -c "{sql}"'
+    return f'{_psql(config)} "postgresql://{server.user}@{server.where}" -c "{sql}"'
 
 
 def _psql(config: PostgresConfig) -> str:

@@ -6,8 +6,10 @@ In the folder:
     alive           locked by the server's own processes: if it is free, none of them runs
     cluster/        created under another name, then renamed, so never incomplete
         data/       PostgreSQL's data directory; taxi.conf in it holds the settings below
-        password    of the user `postgres`, readable by the server's account only
+        password    of the superuser `postgres`, readable by the server's account only
+        password-*  of the roles of `postgres_roles`, readable by the server's account only
         server.log
+    pg_service.conf how psql reads the tables (`PGSERVICEFILE`), readable by who started the server only
     moved           only where the server's account cannot enter the folder: the path of the rest
 
 Invariants: at most one server runs on a folder, however many processes ask at once; it listens on
@@ -25,16 +27,19 @@ from pathlib import Path
 
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.local import process
-from nyc_taxi.local.postgres_cluster import DBNAME, USER, Cluster
+from nyc_taxi.local.postgres_cluster import DBNAME, Cluster
+from nyc_taxi.local.postgres_roles import LOADER, READER
 from nyc_taxi.local.process import HOST
 from nyc_taxi.local.unprivileged import account, reachable_place
 
 log = logging.getLogger(__name__)
 
+SERVICE_FILE = "pg_service.conf"
+
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded server."""
+    """A running embedded server, as its loader uses it."""
 
     host: str
     port: int
@@ -47,8 +52,13 @@ class Server:
 
     @property
     def url(self) -> str:
-        """A URL with the password, for psql and SQLAlchemy."""
+        """A URL with the password, for SQLAlchemy."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.dbname}"
+
+    @property
+    def service_file(self) -> Path:
+        """For `PGSERVICEFILE`: psql's `service=taxi` reads the tables, and its command shows no password."""
+        return self.folder / SERVICE_FILE
 
     def environment(self) -> dict[str, str]:
         """What a child process needs so that `io_config.yaml` leads it to this server."""
@@ -75,7 +85,9 @@ def ensure(folder: Path) -> Server:
                 cluster.initialise()
             cluster.start()
         cluster.create_database()
-        return _server(folder, cluster, started)
+        server = _server(folder, cluster, started)
+        _write_service(server, cluster.password_of(READER))
+        return server
 
 
 def running(folder: Path) -> Server | None:
@@ -84,9 +96,11 @@ def running(folder: Path) -> Server | None:
         return None
     with _understood(folder):
         cluster = _cluster(folder)
-        if cluster.alive() and cluster.accepts(DBNAME):
+        if not cluster.alive() or not cluster.accepts(DBNAME):
+            return None
+        if cluster.password_of(LOADER):
             return _server(folder, cluster, started=False)
-    return None
+    return ensure(folder)  # made before there were roles
 
 
 def stop(folder: Path) -> bool:
@@ -140,4 +154,20 @@ def _cluster(folder: Path) -> Cluster:
 
 def _server(folder: Path, cluster: Cluster, started: bool) -> Server:
     assert cluster.port is not None
-    return Server(HOST, cluster.port, USER, DBNAME, folder, started, cluster.password)
+    password = cluster.password_of(LOADER)
+    return Server(HOST, cluster.port, LOADER, DBNAME, folder, started, password)
+
+
+def _write_service(server: Server, password: str) -> None:
+    """Write the service file, whole or not at all."""
+    text = (
+        f"[{DBNAME}]\nhost={server.host}\nport={server.port}\ndbname={server.dbname}\n"
+        f"user={READER}\npassword={password}\n"
+    )
+    if server.service_file.exists() and server.service_file.read_text() == text:
+        return
+    new = server.service_file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.touch(0o600)
+    new.write_text(text)
+    new.rename(server.service_file)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.local import process
+from nyc_taxi.local import postgres_roles, process
 from nyc_taxi.local.postgres_programs import find
 from nyc_taxi.local.process import HOST
 from nyc_taxi.local.unprivileged import Account
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 USER = "postgres"
 DBNAME = "taxi"
+ROLES = (postgres_roles.LOADER, postgres_roles.READER)
 
 PATIENCE = 60.0
 """Seconds a server may take to answer or to stop: recovery replays at most `max_wal_size`."""
@@ -67,7 +68,13 @@ class Cluster:
 
     @property
     def password(self) -> str:
+        """The superuser's."""
         return (self.folder / "password").read_text()
+
+    def password_of(self, role: str) -> str:
+        """Of a role of `postgres_roles`; empty before `create_database`."""
+        file = self.folder / f"password-{role}"
+        return file.read_text() if file.exists() else ""
 
     @property
     def port(self) -> int | None:
@@ -108,9 +115,7 @@ class Cluster:
             shutil.rmtree(half, ignore_errors=True)
         half = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
         password = half / "password"
-        password.touch(0o600)
-        password.write_text(secrets.token_urlsafe(24))
-        self.account.own(password)
+        self._write_secret(password, secrets.token_urlsafe(24))
         self.account.own(half)
         # The C locale: sorts by code point, is on every machine and never changes with its libraries
         options = ["--username", USER, "--encoding", "UTF8", "--no-locale", "--auth", "scram-sha-256"]
@@ -123,6 +128,13 @@ class Cluster:
         with (half / "data" / "postgresql.conf").open("a") as file:
             file.write("\ninclude_if_exists = 'taxi.conf'\n")
         half.rename(self.folder)
+
+    def _write_secret(self, file: Path, secret: str) -> None:
+        new = file.with_suffix(".new")
+        new.touch(0o600)
+        new.write_text(secret)
+        self.account.own(new)
+        new.rename(file)
 
     def start(self) -> None:
         """Start the server and wait until it lets clients in; no process of it may be left."""
@@ -173,9 +185,18 @@ class Cluster:
         return False
 
     def create_database(self) -> None:
-        """Create the database where it is missing."""
+        """Create the database and the roles where they are missing; also for clusters without roles."""
         with contextlib.closing(self.connect("postgres")) as database, database.cursor() as cursor:
             database.autocommit = True
+            if not all(self.password_of(role) for role in ROLES):
+                passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
+                postgres_roles.create(cursor, passwords)
+                for role, password in passwords.items():  # last: a file says that its role is there
+                    self._write_secret(self.folder / f"password-{role}", password)
+            if postgres_roles.own(cursor, DBNAME):
+                return
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DBNAME])
             if cursor.fetchone() is None:
                 cursor.execute(f"CREATE DATABASE {DBNAME}")
+        with contextlib.closing(self.connect(DBNAME)) as database, database, database.cursor() as cursor:
+            postgres_roles.take_over(cursor, DBNAME)

@@ -10,9 +10,25 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.local.postgres import Server, _cluster
+from nyc_taxi.local.postgres_cluster import USER
 from nyc_taxi.model.run import Run
 
 RUN = Run("run-1", "cli")
+
+
+def admin_url(server: Server) -> str:
+    """How the superuser of the embedded server, who makes databases and roles, connects."""
+    password = _cluster(server.folder).password
+    return f"postgresql://{USER}:{password}@{server.host}:{server.port}/postgres"
+
+
+def create_database(server: Server, name: str) -> None:
+    """Make an empty database that belongs to the loader."""
+    with contextlib.closing(psycopg2.connect(admin_url(server))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"CREATE DATABASE {name} OWNER {server.user}")
+
 
 RELATIONS = """
     SELECT relname, relkind, relispartition FROM pg_class

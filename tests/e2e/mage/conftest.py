@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from nyc_taxi.local import gcs, postgres
 from nyc_taxi.settings import PROJECT
+from tests.support.postgres_probe import create_database
 
 # Mage reads these when it is imported, which tests do inside: its start takes seconds.
 MAGE_PROJECT = PROJECT / "mage_project"
@@ -40,9 +39,7 @@ def environment(
 ) -> Iterator[dict[str, str]]:
     """For a run of its own: the workspace and the database are those of the file of tests."""
     name = request.module.__name__.rpartition(".")[2]
-    with contextlib.closing(psycopg2.connect(mage_postgres.url)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(f"CREATE DATABASE {name}")
+    create_database(mage_postgres, name)
     workspace = place / name
     yield {
         "TAXI_WORKSPACE": str(workspace),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import re
 import time
 
-import psycopg2
 import pytest
 import yaml
 
@@ -16,6 +14,7 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service, expected_last
 from nyc_taxi.settings import load_settings
 from tests.support.mage import copy_project, environment_of, running
+from tests.support.postgres_probe import create_database
 from tests.support.servers import Fault, serve
 
 pytestmark = [pytest.mark.mage, pytest.mark.slow]
@@ -54,9 +53,7 @@ def project(tmp_path_factory):
 @pytest.fixture
 def place_of_mage(project, environment, mage_postgres):
     """The environment of a Mage that keeps what it knows of runs in Postgres."""
-    with contextlib.closing(psycopg2.connect(mage_postgres.url)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute("CREATE DATABASE mage")
+    create_database(mage_postgres, "mage")
     url = f"postgresql+psycopg2://{mage_postgres.user}:{mage_postgres.password}@{mage_postgres.host}:{mage_postgres.port}/mage"
     return {**environment_of(project, environment), "MAGE_DATABASE_CONNECTION_URL": url}
 

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg2
 import pyarrow as pa
@@ -28,7 +29,7 @@ from nyc_taxi.schema import Column, trip_columns
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import month_files
-from tests.support.postgres_probe import RUN, query, state
+from tests.support.postgres_probe import RUN, admin_url, query, state
 
 APRIL = Month(2020, 4)
 GREEN = Service.GREEN
@@ -274,26 +275,37 @@ def test_a_server_in_another_time_zone_records_the_same(postgres: PostgresConfig
     assert [time for (time,) in pickups] == times
 
 
-def test_a_role_that_owns_the_schema_alone_is_enough(postgres: PostgresConfig, tmp_path: Path) -> None:
+@pytest.fixture
+def superuser(postgres: PostgresConfig, postgres_server: embedded.Server) -> PostgresConfig:
+    """The test's database as the superuser sees it, who makes roles."""
+    url = urlsplit(admin_url(postgres_server))
+    return dataclasses.replace(postgres, user=str(url.username), password=str(url.password))
+
+
+def test_a_role_that_owns_the_schema_alone_is_enough(
+    postgres: PostgresConfig, superuser: PostgresConfig, tmp_path: Path
+) -> None:
     role = f"loader_{postgres.dbname}"
-    query(postgres, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
-    query(postgres, f"CREATE SCHEMA taxi AUTHORIZATION {role}")
-    query(postgres, f"REVOKE ALL ON DATABASE {postgres.dbname} FROM PUBLIC")
-    query(postgres, f"GRANT CONNECT ON DATABASE {postgres.dbname} TO {role}")
+    query(superuser, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    query(superuser, f"CREATE SCHEMA taxi AUTHORIZATION {role}")
+    query(superuser, f"REVOKE ALL ON DATABASE {postgres.dbname} FROM PUBLIC")
+    query(superuser, f"GRANT CONNECT ON DATABASE {postgres.dbname} TO {role}")
     destination = Postgres(dataclasses.replace(postgres, user=role, password="x"))
     try:
         destination.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
         destination.replace_month(
             RefinedMonth.of(month_files(tmp_path, "v2", extra={"peak": pa.array(range(20))})), RUN
         )
-        assert query(postgres, "SELECT count(*) FROM trips_green") == [(20,)]
+        assert query(superuser, "SELECT count(*) FROM trips_green") == [(20,)]
     finally:
-        query(postgres, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+        query(superuser, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
-def test_a_role_without_the_right_is_told_what_it_needs(postgres: PostgresConfig, tmp_path: Path) -> None:
+def test_a_role_without_the_right_is_told_what_it_needs(
+    postgres: PostgresConfig, superuser: PostgresConfig, tmp_path: Path
+) -> None:
     role = f"guest_{postgres.dbname}"
-    query(postgres, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    query(superuser, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
     destination, files = (
         Postgres(dataclasses.replace(postgres, user=role, password="x")),
         month_files(tmp_path),
@@ -304,12 +316,12 @@ def test_a_role_without_the_right_is_told_what_it_needs(postgres: PostgresConfig
             "CREATE SCHEMA taxi",  # which it may not use
             f"REVOKE CONNECT ON DATABASE {postgres.dbname} FROM PUBLIC",
         ):
-            query(postgres, more_or_less)
+            query(superuser, more_or_less)
             with pytest.raises(DestinationError, match="make it the owner of the schema taxi") as caught:
                 destination.replace_month(RefinedMonth.of(files), RUN)
             assert not isinstance(caught.value, DestinationUnreachable)
     finally:
-        query(postgres, f"DROP ROLE {role}")
+        query(superuser, f"DROP ROLE {role}")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from nyc_taxi.local import postgres, postgres_cluster, process, unprivileged
 from nyc_taxi.local.postgres_cluster import Cluster
 from nyc_taxi.local.postgres_programs import find
 from nyc_taxi.settings import PROJECT
+from tests.support.postgres_probe import admin_url
 from tests.support.waiting import until
 
 ROOT = os.geteuid() == 0
@@ -94,7 +95,7 @@ def test_start_reuse_stop(new_folder: Path) -> None:
     assert (server.host, server.dbname, server.user, server.folder) == (
         "127.0.0.1",
         "taxi",
-        "postgres",
+        "taxi_loader",
         new_folder,
     )
     again = postgres.ensure(new_folder)
@@ -134,7 +135,85 @@ def test_it_is_durable_plain_and_closed(folder: Path) -> None:
     assert server.password not in repr(server)
     cluster = folder / "cluster"
     assert stat.S_IMODE(cluster.stat().st_mode) == 0o700
-    assert stat.S_IMODE((cluster / "password").stat().st_mode) == 0o600
+    secrets = [*cluster.glob("password*"), server.service_file]
+    assert len(secrets) == 4
+    assert {stat.S_IMODE(file.stat().st_mode) for file in secrets} == {0o600}
+
+
+def read(server: postgres.Server, sql: str) -> str:
+    """What psql prints, used as `make run` says; raises CalledProcessError when it fails."""
+    program = find(server.folder / "cluster" / "data", unprivileged.Account()) / "psql"
+    command = [str(program), "service=taxi", "-Atc", sql]
+    environment = {"PGSERVICEFILE": str(server.service_file)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_the_loader_owns_the_database_and_the_reader_reads(folder: Path) -> None:
+    server = postgres.ensure(folder)
+    may = "SELECT rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = current_user"
+    assert ask(server, may) is False
+    ask(server, "CREATE SCHEMA later; CREATE TABLE later.trips AS SELECT 42 AS n")
+    ask(server, "CREATE VIEW later.v AS TABLE later.trips")
+    assert read(server, "SELECT current_user, n FROM later.v") == "taxi_reader|42"
+    for refused in (
+        "DELETE FROM later.trips",
+        "SET default_transaction_read_only = off; DELETE FROM later.trips",
+        "SET default_transaction_read_only = off; CREATE TABLE later.mine ()",
+        "SET default_transaction_read_only = off; CREATE TABLE public.mine ()",
+        "COPY later.trips TO PROGRAM 'cat'",
+        "SELECT pg_read_file('/etc/passwd')",
+    ):
+        with pytest.raises(subprocess.CalledProcessError):
+            read(server, refused)
+    for refused in (
+        "COPY later.trips TO PROGRAM 'cat'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "CREATE ROLE x",
+    ):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(server, refused)
+
+
+def test_a_server_made_before_there_were_roles_keeps_its_data(folder: Path) -> None:
+    """Upgrade: the superuser loaded months, and runs in this moment."""
+    server = postgres.ensure(folder)
+    with closing(psycopg2.connect(admin_url(server))) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute("DROP DATABASE taxi WITH (FORCE)")
+        cursor.execute("CREATE DATABASE taxi")
+        cursor.execute("DROP ROLE taxi_loader")
+        cursor.execute("DROP ROLE taxi_reader")
+    for file in (folder / "cluster").glob("password-*"):
+        file.unlink()
+    with closing(psycopg2.connect(admin_url(server).removesuffix("postgres") + "taxi")) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(
+            """
+            CREATE SCHEMA taxi;
+            CREATE TYPE taxi.kind AS ENUM ('a', 'b');
+            CREATE TABLE taxi.trips (id bigint GENERATED ALWAYS AS IDENTITY, month date, kind taxi.kind)
+                PARTITION BY LIST (month);
+            CREATE TABLE taxi.trips_2020_04 PARTITION OF taxi.trips FOR VALUES IN ('2020-04-01');
+            CREATE TABLE public.mine (id serial);
+            CREATE VIEW taxi.counts AS SELECT count(*) FROM taxi.trips;
+            CREATE FUNCTION taxi.two() RETURNS int LANGUAGE sql RETURN 2;
+            INSERT INTO taxi.trips (month, kind) VALUES ('2020-04-01', 'a');
+            """
+        )
+    assert postgres.running(folder).user == "taxi_loader"
+    server = postgres.ensure(folder)
+    assert ask(server, "INSERT INTO taxi.trips (month, kind) VALUES ('2020-04-01', 'b') RETURNING id") == 2
+    ask(server, "DROP TABLE taxi.trips_2020_04; ALTER TABLE public.mine ADD COLUMN b taxi.kind")
+    ask(
+        server,
+        "ALTER TYPE taxi.kind ADD VALUE 'c'; CREATE OR REPLACE VIEW taxi.counts AS SELECT 7::bigint AS count",
+    )
+    ask(server, "DROP FUNCTION taxi.two(); ALTER SCHEMA taxi RENAME TO other")
+    assert read(server, "SELECT count FROM other.counts") == "7"
+    with pytest.raises(subprocess.CalledProcessError):
+        read(server, "SELECT * FROM public.mine")
 
 
 def test_processes_that_start_it_at_once_get_one_server(new_folder: Path) -> None:

@@ -1,0 +1,81 @@
+"""The roles of the embedded PostgreSQL: the pipeline's owns the database, people's may read it.
+
+The superuser only creates them; its password leaves the cluster's folder in no command and no environment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+LOADER = "taxi_loader"
+READER = "taxi_reader"
+
+_TAKE_OVER = f"""
+DO $$
+DECLARE
+    change text;
+BEGIN
+    FOR change IN
+        -- what the superuser owns in databases that were made before there were roles
+        WITH own AS (
+            SELECT oid FROM pg_namespace
+            WHERE nspname !~ '^pg_(catalog|toast|temp)' AND nspname <> 'information_schema'
+        ), me AS (SELECT oid FROM pg_roles WHERE rolname = current_user)
+        SELECT format('ALTER SCHEMA %s OWNER TO {LOADER}', oid::regnamespace) FROM pg_namespace
+        WHERE oid IN (SELECT oid FROM own) AND nspowner IN (SELECT oid FROM me)
+        UNION ALL
+        SELECT format('ALTER TABLE %s OWNER TO {LOADER}', oid::regclass) FROM pg_class
+        WHERE relnamespace IN (SELECT oid FROM own) AND relowner IN (SELECT oid FROM me)
+            AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+            -- the sequence of a column follows its table
+            AND NOT (relkind = 'S' AND EXISTS (
+                SELECT FROM pg_depend
+                WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype IN ('a', 'i')
+            ))
+        UNION ALL
+        SELECT format('ALTER TYPE %s OWNER TO {LOADER}', oid::regtype) FROM pg_type
+        WHERE typnamespace IN (SELECT oid FROM own) AND typowner IN (SELECT oid FROM me)
+            AND typtype IN ('e', 'd')
+        UNION ALL
+        SELECT format('ALTER ROUTINE %s OWNER TO {LOADER}', oid::regprocedure) FROM pg_proc
+        WHERE pronamespace IN (SELECT oid FROM own) AND proowner IN (SELECT oid FROM me)
+    LOOP
+        EXECUTE change;
+    END LOOP;
+    FOR change IN
+        SELECT oid::regnamespace FROM pg_namespace WHERE nspowner = '{LOADER}'::regrole
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO {READER}', change);
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO {READER}', change);
+    END LOOP;
+END $$;
+-- what the loader makes from now on; not in public, where Airflow keeps its own tables
+ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT USAGE ON SCHEMAS TO {READER};
+ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT SELECT ON TABLES TO {READER};
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+"""
+
+
+def create(cursor: cursor, passwords: dict[str, str]) -> None:
+    """Create the roles that are missing, and give each its password."""
+    for role, password in passwords.items():
+        cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
+        verb = "CREATE" if cursor.fetchone() is None else "ALTER"
+        cursor.execute(f"{verb} ROLE {role} LOGIN PASSWORD %s", [password])
+    cursor.execute(f"ALTER ROLE {READER} SET default_transaction_read_only = on")
+
+
+def own(cursor: cursor, dbname: str) -> bool:
+    """Whether the loader has taken the database over."""
+    cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [dbname])
+    row = cursor.fetchone()
+    return row is not None and row[0] == LOADER
+
+
+def take_over(cursor: cursor, dbname: str) -> None:
+    """Give the loader the database and all in it, and let the reader read it; in one transaction."""
+    cursor.execute(_TAKE_OVER)
+    cursor.execute(f"ALTER DATABASE {dbname} OWNER TO {LOADER}")
