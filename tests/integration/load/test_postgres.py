@@ -379,7 +379,7 @@ def test_a_lost_encrypted_connection_is_worth_another_try(postgres: PostgresConf
 
 def test_the_configured_database_is_used_and_no_password_shown(postgres: PostgresConfig) -> None:
     destination = open_destination("postgres", load_settings())
-    assert destination.describe() == f"Postgres at {postgres.where}, schema taxi, as postgres"
+    assert destination.describe() == f"Postgres at {postgres.where}, schema taxi, as taxi_loader"
     assert postgres.password not in repr(vars(destination))
     assert destination.ledger_entries() == []
 
