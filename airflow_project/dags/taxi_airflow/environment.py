@@ -7,12 +7,16 @@
 Both win over the worker's environment; without them the environment decides. On Cloud Composer GCS_BUCKET in
 the environment is Composer's own bucket, with DAGs and logs, so there it is not taken for the trips'.
 
+The Variable sets values, not code: whoever may edit it may not choose what a worker executes.
+
 Unless TAXI_LAKE says otherwise, the lake is the bucket wherever tasks may run on several machines.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 
 from airflow.providers.common.compat.sdk import (
     AirflowNotFoundException,
@@ -24,10 +28,14 @@ from airflow.providers.common.compat.sdk import (
 
 VARIABLE = "taxi"
 
+CODE = re.compile(r"TAXI_(TRANSFORM|RULES|IO_CONFIG|BIKESHARE_TABLES)|PATH|(PYTHON|LD_|DYLD_|AIRFLOW_).*")
+"""Names of settings and variables that decide which code a worker runs; only the deployment sets them."""
+
 
 def configure_environment() -> None:
     """Put the Variable and the connections into this task's environment, where settings are read."""
     values = Variable.get(VARIABLE, None, deserialize_json=True) or {}
+    _refuse_code(values)
     settings = {name: str(value) for name, value in values.items()}
     for connection_id, names in (("taxi_postgres", _postgres), ("taxi_s3", _s3)):
         try:
@@ -39,6 +47,16 @@ def configure_environment() -> None:
         os.environ.pop("GCS_BUCKET", None)
     os.environ.update(settings)
     _choose_lake()
+
+
+def _refuse_code(names: Iterable[str]) -> None:
+    from nyc_taxi.errors import SettingsError
+
+    if refused := sorted(filter(CODE.fullmatch, names)):
+        raise SettingsError(
+            f"Airflow's Variable {VARIABLE} sets {', '.join(refused)}, which decides what code runs:"
+            " set it where the DAGs are deployed (airflow_project/composer.env, or the environment)."
+        )
 
 
 def _choose_lake() -> None:

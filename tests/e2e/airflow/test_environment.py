@@ -56,6 +56,16 @@ def test_variable_and_connections_win_over_the_environment(airflow_environment):
     assert (variables["AWS_ACCESS_KEY_ID"], variables["AWS_ENDPOINT"]) == ("key", "http://127.0.0.1:9")
 
 
+@pytest.mark.parametrize(
+    "name", ["TAXI_TRANSFORM", "TAXI_RULES", "TAXI_IO_CONFIG", "PYTHONPATH", "LD_PRELOAD", "PATH"]
+)
+def test_the_variable_names_no_code(airflow_environment, name):
+    environment = {**airflow_environment, "AIRFLOW_VAR_TAXI": json.dumps({name: "/tmp/other"})}
+    done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"SettingsError: Airflow's Variable taxi sets {name}, which decides what code runs" in done.stderr
+
+
 def test_composers_own_bucket_is_not_the_trips(airflow_environment):
     own = {"AIRFLOW_VAR_TAXI": "{}", "GCS_BUCKET": "us-central1-env-bucket"}
     assert environment_after_set_up(airflow_environment, **own)["GCS_BUCKET"] == "us-central1-env-bucket"
