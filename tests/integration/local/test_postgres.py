@@ -155,8 +155,10 @@ def test_the_loader_owns_the_database_and_the_reader_reads(folder: Path) -> None
     assert ask(server, may) is False
     ask(server, "CREATE SCHEMA later; CREATE TABLE later.trips AS SELECT 42 AS n")
     ask(server, "CREATE VIEW later.v AS TABLE later.trips")
+    ask(server, "CREATE TABLE public.of_airflow (n int)")
     assert read(server, "SELECT current_user, n FROM later.v") == "taxi_reader|42"
     for refused in (
+        "SELECT FROM public.of_airflow",
         "DELETE FROM later.trips",
         "SET default_transaction_read_only = off; DELETE FROM later.trips",
         "SET default_transaction_read_only = off; CREATE TABLE later.mine ()",

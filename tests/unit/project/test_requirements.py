@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from packaging.requirements import Requirement
 
 from nyc_taxi.settings import PROJECT
 
@@ -27,6 +28,15 @@ def test_every_package_is_pinned_and_hashed(name):
 
 def test_tests_run_on_what_runs():
     assert pins("mage") <= pins("dev"), "recompile: make requirements"
+
+
+def test_vulnerable_versions_that_mage_pins_are_replaced():
+    lines = (FOLDER / "mage-overrides.txt").read_text().splitlines()
+    bounds = [Requirement(line.partition("#")[0]) for line in lines if re.match(r"\w", line)]
+    versions = dict(pins("mage"))
+    assert len(bounds) >= 6
+    for bound in bounds:
+        assert versions[bound.name] in bound.specifier, "recompile: make requirements"
 
 
 def test_make_requirements_compiles_all_of_them():
