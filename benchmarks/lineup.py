@@ -13,6 +13,7 @@ from benchmarks.measure import Failed
 from benchmarks.months import MONTH, SERVICE, TAXI, GeneratedMonth, Prepared
 from benchmarks.place import ARROW_POOL, Place
 from launchers.subprocess_group import MAGE, MEMORY
+from nyc_taxi.local.postgres import superuser_url
 from nyc_taxi.settings import PROJECT
 
 OURS = sys.executable
@@ -143,7 +144,7 @@ LINEUP = [
         lambda trial: run_module(
             "server_copy",
             trial.prepared.copy_file,
-            trial.place.postgres.url,
+            superuser_url(trial.place.postgres),
             trial.prepared.table,
             python=OURS,
         ),

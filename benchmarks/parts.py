@@ -26,6 +26,7 @@ from benchmarks.months import FOLDER, MONTH, SERVICE, GeneratedMonth, prepare
 from benchmarks.place import Place, place
 from nyc_taxi.cli import keep_pandas_out
 from nyc_taxi.load.postgres import copy
+from nyc_taxi.local.postgres import superuser_url
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.pipelines.trips.download import download
@@ -116,7 +117,7 @@ def server(month: GeneratedMonth, scratch: Place) -> Parts:
     """Seconds of the server for what a load asks of it."""
     prepared = prepare(month, scratch)
     parts: Parts = {}
-    with psycopg2.connect(scratch.postgres.url) as connection, connection.cursor() as cursor:
+    with psycopg2.connect(superuser_url(scratch.postgres)) as connection, connection.cursor() as cursor:
         for _ in range(3):
             steps = {
                 "server: COPY": f"COPY part FROM '{prepared.copy_file}' (FORMAT binary, FREEZE)",

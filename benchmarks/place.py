@@ -24,6 +24,7 @@ from dotenv import dotenv_values
 from benchmarks.contenders import SCHEMA
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import gcs, postgres
+from nyc_taxi.local.postgres import superuser_url
 from nyc_taxi.settings import PROJECT
 
 
@@ -78,13 +79,13 @@ class Place:
         shutil.rmtree(self.workspace, ignore_errors=True)
         self.warehouse.unlink(missing_ok=True)
         self.sql(f"DROP SCHEMA IF EXISTS {SCHEMA}, taxi CASCADE")
-        self.sql(f"CREATE SCHEMA {SCHEMA}")
+        self.sql(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {self.postgres.user}")
         self.sql("CHECKPOINT")
         os.sync()
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run one statement; its rows."""
-        with contextlib.closing(psycopg2.connect(self.postgres.url)) as connection:
+        """Run one statement as the superuser; its rows."""
+        with contextlib.closing(psycopg2.connect(superuser_url(self.postgres))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)

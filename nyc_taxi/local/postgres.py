@@ -28,6 +28,7 @@ from pathlib import Path
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.local import process
 from nyc_taxi.local.postgres_cluster import DBNAME, Cluster
+from nyc_taxi.local.postgres_cluster import USER as SUPERUSER
 from nyc_taxi.local.postgres_roles import LOADER, READER
 from nyc_taxi.local.process import HOST
 from nyc_taxi.local.unprivileged import account, reachable_place
@@ -88,6 +89,12 @@ def ensure(folder: Path) -> Server:
         server = _server(folder, cluster, started)
         _write_service(server, cluster.password_of(READER))
         return server
+
+
+def superuser_url(server: Server, dbname: str = DBNAME) -> str:
+    """As `Server.url`, for what the loader may not do: other databases and roles, files of the server."""
+    password = _cluster(server.folder).password
+    return f"postgresql://{SUPERUSER}:{password}@{server.host}:{server.port}/{dbname}"
 
 
 def running(folder: Path) -> Server | None:

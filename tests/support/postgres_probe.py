@@ -10,8 +10,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812
 
 from nyc_taxi.load.postgres.config import PostgresConfig
-from nyc_taxi.local.postgres import Server, _cluster
-from nyc_taxi.local.postgres_cluster import USER
+from nyc_taxi.local.postgres import Server, superuser_url
 from nyc_taxi.model.run import Run
 
 RUN = Run("run-1", "cli")
@@ -19,8 +18,7 @@ RUN = Run("run-1", "cli")
 
 def admin_url(server: Server) -> str:
     """How the superuser of the embedded server, who makes databases and roles, connects."""
-    password = _cluster(server.folder).password
-    return f"postgresql://{USER}:{password}@{server.host}:{server.port}/postgres"
+    return superuser_url(server, "postgres")
 
 
 def create_database(server: Server, name: str) -> None:
