@@ -9,7 +9,7 @@ from pathlib import Path
 from nyc_taxi.errors import NotPublished, NotTripData, SourceError, SourceUnreachable
 from nyc_taxi.extract import files
 from nyc_taxi.extract.candidates import Candidate, LocalFile, Sample, WebFile
-from nyc_taxi.extract.formats import verify
+from nyc_taxi.extract.formats import detect_format, verify
 from nyc_taxi.extract.sidecar import Sidecar
 from nyc_taxi.extract.sources import Source, names_other
 from nyc_taxi.extract.transfer import Part, Progress, transfer
@@ -72,7 +72,10 @@ def fetch_file(source: str, folder: Path, retry: RetryPolicy) -> tuple[Path, str
 
     Raises as `fetch` does.
     """
-    place = WebFile(source, retry) if "://" in source else LocalFile(Path(source).expanduser().resolve())
+    try:
+        place = WebFile(source, retry) if "://" in source else LocalFile(Path(source).expanduser().resolve())
+    except RuntimeError:  # a loop, or the home of a user who does not exist
+        raise SourceError(f"{source}: is a loop of links, or below an unknown user's home.") from None
     with files.locked(folder):
         if isinstance(place, WebFile):
             path, about = _download(place, folder, None, {})
@@ -134,6 +137,7 @@ def _in_place(file: LocalFile, folder: Path) -> Sidecar:
         known.save(note)
     if known:
         return known
+    detect_format(file.path, file.url)  # cheap, unlike a checksum
     about = Sidecar.of(file.path, file.url, last_modified=published.last_modified)
     verify(file.path, file.url)
     after = file.path.stat()

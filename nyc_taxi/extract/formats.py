@@ -40,6 +40,18 @@ _NOT_TRIP_DATA = (
     (rb"\s*[{\[]", "JSON, probably an error from a server", "check the URL"),
     (rb"PAR1|\x1f\x8b", "a file that is compressed twice", "decompress it once"),
     (
+        rb"\xff\xfe|\xfe\xff|[\t -~]\x00[\t -~]\x00|\x00[\t -~]\x00[\t -~]",
+        "text in UTF-16",
+        "save it as UTF-8 (in spreadsheets: CSV UTF-8)",
+    ),
+    (rb'[\w "]*(;[\w "]*)+\r?(\n|$)', "text with `;` between the fields", "write it with commas"),
+    (rb'[\w "]*(\t[\w "]*)+\r?(\n|$)', "text with tabs between the fields", "write it with commas"),
+    (
+        rb"[^\n]{60000}",
+        "text with a first line of more than 60,000 bytes",
+        "use a trip file as TLC publishes it",
+    ),
+    (
         rb"(?s).*\x00|[^\n,]*(\n|$)",
         "neither Parquet nor CSV, plain or gzipped",
         "use a trip file as TLC publishes it",

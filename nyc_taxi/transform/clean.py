@@ -133,10 +133,12 @@ def _judged(
     waiting: deque[Future[tuple[Chunk, pa.Table]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="clean") as pool:
         try:
+            in_flight = 0  # the first block comes alone: a file that does not parse ends with it
             for block in reader.blocks():
                 waiting.append(pool.submit(work, block))
-                if len(waiting) > threads:
+                if len(waiting) > in_flight:
                     yield waiting.popleft().result()
+                    in_flight = threads
             while waiting:
                 yield waiting.popleft().result()
         finally:

@@ -18,12 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nyc_taxi.errors import NotTripData
 from nyc_taxi.schema import Mapping
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.transform.rules import Rule, Rules
 
 PART_KEYS = 1_000_000
 """Keys that are sorted at a time: 8 MB of keys, as many of positions, and a sorted copy."""
+
+MAX_PART_KEYS = 2 * PART_KEYS
+"""Keys spread evenly over the parts unless a million rows have the same one."""
+
+MAX_SHARED = 1_000_000
+"""Rows that may be compared exactly, or half of the month if that is more."""
 
 _CHUNK_KEYS = 1 << 20
 _MEMORY_LIMIT = "128MB"
@@ -37,7 +44,8 @@ VERDICT_SCHEMA = pa.schema(
 class KeyFiles:
     """The keys of a month on scratch: a file of 64-bit integers per month rule, 0 for no key."""
 
-    def __init__(self, folder: Path, rules: Rules) -> None:
+    def __init__(self, folder: Path, rules: Rules, source: str) -> None:
+        self._source = source
         self._paths = {bit: folder / f"keys_{bit}.u64" for bit, _ in rules.month_rules()}
         self._files = {bit: path.open("wb") for bit, path in self._paths.items()}
 
@@ -52,9 +60,13 @@ class KeyFiles:
             file.close()
 
     def shared_positions(self, threads: int) -> np.ndarray:
-        """Positions (from 0, ascending) of the rows that share a key with another row."""
+        """Positions (from 0, ascending) of the rows that share a key with another row.
+
+        Raises NotTripData when most of millions of rows are equal, as in no month of trips.
+        """
         with ThreadPoolExecutor(threads, thread_name_prefix="match") as pool:
-            positions = list(chain(*pool.map(lambda path: list(_shared(path)), self._paths.values())))
+            shared = pool.map(lambda path: list(_shared(path, self._source)), self._paths.values())
+            positions = list(chain(*shared))
         return np.unique(np.concatenate(positions)) if positions else np.array([], np.int64)
 
     def remove(self) -> None:
@@ -123,21 +135,39 @@ class SortedCursor:
         return pa.concat_batches(parts) if parts else pa.RecordBatch.from_pylist([], self._schema)
 
 
-def _shared(path: Path) -> Iterator[np.ndarray]:
-    """Positions of the keys that occur more than once, part by part of the key space."""
-    parts = max(1, -(-path.stat().st_size // 8 // PART_KEYS))
+def _shared(path: Path, source: str) -> Iterator[np.ndarray]:
+    """Positions of the keys that occur more than once, part by part of the key space.
+
+    Raises NotTripData for too many of them, or for a part of far more keys than the others.
+    """
+    rows = path.stat().st_size // 8
+    parts, shared = max(1, -(-rows // PART_KEYS)), 0
     for part in range(parts):
         kept: list[tuple[np.ndarray, np.ndarray]] = []
+        count = 0
         for start, chunk in _chunks(path):
             mine = np.flatnonzero((chunk != 0) & (chunk % np.uint64(parts) == part))
             kept.append((chunk[mine], mine + start))
+            count += len(mine)
+            if count > MAX_PART_KEYS:
+                raise _repetitive(source)
         if not kept:
             continue
         keys, positions = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
         ordered = np.sort(keys)
         repeated = ordered[1:][ordered[1:] == ordered[:-1]]
         if len(repeated):
-            yield positions[_is_in(keys, repeated)]
+            equal = positions[_is_in(keys, repeated)]
+            shared += len(equal)
+            if shared > max(MAX_SHARED, rows // 2):
+                raise _repetitive(source)
+            yield equal
+
+
+def _repetitive(source: str) -> NotTripData:
+    return NotTripData(
+        f"{source}: most of its rows are equal to other rows; use the file as TLC publishes it."
+    )
 
 
 def _is_in(keys: np.ndarray, few: np.ndarray) -> np.ndarray:
@@ -177,9 +207,9 @@ def _bits(bit: int, rule: Rule) -> str:
 
 def _repeats_sql(bit: int, rule: Rule, rows: str, compared: Iterable[str]) -> str:
     columns = ", ".join(f'"{name}"' for name in compared)
-    nth = f"row_number() OVER (PARTITION BY {columns} ORDER BY source_row) AS nth"
-    numbered = f"SELECT source_row, {nth} FROM {rows} WHERE _reasons = 0"
-    return f"SELECT source_row, {_bits(bit, rule)}, NULL::BIGINT AS other_row FROM ({numbered}) WHERE nth > 1"
+    first = f"SELECT min(source_row) AS source_row FROM {rows} WHERE _reasons = 0 GROUP BY {columns}"
+    later = f"(SELECT source_row FROM {rows} WHERE _reasons = 0) ANTI JOIN ({first}) USING (source_row)"
+    return f"SELECT source_row, {_bits(bit, rule)}, NULL::BIGINT AS other_row FROM {later}"
 
 
 def _reverses_sql(bit: int, rule: Rule, rows: str) -> str:

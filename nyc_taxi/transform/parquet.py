@@ -85,6 +85,10 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
     )
 
 
+GROUP_BYTES = 128 << 20
+"""Bytes that are held at most: only rows of more than a kilobyte make smaller row groups."""
+
+
 class _Writer:
     """Parquet in row groups of one size, whatever the sizes of the batches."""
 
@@ -101,6 +105,7 @@ class _Writer:
         )
         self._held: list[pa.RecordBatch] = []
         self._rows = 0
+        self._bytes = 0
 
     def __enter__(self) -> _Writer:
         return self
@@ -113,12 +118,14 @@ class _Writer:
     def write(self, batch: pa.RecordBatch) -> None:
         self._held.append(batch.replace_schema_metadata(self._schema.metadata))
         self._rows += len(batch)
-        if self._rows >= self._group_rows:
+        self._bytes += batch.nbytes
+        if self._rows >= self._group_rows or self._bytes > GROUP_BYTES:
             table = pa.Table.from_batches(self._held, self._schema)
-            whole = self._rows - self._rows % self._group_rows
+            whole = self._rows - self._rows % self._group_rows or self._rows
             self._writer.write_table(table.slice(0, whole), row_group_size=self._group_rows)
             self._held = table.slice(whole).to_batches()
             self._rows -= whole
+            self._bytes = sum(rest.nbytes for rest in self._held)
 
 
 def _repeats_itself(field: pa.Field) -> bool:

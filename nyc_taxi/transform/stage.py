@@ -28,7 +28,7 @@ class Stage:
         with ExitStack() as opened:
             self._rows = _stream(folder / "rows.arrow", self._schema, opened)
             self._unreadable = _stream(folder / "unreadable.arrow", arrow_schema(QUARANTINE), opened)
-            self.keys = KeyFiles(folder, rules)
+            self.keys = KeyFiles(folder, rules, source.name)
             opened.callback(self.keys.close)
             self._opened = opened.pop_all()
 
@@ -51,18 +51,16 @@ class Stage:
         self._next_row += chunk.rows_in
 
     def _unreadable_batch(self, chunk: Chunk) -> pa.RecordBatch:
-        rows = [
-            {
-                "source_version": self._source.version,
-                "source_row": item.row + self._next_row,
-                "reasons": [UNREADABLE],
-                "column_name": item.column,
-                "detail": item.detail,
-                "raw": item.raw,
-            }
-            for item in chunk.unreadable
-        ]
-        return pa.RecordBatch.from_pylist(rows, arrow_schema(QUARANTINE))
+        rows, count = chunk.unreadable, len(chunk.unreadable)
+        columns = {
+            "source_version": [self._source.version] * count,
+            "source_row": [item.row + self._next_row for item in rows],
+            "reasons": [[UNREADABLE]] * count,
+            "column_name": [item.column for item in rows],
+            "detail": [item.detail for item in rows],
+            "raw": [item.raw for item in rows],
+        }
+        return pa.RecordBatch.from_pydict(columns, arrow_schema(QUARANTINE))
 
 
 def _stream(path: Path, schema: pa.Schema, opened: ExitStack) -> pa.RecordBatchStreamWriter:

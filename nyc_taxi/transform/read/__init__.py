@@ -23,7 +23,7 @@ UNREADABLE = "unreadable"
 """The reason of every row that could not be read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """A row that does not parse."""
 

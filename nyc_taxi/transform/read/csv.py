@@ -34,6 +34,7 @@ from nyc_taxi.transform.read.convert import (
     finite,
     first_that_holds,
 )
+from nyc_taxi.transform.read.limits import check_columns, check_line_count, check_lines
 from nyc_taxi.transform.read.lines import as_text, fit, open_csv, split_line, whole_lines
 
 BLOCK_BYTES = 4 << 20
@@ -53,6 +54,7 @@ class CsvReader:
         with open_csv(source.path) as stream:
             first, *lines = self._read_from(stream, _HEAD_BYTES).split(b"\n")[: _PROBE_LINES + 2]
         header = self._header(first.rstrip(b"\r"))
+        check_columns(len(header), self._file)
         service = source.service
         self.mapping = map_header(service, header, self._file)
         self._columns = [c for c in service_columns(service) if c.name in self.mapping.columns]
@@ -63,6 +65,7 @@ class CsvReader:
         rows = (split_line(as_text(line)) for line in whole_lines(b"\n".join(lines[:-1])))
         widths = Counter(len(row) for row in rows if row)
         self._width = max([len(header), *(width for width, _ in widths.most_common(1))])
+        check_columns(self._width, self._file)
         self._fields = [f"f{index}" for index in range(self._width)]
         self._header_fields = self._fields[: len(header)]
         self._field_of = dict(zip(header, self._fields, strict=False))
@@ -75,6 +78,7 @@ class CsvReader:
             # a file that does not parse at all is known by its first, small block
             size = min(_HEAD_BYTES, self._block_bytes)
             while data := self._read_from(stream, size):
+                check_lines(data, self._file)
                 size = self._block_bytes
                 end = data.rfind(b"\n") + 1
                 block, rest = (rest + data[:end], data[end:]) if end else (b"", rest + data)
@@ -164,6 +168,7 @@ class CsvReader:
     def _parse_text(self, block: bytes) -> Chunk:
         """The path that explains: parse as text, convert column by column, say what is wrong where."""
         lines = whole_lines(block)
+        check_line_count(len(lines), self._file)
         unreadable: dict[int, Unreadable] = {}
         fitting, places = [], []
         for row, line in enumerate(lines):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from nyc_taxi.model.references import SourceFile
 from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
 from nyc_taxi.transform.read import Chunk, Unreadable, as_json
 from nyc_taxi.transform.read.convert import Converted, convert, first_that_holds, wall_time
+from nyc_taxi.transform.read.limits import batch_rows, check_columns, check_text
 
 BATCH_ROWS = 65_536
 _READ_BUFFER = 1 << 20
@@ -23,12 +24,15 @@ _READ_BUFFER = 1 << 20
 class ParquetReader:
     """A Parquet file."""
 
-    def __init__(self, source: SourceFile, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(self, source: SourceFile, most_rows: int = BATCH_ROWS) -> None:
         self._source = source
         self._file = source.name
-        self._batch_rows = batch_rows
         with self._opened() as file:
-            own = file.schema_arrow
+            own, leaves = file.schema_arrow, file.metadata.schema
+            check_columns(len(leaves), self._file)
+            self._batch_rows = batch_rows(file.metadata, most_rows, self._file)
+        # text stays in its dictionary until it is known how much it is
+        self._texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         mapping = map_header(source.service, own.names, self._file)
         # a column of null type holds nothing: there is nothing to keep, and no type to keep it under
         unknown = {n: o for n, o in mapping.unknown.items() if not pa.types.is_null(own.field(o).type)}
@@ -40,9 +44,11 @@ class ParquetReader:
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """Record batches with the file's own columns."""
-        with self._opened() as file:
+        with self._opened(self._texts) as file:
             try:
-                yield from file.iter_batches(self._batch_rows)
+                for batch in file.iter_batches(self._batch_rows):
+                    check_text(batch, self._file)
+                    yield batch
             except (pa.ArrowInvalid, OSError) as error:
                 raise NotTripData(
                     f"{self._file}: the Parquet data is damaged ({_first(error)}); download it again."
@@ -94,9 +100,11 @@ class ParquetReader:
                 f"{self._file}: column {own[0]} has type {kind}, which cannot become {column.type}."
             ) from None
 
-    def _opened(self) -> pq.ParquetFile:
+    def _opened(self, texts: Sequence[str] = ()) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self._source.path, buffer_size=_READ_BUFFER, pre_buffer=False)
+            return pq.ParquetFile(
+                self._source.path, buffer_size=_READ_BUFFER, pre_buffer=False, read_dictionary=texts
+            )
         except (pa.ArrowInvalid, OSError) as error:
             raise NotTripData(
                 f"{self._file}: is not a complete Parquet file ({_first(error)}); download it again."
@@ -118,6 +126,8 @@ def _kept(array: pa.Array, kind: pa.DataType) -> Converted:
     """An unknown column's values; lists, structs and bytes as JSON."""
     if pa.types.is_timestamp(kind):
         return wall_time(array)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
     own = array.type
     if pa.types.is_nested(own) or pa.types.is_binary(own) or pa.types.is_fixed_size_binary(own):
         values = array.to_pylist()

@@ -1,0 +1,122 @@
+"""Limits that no month of trips comes near: a file beyond one is refused before it fills memory or disk.
+
+TLC's widest files have 25 columns, rows of some 250 bytes and 25 million rows a month.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nyc_taxi.errors import NotTripData
+
+MAX_COLUMNS = 100
+"""Columns of a file, and fields of a row of CSV."""
+
+MAX_LINE_BYTES = 1 << 14
+"""Bytes of a line of CSV."""
+
+MAX_BLOCK_LINES = 1 << 18
+"""Lines of a block of CSV (4 MB): rows of 16 bytes hold no trip, and each costs more memory than its text."""
+
+MAX_ROWS = 100_000_000
+"""Rows of a Parquet file, which needs no bytes for rows that repeat."""
+
+MAX_ROW_BYTES = 1024
+"""Decompressed bytes of a row of Parquet, on average over a row group."""
+
+MAX_CHUNK_BYTES = 256 << 20
+"""Decompressed bytes of a column in a row group, which may be one page and is then read at once."""
+
+BATCH_BYTES = 16 << 20
+"""Decompressed bytes of a batch of Parquet; of its text, too, which may be compressed to nothing."""
+
+_ADVICE = "use the file as TLC publishes it"
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 8, "BYTE_ARRAY": 8}
+"""Bytes of a value in memory, by physical type; of text those of its place in a dictionary."""
+
+
+def check_columns(count: int, file: str) -> None:
+    """Raise NotTripData for more columns than any file of trips has."""
+    if count > MAX_COLUMNS:
+        raise NotTripData(
+            f"{file}: has {count:,} columns, and at most {MAX_COLUMNS} are loaded; {_ADVICE},"
+            " or remove columns."
+        )
+
+
+def check_lines(block: bytes, file: str) -> None:
+    """Raise NotTripData for a line that is certainly too long, or a block of nothing but ends of lines.
+
+    Lines up to MAX_LINE_BYTES pass, and none of twice as many does.
+    """
+    starts = range(0, len(block) - MAX_LINE_BYTES + 1, MAX_LINE_BYTES)
+    if any(block.find(b"\n", start, start + MAX_LINE_BYTES) < 0 for start in starts):
+        raise NotTripData(f"{file}: has a line of more than {MAX_LINE_BYTES >> 10} kB; {_ADVICE}.")
+    if len(block) > MAX_LINE_BYTES and block.isspace():
+        raise NotTripData(f"{file}: has {len(block):,} bytes of blank lines in a row; {_ADVICE}.")
+
+
+def check_line_count(lines: int, file: str) -> None:
+    """Raise NotTripData for a block of more lines than rows of trips could be."""
+    if lines > MAX_BLOCK_LINES:
+        raise NotTripData(f"{file}: has {lines:,} lines of a few bytes each in a row; {_ADVICE}.")
+
+
+def batch_rows(metadata: pq.FileMetaData, most: int, file: str) -> int:
+    """Rows that are read at a time: `most`, or fewer where rows are wide.
+
+    Raises NotTripData for a file whose metadata announce more than any month of trips holds.
+    """
+    if metadata.num_rows > MAX_ROWS:
+        raise NotTripData(
+            f"{file}: has {metadata.num_rows:,} rows, and at most {MAX_ROWS:,} are loaded; {_ADVICE}."
+        )
+    widths = [_WIDTHS.get(leaf.physical_type, leaf.length) for leaf in metadata.schema]
+    widest = 1
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        chunks = map(group.column, range(group.num_columns))
+        sizes = [
+            max(chunk.total_uncompressed_size, chunk.num_values * width)
+            for chunk, width in zip(chunks, widths, strict=True)
+        ]
+        if max(sizes, default=0) > MAX_CHUNK_BYTES:
+            raise NotTripData(
+                f"{file}: has a row group with {max(sizes) >> 20:,} MB in one column, and at most"
+                f" {MAX_CHUNK_BYTES >> 20} MB are read; write it in smaller row groups."
+            )
+        if sum(sizes) > BATCH_BYTES:
+            widest = max(widest, sum(sizes) // max(group.num_rows, 1))
+    if widest > MAX_ROW_BYTES:
+        raise _wide(widest, file)
+    return max(1, min(most, BATCH_BYTES // widest))
+
+
+def check_text(batch: pa.RecordBatch, file: str) -> None:
+    """Raise NotTripData for more text than a batch of trips holds; its columns are dictionaries still."""
+    size = sum(map(_text_bytes, batch.columns))
+    if size > BATCH_BYTES:
+        raise _wide(size // len(batch), file)
+
+
+def _wide(width: int, file: str) -> NotTripData:
+    return NotTripData(f"{file}: has rows of {width:,} bytes on average; {_ADVICE}.")
+
+
+def _text_bytes(array: pa.Array) -> int:
+    """Bytes of an array's text once its dictionary is decoded."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        return sum(map(_text_bytes, array.flatten()))
+    if pa.types.is_map(kind):
+        return _text_bytes(array.keys) + _text_bytes(array.items)
+    if pa.types.is_nested(kind):
+        return _text_bytes(array.flatten())
+    if not pa.types.is_dictionary(kind) or not (
+        pa.types.is_string(kind.value_type) or pa.types.is_binary(kind.value_type)
+    ):
+        return 0
+    lengths = pc.binary_length(array.dictionary).to_numpy(zero_copy_only=False)
+    return int(lengths[array.indices.drop_null().to_numpy()].sum())

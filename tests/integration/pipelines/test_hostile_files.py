@@ -1,0 +1,67 @@
+"""Files made to fill memory or disk are refused in one sentence, soon and in little memory."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.settings import PROJECT
+from tests.support import hostile
+
+MOST_MEGABYTES = 500
+HANGS = 120
+"""Seconds after which a test gives up: about 5 pass on an idle machine."""
+
+BRING_AND_CLEAN = """
+import sys
+from pathlib import Path
+from nyc_taxi.cli import keep_pandas_out
+keep_pandas_out()
+from nyc_taxi.errors import TaxiError
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import Run, RunContext
+from nyc_taxi.pipelines.trips import run_month
+from nyc_taxi.settings import load_settings
+from tests.support.memory import peak_megabytes
+
+request = LoadRequest(Service.GREEN, Month(2020, 4), sys.argv[1], ("duckdb",))
+try:
+    run_month(request, RunContext(load_settings(), Run.new("cli")))
+except TaxiError as error:
+    print(peak_megabytes(), str(error))
+"""
+
+
+def refusal(path: Path) -> tuple[int, str]:
+    """Peak memory in MB of a process that loads the file, and what it was told."""
+    command = [sys.executable, "-c", BRING_AND_CLEAN, str(path)]
+    environment = {"TAXI_WORKSPACE": str(path.parent / "workspace"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=PROJECT, env=environment, timeout=HANGS, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # DuckDB shows its progress where Python runs code from the command line
+    megabytes, sentence = done.stdout.splitlines()[-1].split(" ", 1)
+    return int(megabytes), sentence
+
+
+@pytest.mark.parametrize("shape", hostile.SHAPES)
+def test_a_file_made_to_fill_memory_is_refused(tmp_path: Path, shape: str) -> None:
+    ending, write, expected = hostile.SHAPES[shape]
+    megabytes, sentence = refusal(write(tmp_path / f"trips.{ending}"))
+    assert re.search(expected, sentence)
+    assert megabytes < MOST_MEGABYTES
+
+
+@pytest.mark.slow
+def test_two_gigabytes_without_an_end_of_a_line_are_refused(tmp_path: Path) -> None:
+    path = hostile.text(tmp_path / "trips.csv", hostile.HEADER, b"a", 2000)
+    try:
+        megabytes, sentence = refusal(path)
+    finally:
+        path.unlink()
+    assert "has a line of more than 16 kB" in sentence
+    assert megabytes < MOST_MEGABYTES

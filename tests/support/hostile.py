@@ -1,0 +1,80 @@
+"""Files that hold next to nothing, or far too much, for their size."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.support.builders import GREEN_TRIP
+
+MEGABYTE = 1 << 20
+HEADER = ",".join(GREEN_TRIP) + "\r\n"
+TRIPS = HEADER + (",".join(GREEN_TRIP.values()) + "\r\n") * 1000
+
+
+def parquet(path: Path, rows: int, **columns: pa.Array) -> Path:
+    """Trips of green 2020-04 that are equal, but for `columns`."""
+    values = {"VendorID": 1, "trip_distance": 1.5, "fare_amount": 5.0, "total_amount": 5.0}
+    values |= dict.fromkeys(("lpep_pickup_datetime", "lpep_dropoff_datetime"), dt.datetime(2020, 4, 1, 10))
+    repeated = {name: pa.repeat(pa.scalar(value), rows) for name, value in values.items()}
+    pq.write_table(pa.table({**repeated, **columns}), path, compression="zstd", store_schema=False)
+    return path
+
+
+def text(path: Path, head: str, piece: bytes, megabytes: int) -> Path:
+    """A CSV of `head` and then one piece again and again."""
+    with path.open("wb") as file:
+        file.write(head.encode())
+        for _ in range(megabytes):
+            file.write(piece * (MEGABYTE // len(piece)))
+    return path
+
+
+def long_texts(rows: int) -> pa.Array:
+    """The same 50 kB for each row, in a dictionary: 12 kB of Parquet."""
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), ["y" * 50_000])
+
+
+def _nested(path: Path) -> Path:
+    texts = long_texts(20_000).dictionary_decode()
+    return parquet(path, 20_000, note=pa.StructArray.from_arrays([texts], ["text"]))
+
+
+SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
+    "no end of the first line": (
+        "csv",
+        lambda path: text(path, "", b"a,", 64),
+        "is text with a first line of more than",
+    ),
+    "no end of a line": ("csv", lambda path: text(path, TRIPS, b"a", 64), "has a line of more than 16 kB"),
+    "commas": ("csv", lambda path: text(path, HEADER, b",", 64), "has a line of more than 16 kB"),
+    "lines of a byte": ("csv", lambda path: text(path, TRIPS, b"x\n", 64), "lines of a few bytes each"),
+    "blank lines": ("csv", lambda path: text(path, TRIPS, b"\n", 64), "bytes of blank lines"),
+    "an open quote": (
+        "csv",
+        lambda path: text(path, HEADER + '"', TRIPS.removeprefix(HEADER).encode(), 64),
+        "equal to other rows|would be quarantined",
+    ),
+    "long texts in a dictionary": (
+        "parquet",
+        lambda path: parquet(path, 65_536, store_and_fwd_flag=long_texts(65_536)),
+        "has rows of 50,000 bytes on average",
+    ),
+    "long texts in a column that is not known": (
+        "parquet",
+        lambda path: parquet(path, 65_536, note=long_texts(65_536)),
+        "has rows of 50,000 bytes on average",
+    ),
+    "long texts in a struct": ("parquet", _nested, "has rows of 50,000 bytes on average"),
+    "equal rows": ("parquet", lambda path: parquet(path, 6_000_000), "most of its rows are equal"),
+    "many columns": (
+        "parquet",
+        lambda path: parquet(path, 2000, **{f"c{n}": pa.nulls(2000, pa.int64()) for n in range(1700)}),
+        "has 1,706 columns, and at most 100",
+    ),
+}
+"""By name: the file's ending, what writes it, and what the refusal says."""

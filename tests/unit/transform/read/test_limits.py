@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nyc_taxi.errors import NotTripData
+from nyc_taxi.transform.read import limits, open_month
+from nyc_taxi.transform.read.limits import batch_rows, check_lines, check_text
+from tests.support import hostile
+from tests.support.builders import GREEN_TRIP, green_csv, read_all, source_file
+
+
+def test_a_file_may_have_as_many_columns_as_the_limit(tmp_path: Path) -> None:
+    names = [f"more_{place}" for place in range(limits.MAX_COLUMNS - len(GREEN_TRIP))]
+    path = tmp_path / "trips.csv"
+    rows = read_all(open_month(green_csv(path, [dict.fromkeys(names, "1")]))).rows
+    assert rows[1][names[-1]] == "1"
+    with pytest.raises(NotTripData, match=r"trips\.csv: has 101 columns, and at most 100 are loaded"):
+        open_month(green_csv(path, [dict.fromkeys([*names, "one_more"], "1")]))
+
+
+def test_rows_may_have_no_more_fields_than_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "trips.csv"
+    path.write_text(hostile.HEADER + (",".join(GREEN_TRIP.values()) + "," * 100 + "\n") * 3)
+    with pytest.raises(NotTripData, match="has 120 columns"):
+        open_month(source_file(path))
+
+
+@pytest.mark.parametrize("longest", [1, 1000, limits.MAX_LINE_BYTES - 1])
+def test_lines_up_to_the_limit_pass(longest: int) -> None:
+    check_lines((b"a" * longest + b"\n") * (3 + 100_000 // longest), "trips.csv")
+
+
+@pytest.mark.parametrize("before", [0, 1, 999, 50_000])
+def test_no_line_of_twice_the_limit_passes(before: int) -> None:
+    block = b"1,2\n" * before + b"a" * (2 * limits.MAX_LINE_BYTES) + b"\n1,2\n"
+    with pytest.raises(NotTripData, match=r"trips\.csv: has a line of more than 16 kB"):
+        check_lines(block, "trips.csv")
+
+
+def test_wide_rows_are_read_fewer_at_a_time(tmp_path: Path) -> None:
+    columns = {f"more_{place}": pa.array(np.random.default_rng(place).random(40_000)) for place in range(60)}
+    path = hostile.parquet(tmp_path / "trips.parquet", 40_000, **columns)
+    rows = batch_rows(pq.read_metadata(path), 65_536, "trips.parquet")
+    assert 20_000 < rows < 35_000
+    reader = open_month(source_file(path))
+    assert [reader.parse(block).rows_in for block in reader.blocks()] == [rows, 40_000 - rows]
+
+
+def test_metadata_alone_tell_a_file_of_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ROWS", 99)
+    path = hostile.parquet(tmp_path / "trips.parquet", 100)
+    with pytest.raises(NotTripData, match=r"trips\.parquet: has 100 rows, and at most 99 are loaded"):
+        open_month(source_file(path))
+
+
+def test_a_row_group_of_one_huge_column_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CHUNK_BYTES", 1 << 20)
+    path = hostile.parquet(tmp_path / "trips.parquet", 200_000)
+    with pytest.raises(NotTripData, match="write it in smaller row groups"):
+        open_month(source_file(path))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        hostile.long_texts(1000),
+        pa.ListArray.from_arrays(pa.array(range(1001), pa.int32()), hostile.long_texts(1000)),
+        pa.StructArray.from_arrays([hostile.long_texts(1000)], ["text"]),
+    ],
+    ids=["text", "list", "struct"],
+)
+def test_text_is_measured_before_it_is_decoded(column: pa.Array) -> None:
+    with pytest.raises(NotTripData, match="has rows of 50,000 bytes on average"):
+        check_text(pa.record_batch({"note": column}), "trips.parquet")
+    check_text(pa.record_batch({"note": column[:100]}), "trips.parquet")
