@@ -2,7 +2,7 @@
 # Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run bikeshare ui env status stop test test-all test-crash test-faults docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -17,6 +17,7 @@ KILLS := 50
 # test files run in parallel, on at most this many cores
 CORES := 4
 SEQUENCES := 100
+CASES := 500
 PYTEST = $(PYTHON) -m pytest -n auto --maxprocesses $(CORES) --dist loadfile
 # how many months make scale-test loads
 MONTHS := 12
@@ -75,6 +76,9 @@ test: environment-dev ## run all but the slow tests (TESTS=a folder or file)
 
 test-all: environment-dev ## also run slow tests: the BigQuery emulator, large months
 	@$(PYTEST) -m "not crash and not docker" $(TESTS)
+
+test-fuzz: environment-dev ## load files damaged or rewritten in random ways, TLC's own if TAXI_REAL_DATA names them (CASES)
+	@FUZZ_CASES=$(CASES) $(PYTHON) -m pytest -n 0 tests/integration/pipelines/test_fuzz.py
 
 test-crash: environment-dev ## kill loads and downloads at every step and at random (KILLS in each destination; QUICK=1: 3)
 	@CRASH_KILLS=$(if $(QUICK),3,$(KILLS)) $(if $(QUICK),$(PYTEST) --dist worksteal,$(PYTHON) -m pytest) -m crash $(TESTS)

@@ -7,7 +7,9 @@ loaded once, where a command, block or task begins, and handed down from there.
 
 from __future__ import annotations
 
+import difflib
 import functools
+import logging
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +19,12 @@ import platformdirs
 import pydantic
 import yaml
 from dotenv import load_dotenv
+from dotenv.parser import parse_stream
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nyc_taxi.errors import SettingsError
+
+log = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -142,15 +147,51 @@ class Settings(BaseSettings):
         }
 
 
+OTHER_NAMES = {
+    *("TAXI_ALERT_EMAIL", "TAXI_ALERT_FROM", "TAXI_PARALLEL_MONTHS", "TAXI_POOL", "TAXI_RETRY_SECONDS"),
+    *("TAXI_EVENTS_FD", "TAXI_RUN_ID", "TAXI_STARTER_FD", "TAXI_TRIGGER_TOKEN"),
+    *("TAXI_GID", "TAXI_PASSWORD", "TAXI_ROLE", "TAXI_UID", "TAXI_REAL_DATA"),
+}
+"""Names that Airflow's DAGs, Mage, the containers and the tests read. TAXI_TEST_* are the tests' own."""
+
+
 def load_settings() -> Settings:
-    """Read the settings; raises SettingsError that names the variable at fault."""
-    load_dotenv(PROJECT / ".env", override=False)
+    """Read the settings; raises SettingsError that names the variable, or the line of `.env`, at fault."""
+    _load_env_file(PROJECT / ".env")
+    _warn_of_unknown(frozenset(name for name in os.environ if name.startswith("TAXI_")))
     try:
         return Settings()
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         name = "TAXI_" + str(first["loc"][0]).upper()
         raise SettingsError(f"{name}={first.get('input')!r} is not valid: {first['msg']}.") from None
+
+
+def _load_env_file(path: Path) -> None:
+    """Set what the file sets and the environment does not; raises SettingsError without quoting the file."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            wrong = next((each.original.line for each in parse_stream(lines) if each.error), None)
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{path}: cannot be read; make it a readable UTF-8 file.") from None
+    if wrong is not None:
+        raise SettingsError(
+            f"{path}: line {wrong} is not NAME=value; correct it, and quote a value with spaces or quotes."
+        )
+    load_dotenv(path, override=False)
+
+
+@functools.cache
+def _warn_of_unknown(names: frozenset[str]) -> None:
+    """Warn of names that nothing reads: once a process, as settings are loaded often."""
+    known = {f"TAXI_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(names - known - OTHER_NAMES):
+        if not name.startswith("TAXI_TEST_"):
+            near = difflib.get_close_matches(name, known, 1)
+            advice = f"did you mean {near[0]}?" if near else "see .env.example for the names."
+            log.warning("%s is no setting and has no effect; %s", name, advice)
 
 
 @functools.lru_cache(maxsize=4)

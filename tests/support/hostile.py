@@ -18,7 +18,7 @@ TRIPS = HEADER + (",".join(GREEN_TRIP.values()) + "\r\n") * 1000
 
 def parquet(path: Path, rows: int, **columns: pa.Array) -> Path:
     """Trips of green 2020-04 that are equal, but for `columns`."""
-    values = {"VendorID": 1, "trip_distance": 1.5, "fare_amount": 5.0, "total_amount": 5.0}
+    values: dict[str, object] = {"VendorID": 1, "trip_distance": 1.5, "fare_amount": 5.0, "total_amount": 5.0}
     values |= dict.fromkeys(("lpep_pickup_datetime", "lpep_dropoff_datetime"), dt.datetime(2020, 4, 1, 10))
     repeated = {name: pa.repeat(pa.scalar(value), rows) for name, value in values.items()}
     pq.write_table(pa.table({**repeated, **columns}), path, compression="zstd", store_schema=False)

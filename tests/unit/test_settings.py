@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 
 import pytest
 
+from nyc_taxi import settings
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.settings import load_settings
+from nyc_taxi.settings import OTHER_NAMES, PROJECT, Settings, load_settings
 
 SECRETS = ("POSTGRES_PASSWORD", "MYSQL_PASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -32,3 +35,55 @@ def test_an_invalid_file_is_named_without_its_secrets(
     with pytest.raises(SettingsError, match=r"io_config\.yaml: is not valid YAML in line \d") as caught:
         _ = load_settings().connections
     assert "hunter" not in str(caught.value)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The `.env` that is read, not there yet."""
+    monkeypatch.setattr(settings, "PROJECT", tmp_path)
+    monkeypatch.setenv("TAXI_THREADS", "1")  # what the file sets is taken back after the test
+    return tmp_path / ".env"
+
+
+@pytest.mark.parametrize(
+    "line", ["POSTGRES_PASSWORD hunter2", 'POSTGRES_PASSWORD="hunter2', "POSTGRES_PASSWORD='hunter2' 2"]
+)
+def test_a_line_that_sets_nothing_is_named_without_its_value(env_file: Path, line: str) -> None:
+    env_file.write_text(f"# passwords\nTAXI_THREADS=1\n{line}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"\.env: line 3 is not NAME=value") as caught:
+        load_settings()
+    assert "hunter" not in str(caught.value)
+
+
+def test_an_env_file_in_another_encoding_is_named(env_file: Path) -> None:
+    env_file.write_text("POSTGRES_PASSWORD=hunter2\n", encoding="utf-16")
+    with pytest.raises(
+        SettingsError, match=r"\.env: cannot be read; make it a readable UTF-8 file"
+    ) as caught:
+        load_settings()
+    assert "hunter" not in str(caught.value)
+
+
+def test_a_name_that_nothing_reads_is_named_once_with_the_nearest(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TAXI_WORKSPCE", "/elsewhere")
+    monkeypatch.setenv("TAXI_XYZZY", "1")
+    monkeypatch.setenv("TAXI_TRIGGER_TOKEN", "token")
+    with caplog.at_level(logging.WARNING):
+        load_settings()
+        load_settings()
+    assert [record.getMessage() for record in caplog.records] == [
+        "TAXI_WORKSPCE is no setting and has no effect; did you mean TAXI_WORKSPACE?",
+        "TAXI_XYZZY is no setting and has no effect; see .env.example for the names.",
+    ]
+
+
+def test_every_name_in_the_project_is_known() -> None:
+    folders = ("airflow_project", "docker", "launchers", "mage_project", "nyc_taxi", "terraform")
+    endings = {".py", ".sql", ".tf", ".yaml", ".yml", ".sh", ".env"}
+    paths = [path for name in folders for path in (PROJECT / name).rglob("*") if path.suffix in endings]
+    paths += [PROJECT / ".env.example", PROJECT / "docker-compose.yml"]
+    names = {name for path in paths for name in re.findall(r"\bTAXI_[A-Z_]+\b", path.read_text("utf-8"))}
+    known = {f"TAXI_{name.upper()}" for name in Settings.model_fields} | OTHER_NAMES
+    assert names - known - {"TAXI_TEST_"} == set()

@@ -29,6 +29,11 @@ _ABOUT_VALUES = ("22", "23")
 """SQLSTATEs whose details quote the values of a row: data, which does not belong into messages."""
 
 _CONNECTION_REFUSED = {
+    "invalid sslmode": "setting",
+    "invalid port": "setting",
+    "invalid integer value": "setting",
+    "invalid connection option": "setting",
+    "root certificate file": "sslmode",
     "permission denied": "42501",
     "no encryption": "sslmode",
     "SSL was required": "sslmode",
@@ -88,6 +93,7 @@ _ADVICE = {
     "3D000": "{where} has no database {config.dbname}: create it or set POSTGRES_DBNAME.",
     "42501": _PERMISSION,
     "3F000": _PERMISSION,  # the schema exists but may not be used
+    "setting": "{where}: {message}: correct the POSTGRES_* setting.",
     "sslmode": "{where}: TLS failed ({message}): check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
     "53100": "{where} has no disk space left ({message}): free some space and run the month again.",
     "2BP01": "{where}: {message}: an object depends on one month's partition; make it depend on the table.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -9,15 +10,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from nyc_taxi.errors import DestinationError, DestinationUnreachable, SchemaError
+from nyc_taxi.errors import DestinationError, DestinationUnreachable, LockTimeout, SchemaError
 from nyc_taxi.load.registry import open_destination
-from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
+from nyc_taxi.load.warehouse.duckdb import client
+from nyc_taxi.load.warehouse.duckdb.config import PATIENCE, DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
@@ -144,6 +147,24 @@ def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: 
         assert len(hasty.ledger_entries()) == 1, "readers do not exclude each other"
         with pytest.raises(DestinationUnreachable, match="is locked by"):
             hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v3")), RUN)
+
+
+def test_a_run_waits_once_for_a_file_that_stays_locked(
+    warehouse: DuckDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+    clock, pauses = itertools.count(0, 10), list[float]()
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=clock.__next__, sleep=pauses.append))
+    patient = DuckDb(DuckDbConfig(warehouse.file))
+    with held(warehouse.file, read_only=False) as other:
+        with pytest.raises(LockTimeout, match=rf"warehouse.duckdb is locked by .*{other.pid}"):
+            patient.ledger_entries()
+        waited = len(pauses)
+        assert 0 < waited <= PATIENCE
+        with pytest.raises(LockTimeout, match="is locked by"):
+            patient.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
+        assert len(pauses) <= waited + 1
+    assert len(patient.ledger_entries()) == 1
 
 
 def test_a_run_waits_until_the_file_is_free(

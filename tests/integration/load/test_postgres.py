@@ -330,6 +330,7 @@ def test_a_role_without_the_right_is_told_what_it_needs(
         ({"password": "wrong"}, "check POSTGRES_USER and POSTGRES_PASSWORD"),
         ({"user": "nobody_here"}, "check POSTGRES_USER and POSTGRES_PASSWORD"),
         ({"dbname": "nowhere"}, "has no database nowhere: create it or set POSTGRES_DBNAME"),
+        ({"sslmode": "bogus"}, 'invalid sslmode value: "bogus": correct the POSTGRES_'),
         ({"sslmode": "require"}, "check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT"),
         ({"sslmode": "verify-full", "sslrootcert": "/no/such.pem"}, "check POSTGRES_SSLMODE and"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random
 import threading
 import time
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 MEMORY_LIMIT = "512MB"
 """What DuckDB may hold before it writes to disk; its default is 80% of the machine's memory."""
 
+_gave_up: dict[Path, float] = {}
+"""When waiting for a file ended in vain: a run opens it several times, and waits for it once."""
+
 _turn = threading.Lock()
 """Connections of one process share one instance of the file, which takes no others beside a writer's."""
 
@@ -33,7 +37,9 @@ def opened(config: DuckDbConfig, read_only: bool) -> Iterator[duckdb.DuckDBPyCon
     LockTimeout when they keep it for longer than its patience, DestinationError
     when the file cannot be made or used or DuckDB refuses what is asked.
     """
-    deadline = time.monotonic() + config.patience
+    started = time.monotonic()
+    waits = started - _gave_up.get(config.file, -math.inf) > config.patience
+    deadline = started + config.patience if waits else started
     if not _turn.acquire(timeout=config.patience):
         raise _kept(config.file, "this process")
     try:
@@ -60,14 +66,22 @@ def _connect(config: DuckDbConfig, read_only: bool, deadline: float) -> duckdb.D
     pause, waiting = 0.05, False
     while True:
         try:
-            return duckdb.connect(file, read_only=read_only, config=options)
+            connection = duckdb.connect(file, read_only=read_only, config=options)
+            _gave_up.pop(file, None)
+            return connection
         except duckdb.IOException as error:
             if "Could not set lock" not in str(error):
                 raise
             if time.monotonic() > deadline:
+                _gave_up[file] = time.monotonic()
                 raise _kept(file, _holder(error)) from None
             if not waiting:
-                log.info("%s is open in %s: waiting for it.", file, _holder(error))
+                log.info(
+                    "%s is open in %s: waiting for it, for at most %.0f s.",
+                    file,
+                    _holder(error),
+                    config.patience,
+                )
                 waiting = True
         time.sleep(pause * random.uniform(0.5, 1.5))  # apart, so that each gets its turn
         pause = min(pause * 1.5, 1.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nyc_taxi.settings import Settings, absolute_path
 
-PATIENCE = 600.0
-"""Seconds to wait for other processes to close the file: several months, one after the other."""
+PATIENCE = 300.0
+"""Seconds to wait for other processes to close the file: longer than any month takes to load."""
 
 
 @dataclass(frozen=True)
