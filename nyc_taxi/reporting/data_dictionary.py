@@ -59,7 +59,9 @@ Before your first query:
 - A column of a file that is missing from this dictionary is kept under its own name, after all others.
 - Columns that your transform (`mage_project/transformers/derive_trips.py`) adds come last. Their comments in
   Postgres, BigQuery and DuckDB name the function. Trips that it drops are in quarantine, its name as reason.
-- Types are those of Arrow (and of the Parquet files), Postgres and BigQuery.
+- Types are those of the Parquet files (as Arrow names them), Postgres and BigQuery.
+- `month` is a date, the first day, in all tables and in `nyc_taxi.read_trips`. The folders of Parquet files
+  spell it `2020-04`, which engines read as text; `docs/analyst.md` has the query that makes it a date.
 """
 
 
@@ -135,7 +137,8 @@ def _ledger_rows() -> list[tuple[str, ...]]:
 
 
 def _types(column: Column) -> str:
-    types = (column.arrow.type, POSTGRES_TYPES[column.type], BIGQUERY_TYPES[column.type])
+    in_files = str(column.arrow.type).replace("<item:", "<element:")  # what Parquet calls a list's values
+    types = (in_files, POSTGRES_TYPES[column.type], BIGQUERY_TYPES[column.type])
     return ", ".join(_code(kind) for kind in types)
 
 

@@ -34,6 +34,7 @@ def mirrored(real_data: Path, name: str) -> Path:
             {"outside_month": 22, "dropoff_before_pickup": 2},
             {
                 "minute_is_month": 10,
+                "day_long": 513,
                 "null_block": 47_118,
                 "reversal": 2 * 672,
                 "no_passengers": 294,
@@ -51,6 +52,7 @@ def mirrored(real_data: Path, name: str) -> Path:
             35_612,
             {"outside_month": 6},
             {
+                "day_long": 64,
                 "null_block": 11_110,
                 "reversal": 2 * 120,
                 "no_passengers": 132,
@@ -131,3 +133,40 @@ def test_a_file_that_a_spreadsheet_mangled_is_refused(real_data: Path, tmp_path:
         NotTripData, match=r"cannot be read \(the first: tpep_pickup_datetime is '1/1/2021 0:30', which"
     ):
         cleaned(source, tmp_path / "scratch", max_unreadable=0.1)
+
+
+def test_what_the_rules_say_of_the_files_is_true(real_data: Path) -> None:
+    """The figures in `why` and in docs/analyst.md, by another reader."""
+    months = [*real_data.glob("nyc-tlc-data/green/green_tripdata_2020-*.csv.gz")]
+    months += [*real_data.glob("trip-data/green_*.parquet")]
+    day_long, by_vendor_2, nulls, furthest, vendor_6, month_in_minutes = 0, 0, 0.0, 0.0, 0, 0
+    with duckdb.connect() as connection:
+        for path in months:
+            figures = connection.execute(
+                f"""
+                WITH trips AS (
+                    SELECT *, lpep_dropoff_datetime - lpep_pickup_datetime AS lasted FROM '{path}'
+                )
+                SELECT count(*) FILTER (lasted >= INTERVAL 23 HOUR AND lasted < INTERVAL 24 HOUR),
+                    count(*) FILTER (
+                        lasted >= INTERVAL 23 HOUR AND lasted < INTERVAL 24 HOUR AND VendorID = 2
+                    ),
+                    count(*) FILTER (passenger_count IS NULL) / count(*),
+                    max(trip_distance),
+                    count(*) FILTER (VendorID = 6),
+                    count(*) FILTER (
+                        VendorID = 6 AND minute(lpep_pickup_datetime) = {int(path.name[20:22])}
+                        AND minute(lpep_dropoff_datetime) = {int(path.name[20:22])}
+                    )
+                FROM trips
+                """
+            ).fetchall()[0]
+            day_long += figures[0]
+            by_vendor_2 += figures[1]
+            nulls, furthest = max(nulls, figures[2]), max(furthest, figures[3])
+            vendor_6 += figures[4]
+            month_in_minutes += figures[5]
+    assert len(months) == 12
+    assert (day_long, by_vendor_2) == (1945, 1943)
+    assert (round(nulls, 2), int(furthest)) == (0.45, 224_481)
+    assert vendor_6 == month_in_minutes == 731

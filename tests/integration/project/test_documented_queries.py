@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import duckdb
 import psycopg2
 import pytest
 
+import nyc_taxi
 from nyc_taxi.local.postgres import Server
 from nyc_taxi.settings import PROJECT
 from tests.support.postgres_probe import admin_url
@@ -62,6 +64,28 @@ def test_python_examples(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert names["trips"].num_rows > len(names["long_trips"]) > 0
     assert names["reasons"].num_rows
     assert "green 2020-04" in capsys.readouterr().out
+
+
+BY_MONTH = "WHERE month = '2020-04-01';"
+
+
+def test_the_same_filter_by_month_finds_the_same_trips(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, postgres: object
+) -> None:
+    monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
+    load("duckdb,postgres")
+    both = [sql for sql in blocks(ANALYST, "sql") if sql.rstrip().endswith(BY_MONTH) and "revenue" in sql]
+    on_tables, on_files = (sql.replace("workspace/current/", f"{workspace}/generated/") for sql in both)
+    with connect() as connection, connection.cursor() as cursor:
+        cursor.execute(on_tables)
+        (trips, revenue), *_ = cursor.fetchall()
+    with duckdb.connect(workspace / "warehouse.duckdb", read_only=True) as warehouse:
+        for sql in (on_tables, on_files):
+            assert warehouse.execute(sql).fetchall() == [(trips, pytest.approx(revenue))]
+        plan = warehouse.execute(f"EXPLAIN ANALYZE {on_files.replace('04-01', '05-01')}").fetchall()[0][1]
+        assert "Scanning Files: 0/1" in plan
+    read = nyc_taxi.read_trips("green", filters=[("month", "==", dt.date(2020, 4, 1))], generated=True)
+    assert trips == len(read) > 0
 
 
 def connect() -> contextlib.closing[psycopg2.extensions.connection]:

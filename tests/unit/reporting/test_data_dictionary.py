@@ -31,6 +31,14 @@ def test_each_service_has_its_columns_with_all_that_is_known(service: Service) -
             assert str(value) in row
 
 
+def test_types_are_those_of_the_files_to_the_letter(tmp_path: Path) -> None:
+    files = parquet_month(green_csv(tmp_path / "green.csv", [{"VendorID": "x"}, {}]), tmp_path)
+    types = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", text(), re.MULTILINE))
+    for path in (files.trips_path, files.quarantine_path, files.quality_path):
+        for field in pq.read_schema(path):
+            assert types[field.name] == str(field.type)
+
+
 def test_tables_are_whole_and_no_type_passes_for_html() -> None:
     tables = re.findall(r"(?:^\|.*\n)+", text(), re.MULTILINE)
     for table in tables:

@@ -68,6 +68,10 @@ MATCHING: dict[str, list[dict[str, Any]]] = {
             "dropoff_datetime": TEN.replace(hour=11, minute=4),
         },
     ],
+    "day_long": [
+        {"dropoff_datetime": TEN + dt.timedelta(hours=23)},
+        {"dropoff_datetime": TEN + dt.timedelta(hours=23, minutes=59, seconds=59)},
+    ],
     "null_block": [{"passenger_count": None, "rate_code_id": None, "store_and_fwd_flag": None}],
     "no_passengers": [{"passenger_count": 0}],
     "many_passengers": [{"passenger_count": 7}, {"passenger_count": 96}],
@@ -99,6 +103,10 @@ NOT_MATCHING: dict[str, list[dict[str, Any]]] = {
     "minute_is_month": [
         {"pickup_datetime": TEN.replace(minute=4), "dropoff_datetime": TEN.replace(hour=11, minute=4)},
         {"vendor_id": 6, "dropoff_datetime": TEN.replace(hour=11, minute=4)},
+    ],
+    "day_long": [
+        {"dropoff_datetime": TEN + dt.timedelta(hours=22, minutes=59, seconds=59)},
+        {"dropoff_datetime": TEN + dt.timedelta(hours=24)},
     ],
     "null_block": [{"passenger_count": None, "rate_code_id": None}, {"store_and_fwd_flag": None}],
     "many_passengers": [{"passenger_count": 6}],
