@@ -23,7 +23,7 @@ from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines.trips import run_month
+from nyc_taxi.pipelines.trips.run import run_month
 from nyc_taxi.settings import load_settings
 from tests.support.memory import peak_megabytes
 
