@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.errors import TaxiError
-from nyc_taxi.lake.lake import Lake
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.reporting import sample
-from nyc_taxi.reporting.datasets import to_pandas
+from nyc_taxi.reporting.datasets import files_of, is_staged, to_pandas
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.read import open_month
 from nyc_taxi.transform.rules import load_rules
@@ -46,10 +44,10 @@ def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataF
     """
     quarantined = min(cleaned.rows_quarantined, rows // 10)
     counts = rows - quarantined, quarantined
-    if not isinstance(cleaned, MonthFiles) and cleaned.local is not None and cleaned.local.exists():
+    if is_staged(cleaned):
         drawn = sample.of_staged(cleaned, load_rules(settings.rules, cleaned.service), *counts)
     else:
-        drawn = sample.of_files(_files(cleaned, settings), *counts)
+        drawn = sample.of_files(files_of(cleaned, settings), *counts)
     both = pa.concat_tables([drawn.quarantined, drawn.trips], promote_options="default")
     frame = _frame(_first(both, ["reasons", "flags"]))
     frame.attrs["sample"] = ", then ".join(
@@ -86,17 +84,6 @@ def head(path: Path, rows: int) -> pa.Table:
     with pq.ParquetFile(path) as file:
         batch = next(file.iter_batches(max(rows, 1)), None)
         return pa.Table.from_batches([batch] if batch is not None else [], file.schema_arrow).slice(0, rows)
-
-
-def _files(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
-    """The month's Parquet files, on this machine."""
-    if isinstance(cleaned, MonthFiles) and cleaned.local is not None:
-        return cleaned
-    versions = Lake(settings).versions
-    files = versions.find(cleaned.service, cleaned.month, cleaned.version)
-    if files is None:
-        raise TaxiError(f"{cleaned}: version {cleaned.version} no longer exists; clean the month again.")
-    return versions.fetch(files)
 
 
 def _first(table: pa.Table, names: list[str]) -> pa.Table:
