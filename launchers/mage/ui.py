@@ -94,6 +94,7 @@ def serve(project: Path, port: int, addresses: dict[str, str], log: Path, consol
         **addresses,
         # names the folder of Mage's database; by default that is named after the working directory
         "MAGE_REPO_PATH": str(project),
+        "MAGE_PRESENTERS_DIRECTORY": str(project / "presenters"),  # the pages Dashboard
         # the launchers stay here when the project is a copy in another folder
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PROJECT)])),
         "REQUIRE_USER_AUTHENTICATION": "1",

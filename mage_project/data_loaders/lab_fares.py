@@ -1,5 +1,3 @@
-import pandas as pd
-
 from mage_project.utils import trips
 
 if "data_loader" not in globals():
@@ -8,13 +6,7 @@ if "data_loader" not in globals():
 
 @data_loader
 def lab_fares(*args, **variables):
-    """Count all trips of the month by fare, in steps of 5 dollars: a pandas block."""
+    """Count all trips of the month by fare, in steps of 5 dollars up to 80: a pandas block."""
     month = trips(variables["service"], variables["month"], columns=["fare_amount"], generated=True)
     dollars = month["fare_amount"].clip(-5, 80).floordiv(5).mul(5).astype("int64")
-    counts = dollars.value_counts().sort_index()
-    labels = [f"{low} to {low + 5}" for low in counts.index]
-    if counts.index[-1] == 80:
-        labels[-1] = "80 and more"
-    if counts.index[0] == -5:
-        labels[0] = "below 0"
-    return pd.DataFrame({"fare": labels, "trips": counts.to_numpy()})
+    return dollars.rename("dollars").value_counts().sort_index().rename("trips").reset_index()
