@@ -1,7 +1,7 @@
--- Trips per day of the whole month, on Postgres. Nothing is written: the result is shown and handed on.
+-- All trips of the month by day, on Postgres. Nothing is written: the result is shown and handed on.
 -- {{ service }} and {{ month }} are the pipeline's variables.
 SELECT
-    pickup_datetime::date AS day,
+    extract(day FROM pickup_datetime)::int AS day,
     count(*) AS trips,
     round(sum(total_amount)::numeric)::float8 AS revenue
 FROM taxi.trips_{{ service }}

@@ -1,4 +1,4 @@
--- Trips per hour of the day, of the whole month, on DuckDB.
+-- All trips of the month by hour of the day, on DuckDB.
 SELECT
     hour(pickup_datetime) AS hour,
     count(*) AS trips,

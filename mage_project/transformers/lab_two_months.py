@@ -11,14 +11,12 @@ if "transformer" not in globals():
 @transformer
 def lab_two_months(days, *args, **variables):
     """Put the trips per day of the month before, if it is loaded, beside those of `lab_days`."""
-    this = days.assign(day_of_month=pd.to_datetime(days["day"]).dt.day).set_index("day_of_month")["trips"]
-    month = Month.parse(variables["month"])
-    before = month - 1
+    before = Month.parse(variables["month"]) - 1
     try:
         times = trips(variables["service"], str(before), columns=["pickup_datetime"], generated=True)
         earlier = times["pickup_datetime"].dt.day.value_counts()
     except TaxiError as error:
         print(f"{before} is left out: {error}")  # noqa: T201
         earlier = pd.Series(dtype="int64")
-    both = pd.DataFrame({"this_month": this, "month_before": earlier}).rename_axis("day_of_month")
-    return both.fillna(0).astype("int64").reset_index()
+    both = days[["day"]].assign(this_month=days["trips"], month_before=days["day"].map(earlier))
+    return both.fillna({"month_before": 0}).astype("int64")

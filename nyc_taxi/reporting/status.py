@@ -88,9 +88,9 @@ def by_destination(months: list[MonthStatus]) -> list[dict[str, Any]]:
 def _rows(status: MonthStatus, text: str) -> list[tuple[Any, ...]]:
     month = str(status.service), str(status.month)
     if not status.held:
-        return [(*month, "", 0, 0, "", None, text, "")]
+        return [(*month, "", 0, 0, "", "", text, "")]
     return [
-        (*month, name, *_counts(entry), entry.finished_at, text, entry.source_url)
+        (*month, name, *_counts(entry), f"{entry.finished_at:%Y-%m-%d %H:%M}", text, entry.source_url)
         for name, entry in status.held.items()
     ]
 
