@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.model.months import Month
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.requests import make_request, today
@@ -20,9 +21,27 @@ RUN_ID = "TAXI_RUN_ID"
 def request_of(variables: Mapping[str, Any]) -> LoadRequest:
     """The load request of a run; raises SettingsError that names the invalid variable.
 
-    Without `month`, it is the newest month that is published on the run's execution date.
+    A run of Mage's page Backfills loads the month of its execution date. Any other run without `month` loads
+    the newest month that is published on its execution date.
     """
-    return make_request(variables, load_settings(), execution_day(variables))
+    day = execution_day(variables)
+    if is_backfill(variables):
+        variables = {**variables, "month": str(Month.of(day))}
+    return make_request(variables, load_settings(), day)
+
+
+def is_backfill(variables: Mapping[str, Any]) -> bool:
+    """Whether the run is one of Mage's page Backfills."""
+    run_id = variables.get("pipeline_run_id")
+    if not run_id:
+        return False
+    from mage_ai.orchestration.db import db_connection
+    from mage_ai.orchestration.db.models.schedules import PipelineRun
+
+    if db_connection.session is None:
+        db_connection.start_session()
+    run = PipelineRun.query.get(run_id)
+    return run is not None and run.backfill_id is not None
 
 
 def run_context(variables: Mapping[str, Any]) -> RunContext:

@@ -33,14 +33,16 @@ def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
         return _frame(reader.schema.empty_table())
     if isinstance(first, bytes):  # a block of lines is cut before it is parsed
         first = b"\n".join(first.split(b"\n", rows + 1)[: rows + 1]) + b"\n"
-    return _frame(pa.Table.from_batches([reader.parse(first).batch]).slice(0, rows))
+    frame = _frame(pa.Table.from_batches([reader.parse(first).batch]).slice(0, rows))
+    frame.attrs["sample"] = f"the first {len(frame):,} rows of the file"
+    return frame
 
 
 def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataFrame:
     """A random sample of a month, staged or Parquet: quarantined rows (at most a tenth) first, then trips.
 
-    `reasons` and `flags` are the first columns; `attrs["sample"]` describes the sample. Raises TaxiError when
-    the month is neither on this machine nor in the lake.
+    `reasons`, `flags` and derived columns come first; `attrs["sample"]` describes the sample. Raises
+    TaxiError when the month is neither on this machine nor in the lake.
     """
     quarantined = min(cleaned.rows_quarantined, rows // 10)
     counts = rows - quarantined, quarantined
@@ -49,7 +51,7 @@ def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataF
     else:
         drawn = sample.of_files(files_of(cleaned, settings), *counts)
     both = pa.concat_tables([drawn.quarantined, drawn.trips], promote_options="default")
-    frame = _frame(_first(both, ["reasons", "flags"]))
+    frame = _frame(_first(both, ["reasons", "flags", *cleaned.derived_columns]))
     frame.attrs["sample"] = ", then ".join(
         _share(shown, total, name)
         for shown, total, name in (
@@ -62,9 +64,9 @@ def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataF
 
 
 def trips(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
-    """A random sample of the trips, with `flags` first; `attrs["sample"]` describes it."""
+    """A random sample of the trips, `flags` and derived columns first; `attrs["sample"]` describes it."""
     drawn = sample.of_files(files, rows, 0).trips
-    frame = _frame(_first(drawn, ["flags"]))
+    frame = _frame(_first(drawn, ["flags", *files.derived_columns]))
     frame.attrs["sample"] = _share(len(drawn), files.trips, "trips")
     return frame
 

@@ -38,6 +38,7 @@ def test_the_first_rows_of_the_source(tmp_path: Path) -> None:
     source = green_csv(tmp_path / "green.csv", LINES)
     frame = preview.raw(source)
     assert len(frame) == 5  # all that can be read, before any rule
+    assert frame.attrs["sample"] == "the first 5 rows of the file"
     assert list(frame["trip_distance"]) == [2.5, 301.0, 2.5, 2.5, 2.5]
     assert frame["passenger_count"].dtype == "Int16"
     assert frame["passenger_count"].isna().tolist() == [False, False, True, False, False]
