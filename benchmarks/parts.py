@@ -27,7 +27,8 @@ from benchmarks.place import Place, place
 from nyc_taxi.cli import keep_pandas_out
 from nyc_taxi.load.postgres import copy
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean
+from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform import judged, parquet
 from nyc_taxi.transform.match import match_rows
@@ -63,7 +64,7 @@ def client(path: Path, folder: Path) -> Parts:
     """CPU seconds of the parts of this process."""
     service, month = Service.parse(SERVICE), Month.parse(MONTH)
     settings = load_settings()
-    source = trips.download(service, month, str(path), settings)
+    source = download(service, month, str(path), settings)
     reader, rules = open_month(source), load_rules(settings.rules, service)
     parts: Parts = {"start of Python, imports": _imports()}
     blocks = _best(parts, "gunzip", lambda: list(reader.blocks()))
@@ -85,25 +86,25 @@ def client(path: Path, folder: Path) -> Parts:
 
     staged = _best(parts, "staging", stage)
     _best(parts, "repeats and reversals", lambda: match_rows(folder, rules, reader.mapping, staged.keys, 1))
-    clean = trips.clean(source, settings)
+    cleaned = clean(source, settings)
     batches = _best(
-        parts, "verdicts into rows", lambda: [row for row, _ in judged.judged_batches(clean, rules)]
+        parts, "verdicts into rows", lambda: [row for row, _ in judged.judged_batches(cleaned, rules)]
     )
 
     def report_quality() -> None:
-        quality = QualityReport(clean)
+        quality = QualityReport(cleaned)
         for batch in batches:
             quality.add(batch)
 
     _best(parts, "quality report", report_quality)
 
     def write() -> None:
-        with parquet._Writer(folder / "trips.parquet", judged.trips_schema(clean)) as file:
+        with parquet._Writer(folder / "trips.parquet", judged.trips_schema(cleaned)) as file:
             for batch in batches:
                 file.write(batch)
 
     _best(parts, "Parquet", write)
-    schema, rows = judged.staged_trips(clean, rules, Future())
+    schema, rows = judged.staged_trips(cleaned, rules, Future())
     kept = list(rows)
     _best(
         parts, "encoding for COPY", lambda: sum(map(len, copy.binary_chunks(schema, copy._small(iter(kept)))))
@@ -152,9 +153,8 @@ def draw(ours: Parts, theirs: Parts, path: Path) -> None:
 
 
 def _imports() -> float:
-    code = (
-        "import time, nyc_taxi.cli.commands, nyc_taxi.pipelines.trips, nyc_taxi.load.postgres.load, psycopg2"
-    )
+    modules = "nyc_taxi.cli.commands, nyc_taxi.pipelines.trips.run, nyc_taxi.load.postgres.load, psycopg2"
+    code = f"import time, {modules}"
     command = [sys.executable, "-c", f"{code}; print(time.process_time())"]
     return min(
         float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)

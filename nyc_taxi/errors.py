@@ -4,6 +4,10 @@
 permanent and retrying them only costs time. `nyc_taxi.retry` decides by these types alone.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class TaxiError(Exception):
     """Base of all expected errors; its text is shown to users unchanged."""
@@ -74,3 +78,17 @@ class PreconditionFailed(DestinationUnreachable):
 
 class LockTimeout(DestinationUnreachable):
     """Other sessions held a lock for longer than a load waits; try again later."""
+
+
+@contextmanager
+def wrap_os_errors(folder: Path) -> Iterator[None]:
+    """Turn an OSError into one sentence that names the file and what to do."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise LocalFileLost(f"{error.filename or folder}: no longer exists; run the month again.") from error
+    except OSError as error:
+        raise TaxiError(
+            f"{error.filename or folder}: cannot be read or written ({error.strerror or error});"
+            " check permissions and free space, or set TAXI_WORKSPACE."
+        ) from error

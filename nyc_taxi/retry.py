@@ -44,9 +44,9 @@ class RetryPolicy:
         """The action's result, from the first attempt that does not fail transiently."""
         return self._first_result(is_worth_another_attempt, action)
 
-    def restart(self, action: Callable[[], T]) -> T:
-        """The same for work that starts over when another writer was faster (PreconditionFailed)."""
-        return self._first_result(PreconditionFailed, action)
+    def restart(self, action: Callable[[], T], on: type[Exception] = PreconditionFailed) -> T:
+        """The same for work that starts over after one kind of error: by default when a writer was faster."""
+        return self._first_result(on, action)
 
     def _first_result(
         self, on: type[Exception] | Callable[[Exception], bool | float], action: Callable[[], T]

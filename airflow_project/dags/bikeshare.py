@@ -9,13 +9,64 @@ from airflow.providers.common.compat.sdk import TriggerRule, dag, get_current_co
 from airflow.providers.google.cloud.operators.cloud_sql import CloudSQLExportInstanceOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import cloud_sql, events, load_requests
+from taxi_airflow import cloud_sql, events, load_requests, run_params
 from taxi_airflow.defaults import common
 from taxi_airflow.environment import configure_environment
 from taxi_airflow.step import step
 
 PATIENCE = dt.timedelta(days=1)
 """How long to wait for a day's trips before the run fails and alerts."""
+
+
+@step()
+def day(params: dict[str, Any]) -> str:
+    """The day that is loaded."""
+    return str(params["day"] or load_requests.day_of(get_current_context()) - dt.timedelta(days=1))
+
+
+@step()
+def extract(day: str) -> list[str]:
+    """Copy the tables, except those that Cloud SQL exports, into the bucket under their day."""
+    from nyc_taxi.pipelines.bikeshare import flow
+
+    config = flow.load_config()
+    with events.call("mysql"):
+        snapshots = flow.extract(config, flow.parse_day(day))
+    with events.call("gcs", objects=len(snapshots)):
+        return flow.land(config, snapshots)
+
+
+@task.sensor(mode="reschedule", poke_interval=300, timeout=PATIENCE.total_seconds(), retries=0)
+def wait_for_trips(day: str) -> bool:
+    """Whether the day's trips are in the bucket."""
+    from nyc_taxi.errors import NotPublished
+    from nyc_taxi.pipelines.bikeshare import flow
+
+    configure_environment()
+    try:
+        return bool(flow.wait_for_day(flow.load_config(), flow.parse_day(day)))
+    except NotPublished:
+        return False
+
+
+@step(trigger_rule=TriggerRule.NONE_FAILED)
+def load(day: str) -> list[dict[str, Any]]:
+    """The day's partitions of the raw tables, equal to what the bucket holds."""
+    from nyc_taxi.pipelines.bikeshare import flow
+
+    with events.call("warehouse"):
+        entries = flow.load(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
+    return [entry.to_dict() for entry in entries]
+
+
+@step()
+def transform(day: str) -> list[dict[str, Any]]:
+    """dim_stations, fact_trips_daily and top_stations_daily of the day, by SQL in the warehouse."""
+    from nyc_taxi.pipelines.bikeshare import flow
+
+    with events.call("warehouse"):
+        entries = flow.transform(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
+    return [entry.to_dict() for entry in entries]
 
 
 @dag(
@@ -38,57 +89,11 @@ bucket under their day, waits for the day's trips, loads the raw tables and comp
 - `wait_for_trips` frees its worker between checks. If the trips do not arrive within a day it fails and
   alerts; clear it when they have arrived.
 """,
-    params={"day": load_requests.optional("Day", "Such as 2018-01-01. Empty: yesterday.", format="date")},
+    params={"day": run_params.optional("Day", "Such as 2018-01-01. Empty: yesterday.", format="date")},
     max_active_runs=8,  # a day that is waited for does not hold up the others
     **common("bikeshare"),
 )
 def bikeshare() -> None:
-    @step()
-    def day(params: dict[str, Any]) -> str:
-        """The day that is loaded."""
-        return str(params["day"] or load_requests.day_of(get_current_context()) - dt.timedelta(days=1))
-
-    @step()
-    def extract(day: str) -> list[str]:
-        """Copy the tables, except those that Cloud SQL exports, into the bucket under their day."""
-        from nyc_taxi.pipelines.bikeshare import flow
-
-        config = flow.load_config()
-        with events.call("mysql"):
-            snapshots = flow.extract(config, flow.parse_day(day))
-        with events.call("gcs", objects=len(snapshots)):
-            return flow.land(config, snapshots)
-
-    @task.sensor(mode="reschedule", poke_interval=300, timeout=PATIENCE.total_seconds(), retries=0)
-    def wait_for_trips(day: str) -> bool:
-        """Whether the day's trips are in the bucket."""
-        from nyc_taxi.errors import NotPublished
-        from nyc_taxi.pipelines.bikeshare import flow
-
-        configure_environment()
-        try:
-            return bool(flow.wait_for_day(flow.load_config(), flow.parse_day(day)))
-        except NotPublished:
-            return False
-
-    @step(trigger_rule=TriggerRule.NONE_FAILED)
-    def load(day: str) -> list[dict[str, Any]]:
-        """The day's partitions of the raw tables, equal to what the bucket holds."""
-        from nyc_taxi.pipelines.bikeshare import flow
-
-        with events.call("warehouse"):
-            entries = flow.load(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
-        return [entry.to_dict() for entry in entries]
-
-    @step()
-    def transform(day: str) -> list[dict[str, Any]]:
-        """dim_stations, fact_trips_daily and top_stations_daily of the day, by SQL in the warehouse."""
-        from nyc_taxi.pipelines.bikeshare import flow
-
-        with events.call("warehouse"):
-            entries = flow.transform(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
-        return [entry.to_dict() for entry in entries]
-
     chosen = day()
     export = CloudSQLExportInstanceOperator.partial(task_id="export").expand_kwargs(cloud_sql.exports(chosen))
     arrived, loaded = wait_for_trips(chosen), load(chosen)

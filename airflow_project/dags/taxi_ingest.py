@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Param, dag
 
 from nyc_taxi.model.months import Month, Service
-from taxi_airflow import load_requests
+from taxi_airflow import load_requests, run_params
 from taxi_airflow.defaults import PARALLEL_MONTHS, common
 from taxi_airflow.month import month
 from taxi_airflow.step import step
@@ -37,10 +37,10 @@ line of a failed task says what to do; clear the task to continue from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),
-        "month": load_requests.MONTH,
-        "source": load_requests.SOURCE,
-        "destinations": load_requests.DESTINATIONS,
-        "accept": load_requests.ACCEPT,
+        "month": run_params.MONTH,
+        "source": run_params.SOURCE,
+        "destinations": run_params.DESTINATIONS,
+        "accept": run_params.ACCEPT,
     },
     max_active_runs=PARALLEL_MONTHS,
     **common("ingest"),

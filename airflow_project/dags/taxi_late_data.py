@@ -8,7 +8,7 @@ from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import load_requests
+from taxi_airflow import load_requests, run_params
 from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
@@ -29,10 +29,10 @@ because the run failed or a destination was added since, it is requested again o
 A sensor would occupy a worker for weeks; a poll takes seconds.
 """,
     params={
-        "services": load_requests.SERVICES,
-        "since": load_requests.SINCE,
-        "source": load_requests.SOURCE,
-        "destinations": load_requests.DESTINATIONS,
+        "services": run_params.SERVICES,
+        "since": run_params.SINCE,
+        "source": run_params.SOURCE,
+        "destinations": run_params.DESTINATIONS,
     },
     max_active_runs=1,
     **common("schedule"),

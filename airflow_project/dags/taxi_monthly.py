@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import dag, get_current_context
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import load_requests
+from taxi_airflow import load_requests, run_params
 from taxi_airflow.defaults import common
 from taxi_airflow.month import month
 from taxi_airflow.step import step
@@ -31,11 +31,11 @@ A missed run needs no catch-up: the next run finds the same months.
   each run of a backfill loads the month of its own date.
 """,
     params={
-        "services": load_requests.SERVICES,
-        "month": load_requests.MONTH,
-        "since": load_requests.SINCE,
-        "source": load_requests.SOURCE,
-        "destinations": load_requests.DESTINATIONS,
+        "services": run_params.SERVICES,
+        "month": run_params.MONTH,
+        "since": run_params.SINCE,
+        "source": run_params.SOURCE,
+        "destinations": run_params.DESTINATIONS,
     },
     max_active_runs=4,
     **common("schedule"),

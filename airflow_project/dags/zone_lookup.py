@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import dag
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from taxi_airflow import events, load_requests
+from taxi_airflow import events, run_params
 from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
@@ -27,8 +27,8 @@ rarely changes it. The load replaces the whole table, so the run may be repeated
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
 """,
     params={
-        "source": load_requests.optional("Source", "A URL or a file. Empty: TAXI_ZONES_URL."),
-        "destinations": load_requests.DESTINATIONS,
+        "source": run_params.optional("Source", "A URL or a file. Empty: TAXI_ZONES_URL."),
+        "destinations": run_params.DESTINATIONS,
     },
     max_active_runs=1,
     **common("zones"),

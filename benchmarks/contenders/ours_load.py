@@ -9,7 +9,7 @@ from pathlib import Path
 from nyc_taxi.cli import keep_pandas_out
 from nyc_taxi.lake.versions import read_month
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines.trips import load
+from nyc_taxi.pipelines.trips.load import load
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 

@@ -31,7 +31,9 @@ from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run
 from nyc_taxi.pipelines.requests import make_request
-from nyc_taxi.pipelines.trips import Loaded, Outcome, fetch_month
+from nyc_taxi.pipelines.trips.load import Loaded
+from nyc_taxi.pipelines.trips.refine import fetch_month
+from nyc_taxi.pipelines.trips.run import Outcome
 from nyc_taxi.reporting import summary
 from nyc_taxi.settings import Settings, load_settings
 

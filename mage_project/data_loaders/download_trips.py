@@ -3,7 +3,7 @@ from mage_project.utils.references import reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, request_of
 from nyc_taxi.model.references import SourceFile
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.download import download, fetch_raw
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import load_settings
 
@@ -21,10 +21,8 @@ def download_trips(*args, **variables):
     """
     request = request_of(variables)
     with step("download_trips", log_context(variables, request)) as current:
-        source = trips.download(
-            request.service, request.month, request.source, load_settings(), current.progress
-        )
-        return current.output(preview.raw(trips.fetch_raw(source, load_settings())), source)
+        source = download(request.service, request.month, request.source, load_settings(), current.progress)
+        return current.output(preview.raw(fetch_raw(source, load_settings())), source)
 
 
 @test

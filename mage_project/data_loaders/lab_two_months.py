@@ -1,5 +1,3 @@
-import pandas as pd
-
 from mage_project.utils import trips
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.months import Month
@@ -12,7 +10,7 @@ if "data_loader" not in globals():
 def lab_two_months(*args, **variables):
     """Count the trips of the month by day, beside those of the month before if that is loaded."""
 
-    def by_day(month: Month) -> pd.Series:
+    def by_day(month):
         times = trips(variables["service"], str(month), columns=["pickup_datetime"], generated=True)
         return times["pickup_datetime"].dt.day.value_counts().sort_index()
 

@@ -4,7 +4,7 @@ from mage_project.utils.steps import step
 from mage_project.utils.transforms import assert_preview_is_real
 from mage_project.utils.variables import log_context
 from nyc_taxi.model.references import SourceFile
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import service_columns
 from nyc_taxi.settings import load_settings
@@ -27,18 +27,18 @@ def clean_trips(data, *args, **variables):
     reference = input_reference(data)
     source, settings = SourceFile.from_dict(reference), load_settings()
     with step("clean_trips", log_context(variables, reference)) as current:
-        clean = trips.clean(source, settings, current.progress)
-        counts = f"{clean.rows_in:,} rows in = {clean.trips:,} trips + {clean.rows_quarantined:,} quarantined"
+        month = clean(source, settings, current.progress)
+        counts = f"{month.rows_in:,} rows in = {month.trips:,} trips + {month.rows_quarantined:,} quarantined"
         current.log(counts)
-        return current.output(preview.month(clean, settings), clean)
+        return current.output(preview.month(month, settings), month)
 
 
 @test
 def test_every_row_is_a_trip_or_in_quarantine(rows, *args, **variables):
-    clean = month_of(rows)
-    missing = clean.rows_in - clean.trips - clean.rows_quarantined
+    month = month_of(rows)
+    missing = month.rows_in - month.trips - month.rows_quarantined
     assert missing == 0, (
-        f"{clean.rows_in} rows came in, {clean.trips} trips and {clean.rows_quarantined} quarantined rows "
+        f"{month.rows_in} rows came in, {month.trips} trips and {month.rows_quarantined} quarantined rows "
         f"went out: {missing} rows are unaccounted for."
     )
 

@@ -6,9 +6,10 @@ from mage_project.utils.references import input_reference, reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.pipelines import trips
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.pipelines.requests import accepts, destinations
+from nyc_taxi.pipelines.trips.clean import discard_scratch, staged
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import trip_columns
 
@@ -29,13 +30,13 @@ def trips_to_parquet(data, *args, **variables):
     """
     context = run_context(variables)
     reference = input_reference(data)
-    clean = trips.staged(CleanMonth.from_dict(reference), context.settings)
+    clean = staged(CleanMonth.from_dict(reference), context.settings)
     with step("trips_to_parquet", log_context(variables, reference)) as current:
         review(
             clean, destinations(variables, context.settings), context, accept=accepts(variables), unread=set()
         )
-        files = trips.to_parquet(clean, context.settings)
-        trips.discard_scratch(clean)
+        files = to_parquet(clean, context.settings)
+        discard_scratch(clean)
         return current.output(preview.month(month_files(files.to_dict()), context.settings), files)
 
 

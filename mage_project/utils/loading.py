@@ -12,9 +12,10 @@ from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.load.registry import REGISTRY, open_destination
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.pipelines import trips
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.pipelines.requests import accepts, destinations
+from nyc_taxi.pipelines.trips.load import Loaded, load_all
+from nyc_taxi.pipelines.trips.refine import fetch_month
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
@@ -37,7 +38,7 @@ def destinations_of(block: str) -> list[str]:
 
 def month_files(reference: Mapping[str, Any]) -> MonthFiles:
     """The month of a reference, with its files on this machine."""
-    return trips.fetch_month(MonthFiles.from_dict(reference), load_settings())
+    return fetch_month(MonthFiles.from_dict(reference), load_settings())
 
 
 def load_month(block: str, data: pd.DataFrame, variables: Mapping[str, Any]) -> pd.DataFrame:
@@ -62,7 +63,7 @@ def load_month(block: str, data: pd.DataFrame, variables: Mapping[str, Any]) -> 
                 current.log(f"{name}: skipped; {why}")
             return current.output(skipped, reference)
         names = _with_prerequisites(selected, requested)
-        results = trips.load_all(
+        results = load_all(
             RefinedMonth.of(files),
             names,
             review(files, names, context, accept=accepts(variables)),
@@ -112,7 +113,7 @@ def _with_prerequisites(selected: list[str], requested: list[str]) -> list[str]:
     return [name for name in requested if name in needed]
 
 
-def _as_plain(result: trips.Loaded) -> dict[str, Any]:
+def _as_plain(result: Loaded) -> dict[str, Any]:
     return {
         "ledger": {name: str(value) for name, value in vars(result.entry).items()},
         "describe": result.describe,

@@ -13,7 +13,7 @@ from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
 from nyc_taxi.errors import TransformError
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import derive, staged
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.user.function import changes_nothing, load_function, same_code
@@ -35,8 +35,8 @@ def derive_month(
     reference, settings = input_reference(data), load_settings()
     with step("derive_trips", log_context(variables, reference)) as current:
         _refuse_other_code(function, settings)
-        clean = trips.staged(CleanMonth.from_dict(reference), settings)
-        month = trips.derive(clean, settings, current.progress)
+        clean = staged(CleanMonth.from_dict(reference), settings)
+        month = derive(clean, settings, current.progress)
         dropped = month.quarantined.get(month.transform, 0)
         current.log(
             f"{len(month.derived_columns)} columns added, {dropped:,} trips dropped: {month.trips:,} trips"
@@ -49,7 +49,7 @@ def derive_month(
 def assert_preview_is_real(rows: pd.DataFrame, month: CleanMonth) -> None:
     """Assert that a block shows the trips that are loaded, not some that its own code has changed."""
     settings = load_settings()
-    expected = preview.month(trips.staged(month, settings), settings)
+    expected = preview.month(staged(month, settings), settings)
     assert (len(rows), list(rows)) == (len(expected), list(expected)), (
         f"the block returns {len(rows)} rows of {rows.shape[1]} columns, but {len(expected)} of"
         f" {expected.shape[1]} are loaded: change trips in the block derive_trips instead."

@@ -10,7 +10,8 @@ import pandas as pd
 from mage_project.utils.references import month_of
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.pipelines.trips import fetch_month, staged
+from nyc_taxi.pipelines.trips.clean import staged
+from nyc_taxi.pipelines.trips.refine import fetch_month
 from nyc_taxi.reporting import datasets
 from nyc_taxi.reporting.datasets import Filters, Form, Months
 from nyc_taxi.settings import load_settings

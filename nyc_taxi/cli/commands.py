@@ -64,8 +64,8 @@ def run(
     """Download a month, clean it, write Parquet and load it. Completed steps are skipped."""
     from nyc_taxi.cli.progress import bars
     from nyc_taxi.model.run import Run, RunContext
-    from nyc_taxi.pipelines import trips
     from nyc_taxi.pipelines.requests import make_request
+    from nyc_taxi.pipelines.trips.run import run_month
     from nyc_taxi.reporting import summary
 
     settings = load_settings()
@@ -79,7 +79,7 @@ def run(
     }
     request = make_request(values, settings)
     with bars() as progress:
-        outcome = trips.run_month(request, RunContext(settings, Run.new("cli")), progress)
+        outcome = run_month(request, RunContext(settings, Run.new("cli")), progress)
     summary.show(output(), outcome)
 
 

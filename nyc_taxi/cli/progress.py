@@ -16,14 +16,14 @@ from rich.progress import (
 )
 
 from nyc_taxi.cli.console import errors
-from nyc_taxi.pipelines import trips
+from nyc_taxi.extract import transfer
 
 _TITLES = {"download": "Download", "clean": "Clean", "derive": "Derive"}
 
 
 @contextmanager
-def bars() -> Iterator[Callable[[str], trips.Progress]]:
-    """A callback factory for `flow.run_month`."""
+def bars() -> Iterator[Callable[[str], transfer.Progress]]:
+    """A callback factory for `run_month`."""
     amount: dict[bool, MofNCompleteColumn | DownloadColumn] = {
         True: DownloadColumn(),
         False: MofNCompleteColumn(),
@@ -36,7 +36,7 @@ def bars() -> Iterator[Callable[[str], trips.Progress]]:
     columns = (TextColumn("{task.description:<20}"), BarColumn(), Amount(""), TimeElapsedColumn())
     with Progress(*columns, console=errors(), transient=True) as progress:
 
-        def step(name: str) -> trips.Progress:
+        def step(name: str) -> transfer.Progress:
             task: TaskID | None = None
 
             def tell(done: int, total: int | None) -> None:

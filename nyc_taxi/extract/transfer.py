@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
 
 Progress = Callable[[int, int | None], None]
-"""Called with (bytes done, bytes in all or None where unknown) now and then."""
+"""Called from time to time with (done, in all if known): bytes of a download, rows in later steps."""
 
 
 @dataclass(frozen=True)

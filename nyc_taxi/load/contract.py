@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -54,8 +54,8 @@ class Destination(Protocol):
         """The load in force of a month; None when the month was never loaded."""
         ...
 
-    def ledger_entries(self) -> list[LedgerEntry]:
-        """The load in force of every service and month."""
+    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+        """The load in force of every service and month, or of those in `months`."""
         ...
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
@@ -66,10 +66,13 @@ class Destination(Protocol):
         """Every month that is recorded, also where its data is damaged."""
         ...
 
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+    def find_damage(
+        self, service: Service, month: Month, entry: LedgerEntry | None = None, *, thorough: bool = False
+    ) -> str | None:
         """How the month's data differs from what is recorded of it; None if it does not, or nothing is.
 
         Counts rows, or compares the sizes of objects; `thorough` reads objects to compare their checksums.
+        `entry` is what `ledger_entry` has just returned for the month: the ledger is not read again.
         """
         ...
 

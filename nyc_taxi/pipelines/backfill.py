@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nyc_taxi.errors import SettingsError, TaxiError
+from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.model.months import Month, Service, month_range
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.run import Outcome, run_month
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Attempt:
     """The result of one month: an outcome or an error."""
 
     request: LoadRequest
-    outcome: trips.Outcome | None = None
+    outcome: Outcome | None = None
     error: TaxiError | None = None
 
     def __str__(self) -> str:
@@ -45,10 +46,10 @@ def backfill_months(service: Service, first: Month, last: Month) -> list[Month]:
 def attempt(
     request: LoadRequest,
     context: RunContext,
-    progress: Callable[[str], trips.Progress] | None = None,
+    progress: Callable[[str], Progress] | None = None,
 ) -> Attempt:
     """All steps of one of several months; an expected error is returned rather than raised."""
     try:
-        return Attempt(request, trips.run_month(request, context, progress))
+        return Attempt(request, run_month(request, context, progress))
     except TaxiError as error:
         return Attempt(request, error=error)

@@ -55,24 +55,10 @@ def review(
     already is not looked at. A destination whose ledger cannot be read is added to `unread`, to be reviewed
     when it is loaded; without `unread` the DestinationError is raised.
     """
-    settings = context.settings
     if month.source.is_sample:
         return context
-
-    def entries(name: str) -> list[LedgerEntry] | None:
-        try:
-            return open_destination(name, settings).ledger_entries()
-        except DestinationError:
-            if unread is None:
-                raise
-            unread.add(name)
-            return None
-
-    names = list(destinations)
-    with ThreadPoolExecutor(max(len(names), 1), thread_name_prefix="ledger") as pool:
-        read = dict(zip(names, pool.map(entries, names), strict=True))
-    ledgers = {name: ledger for name, ledger in read.items() if ledger is not None}
-    reason = find_fault(month, ledgers, settings)
+    ledgers = _read_ledgers(month, list(destinations), context.settings, unread)
+    reason = find_fault(month, ledgers, context.settings)
     if reason is None:
         return context
     if not accept:
@@ -82,6 +68,26 @@ def review(
         )
     log.warning("%s: %s. It is loaded because it was accepted.", month, reason)
     return replace(context, run=replace(context.run, accepted=reason))
+
+
+def _read_ledgers(
+    month: CleanMonth, names: list[str], settings: Settings, unread: set[str] | None
+) -> dict[str, list[LedgerEntry]]:
+    """What each destination holds of the months around one, side by side; see `review` for `unread`."""
+    around = [(month.service, month.month + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)]
+
+    def entries(name: str) -> list[LedgerEntry] | None:
+        try:
+            return open_destination(name, settings).ledger_entries(around)
+        except DestinationError:
+            if unread is None:
+                raise
+            unread.add(name)
+            return None
+
+    with ThreadPoolExecutor(max(len(names), 1), thread_name_prefix="ledger") as pool:
+        read = dict(zip(names, pool.map(entries, names), strict=True))
+    return {name: ledger for name, ledger in read.items() if ledger is not None}
 
 
 def find_fault(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]], settings: Settings) -> str | None:

@@ -14,7 +14,7 @@ from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.reporting import preview
 
 if TYPE_CHECKING:
-    from nyc_taxi.pipelines.trips import Outcome
+    from nyc_taxi.pipelines.trips.run import Outcome
 
 _SUMMARY_COLUMNS = (
     *("pickup_datetime", "dropoff_datetime", "trip_distance", "total_amount", "flags"),

@@ -149,11 +149,11 @@ def _started(folder: Path, server: embedded_gcs.Server) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + SECONDS_TO_START
-        while not (found := re.search(r"running on (http://127\.0\.0\.1:\d+)", (folder / "log").read_text())):
+        while not (match := re.search(r"running on (http://127\.0\.0\.1:\d+)", (folder / "log").read_text())):
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, f"no answer in {SECONDS_TO_START} s"
             time.sleep(0.05)
-        yield found[1]
+        yield match[1]
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -166,14 +166,14 @@ def dataset(place: Place, **options: Any) -> Iterator[Dataset]:
         f"test_{uuid.uuid4().hex[:12]}", place.project, endpoint=place.endpoint, **options
     )
     client = _client(target)
-    made = bigquery_api.Dataset(f"{place.project}.{target.dataset}")
-    made.location = os.environ.get("TAXI_TEST_BIGQUERY_LOCATION", "US")
-    client.create_dataset(made)
+    created = bigquery_api.Dataset(f"{place.project}.{target.dataset}")
+    created.location = os.environ.get("TAXI_TEST_BIGQUERY_LOCATION", "US")
+    client.create_dataset(created)
     try:
         yield Dataset(target, connect(target), place.bucket)
     finally:
         if not place.endpoint:
-            client.delete_dataset(made, delete_contents=True, not_found_ok=True)
+            client.delete_dataset(created, delete_contents=True, not_found_ok=True)
 
 
 def _client(target: BigQueryConfig) -> bigquery_api.Client:

@@ -186,7 +186,7 @@ class Stack:
     def content(self, *tables: str) -> dict[str, list[str]]:
         """Every row of the tables, and what the ledger says of their content."""
         names = tables or TABLES
-        found = {name: sorted(map(repr, self.ask(f"FROM {name}"))) for name in names}
+        contents = {name: sorted(map(repr, self.ask(f"FROM {name}"))) for name in names}
         listed = ", ".join(f"'{name}'" for name in names)
         ledger = f"SELECT table_name, date, version, row_count FROM ledger WHERE table_name IN ({listed})"
-        return found | {"ledger": sorted(map(repr, self.ask(ledger)))}
+        return contents | {"ledger": sorted(map(repr, self.ask(ledger)))}

@@ -143,7 +143,7 @@ def large_month(folder: Path, version: str = "v1") -> MonthFiles:
 def _trips(service: Service, month: Month, version: str, count: int, extra: dict[str, pa.Array]) -> pa.Table:
     columns = trip_columns(service)
     schema = arrow_schema(columns, [pa.field(name, array.type) for name, array in extra.items()])
-    made: dict[str, list[Any]] = {
+    values: dict[str, list[Any]] = {
         "pickup_datetime": [month.start + dt.timedelta(minutes=row) for row in range(count)],
         "dropoff_datetime": [
             month.start + dt.timedelta(minutes=row + 9, microseconds=1) for row in range(count)
@@ -156,7 +156,7 @@ def _trips(service: Service, month: Month, version: str, count: int, extra: dict
     arrays = [
         extra[field.name]
         if field.name in extra
-        else pa.array(made.get(field.name, [None] * count), field.type)
+        else pa.array(values.get(field.name, [None] * count), field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)

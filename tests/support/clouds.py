@@ -138,8 +138,8 @@ class S3Cloud:
         return S3(self.target(prefix, url))
 
     def objects(self) -> Objects:
-        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        got = {item["Key"]: self.client.get_object(Bucket=self.bucket, Key=item["Key"]) for item in found}
+        listed = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        got = {item["Key"]: self.client.get_object(Bucket=self.bucket, Key=item["Key"]) for item in listed}
         return {key: (answer["Body"].read(), answer["Metadata"]) for key, answer in got.items()}
 
     def overwrite(self, key: str, data: bytes) -> None:

@@ -296,5 +296,5 @@ def _bucket(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Probe:
     """Killed when the trips are in place, and the manifest is not."""
     for name, value in cloud.environment().items():
         monkeypatch.setenv(name, value)
-    kill_points = checked("nyc_taxi.load.object_store.months:ObjectMonths._put:return:3")
+    kill_points = checked("nyc_taxi.load.object_store.writer:MonthWriter._put:return:3")
     return ObjectProbe(cloud.name, kill_points, is_transactional=False, cloud=cloud)

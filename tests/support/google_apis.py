@@ -30,8 +30,8 @@ def put(url: str, bucket: str, name: str, data: bytes) -> dict[str, Any]:
     params = {"uploadType": "media", "name": name}
     answer = httpx.post(f"{url}/upload/storage/v1/b/{bucket}/o", params=params, content=data)
     answer.raise_for_status()
-    made: dict[str, Any] = answer.json()
-    return made
+    described: dict[str, Any] = answer.json()
+    return described
 
 
 @dataclass

@@ -68,12 +68,12 @@ def lakes(kind: str, folder: Path) -> Iterator[Lakes]:
 @pytest.fixture(params=["folder", "gcs", "s3"])
 def lake(request: pytest.FixtureRequest, tmp_path: Path, quick: None) -> Iterator[Lakes]:
     """A lake of each kind."""
-    with lakes(request.param, tmp_path / "lakes") as made:
-        yield made
+    with lakes(request.param, tmp_path / "lakes") as lake:
+        yield lake
 
 
 @pytest.fixture(params=["gcs", "s3"])
 def shared_lake(request: pytest.FixtureRequest, tmp_path: Path, quick: None) -> Iterator[Lakes]:
     """A lake in a bucket of each kind."""
-    with lakes(request.param, tmp_path / "lakes") as made:
-        yield made
+    with lakes(request.param, tmp_path / "lakes") as lake:
+        yield lake

@@ -78,13 +78,13 @@ class Mage:
 
     def runs(self, pipeline: str = "taxi_trips") -> list[dict[str, Any]]:
         """Its runs, the oldest first."""
-        found = self.call("GET", f"/pipeline_runs?pipeline_uuid={pipeline}&_limit=100")["pipeline_runs"]
-        return sorted(found, key=lambda run: run["id"])
+        runs = self.call("GET", f"/pipeline_runs?pipeline_uuid={pipeline}&_limit=100")["pipeline_runs"]
+        return sorted(runs, key=lambda run: run["id"])
 
     def triggers(self, pipeline: str = "taxi_trips") -> dict[str, dict[str, Any]]:
         """Its triggers by name."""
-        found = self.call("GET", f"/pipelines/{pipeline}/pipeline_schedules?_limit=50")
-        return {trigger["name"]: trigger for trigger in found["pipeline_schedules"]}
+        listed = self.call("GET", f"/pipelines/{pipeline}/pipeline_schedules?_limit=50")
+        return {trigger["name"]: trigger for trigger in listed["pipeline_schedules"]}
 
     def start(self, trigger: Mapping[str, Any], token: str | None = None, **variables: str) -> int:
         """Ask for a run from outside, as whoever brings files does; its number."""
@@ -111,11 +111,11 @@ class Mage:
     def wait(self, look: Callable[[], Any], seconds: float = 120) -> Any:
         """What `look` finds, once it finds something; the time is only reached when it never does."""
         deadline = time.monotonic() + seconds
-        while not (found := look()):
+        while not (result := look()):
             assert time.monotonic() < deadline, f"did not happen; runs: {self.runs()}"
             assert self.process.poll() is None, "Mage has ended"
             time.sleep(0.3)
-        return found
+        return result
 
     def log(self, number: int, pipeline: str = "taxi_trips") -> str:
         """All lines of a run's log, of the pipeline and of its blocks."""

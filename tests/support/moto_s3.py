@@ -18,11 +18,11 @@ def moto_s3(request: Request) -> Response:
     """The application: path-style buckets of one account, signatures not looked at."""
     environ = {**request.environ, "wsgi.input": io.BytesIO(request.get_data())}
     environ.pop("werkzeug.request", None)
-    asked = normalize_request(MotoRequest(environ))
-    asked.from_wsgi_server = True
+    converted = normalize_request(MotoRequest(environ))
+    converted.from_wsgi_server = True
     has_key = "/" in request.path.strip("/")
     dispatch = S3Response.key_dispatch if has_key else S3Response.ambiguous_dispatch
-    status, headers, body = dispatch(asked, asked.raw_url, dict(asked.headers))
+    status, headers, body = dispatch(converted, converted.raw_url, dict(converted.headers))
     response = Response(body, status, headers)
     if request.method == "HEAD" and "content-length" in headers:
         response.headers["Content-Length"] = headers["content-length"]

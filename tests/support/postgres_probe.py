@@ -56,10 +56,10 @@ def state(target: PostgresConfig) -> dict[str, list[Any]]:
     with session(target) as connection:
         relations = ask(connection, RELATIONS)
         tables = [name for name, kind, is_part in relations if kind in "rp" and not is_part]
-        found: dict[str, list[Any]] = {"relations": sorted(relations)}
+        contents: dict[str, list[Any]] = {"relations": sorted(relations)}
         for table in tables:
-            found[table] = sorted(map(repr, ask(connection, f"SELECT * FROM {table}")))
-        return found
+            contents[table] = sorted(map(repr, ask(connection, f"SELECT * FROM {table}")))
+        return contents
 
 
 def waiting(target: PostgresConfig, locktype: str) -> int:

@@ -9,7 +9,8 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips import load as load_step
+from nyc_taxi.pipelines.trips import run as run_step
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -23,12 +24,12 @@ def run_month(
     progress: Callable[[str], Any] | None = None,
     *,
     accept: bool = False,
-) -> trips.Outcome:
+) -> run_step.Outcome:
     """All steps of one month."""
     request = LoadRequest(service, month, source, tuple(destinations), accept)
-    return trips.run_month(request, RunContext(load_settings(), run or Run.new("cli")), progress)
+    return run_step.run_month(request, RunContext(load_settings(), run or Run.new("cli")), progress)
 
 
-def load(files: MonthFiles, destination: str, run: Run) -> trips.Loaded:
+def load(files: MonthFiles, destination: str, run: Run) -> load_step.Loaded:
     """A month that is Parquet into one destination."""
-    return trips.load(RefinedMonth.of(files), destination, RunContext(load_settings(), run))
+    return load_step.load(RefinedMonth.of(files), destination, RunContext(load_settings(), run))

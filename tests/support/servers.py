@@ -145,19 +145,19 @@ class FaultyServer:
 
 def _good_answer(request: web.Request, file: Served, fault: Fault) -> tuple[web.StreamResponse, bytes, int]:
     """The answer of a server that does everything right, its body, and where in the file that starts."""
-    asked, size = request.headers, len(file.data)
+    headers_sent, size = request.headers, len(file.data)
     headers = {**file.version, **file.checksums, "Accept-Ranges": "bytes"}
     unchanged = (
-        asked.get("If-None-Match") == file.etag
-        if "If-None-Match" in asked
-        else (asked.get("If-Modified-Since") == file.last_modified)
+        headers_sent.get("If-None-Match") == file.etag
+        if "If-None-Match" in headers_sent
+        else (headers_sent.get("If-Modified-Since") == file.last_modified)
     )
-    if not fault.full and {"If-None-Match", "If-Modified-Since"} & asked.keys() and unchanged:
+    if not fault.full and {"If-None-Match", "If-Modified-Since"} & headers_sent.keys() and unchanged:
         return web.StreamResponse(status=304, headers=file.version), b"", 0
-    condition = asked.get("If-Range")
+    condition = headers_sent.get("If-Range")
     as_asked = condition is None or condition in file.version.values() or fault.heedless
-    if "Range" in asked and as_asked and not fault.full:
-        first, _, last = asked["Range"].removeprefix("bytes=").partition("-")
+    if "Range" in headers_sent and as_asked and not fault.full:
+        first, _, last = headers_sent["Range"].removeprefix("bytes=").partition("-")
         start, end = int(first), min(int(last or size), size - 1)
         if start >= size:
             return web.StreamResponse(status=416, headers={"Content-Range": f"bytes */{size}"}), b"", 0

@@ -59,10 +59,10 @@ class StubGcs:
     def _list(self, request: Request) -> Response:
         prefix, after = request.args.get("prefix", ""), request.args.get("pageToken", "")
         names = sorted(name for name in self.objects if name.startswith(prefix) and name > after)
-        found: dict[str, Any] = {"items": [{"name": name} for name in names[:2]]}  # pages of two
+        page: dict[str, Any] = {"items": [{"name": name} for name in names[:2]]}  # pages of two
         if names[2:]:
-            found["nextPageToken"] = names[1]
-        return _json(found)
+            page["nextPageToken"] = names[1]
+        return _json(page)
 
     def _get(self, request: Request, resource: dict[str, Any], data: bytes) -> Response:
         if request.args.get("alt") != "media":
@@ -131,8 +131,8 @@ class StubGcs:
             return _error(412, "At least one of the pre-conditions you specified did not hold.")
         crc32c = checksum(data)
         if meta.get("crc32c", crc32c) != crc32c:
-            said = f'Provided CRC32C "{meta["crc32c"]}" doesn\'t match calculated CRC32C "{crc32c}".'
-            return _error(400, said)
+            message = f'Provided CRC32C "{meta["crc32c"]}" doesn\'t match calculated CRC32C "{crc32c}".'
+            return _error(400, message)
         self.store(name, meta, data)
         return _json(self.objects[name][0])
 
@@ -153,9 +153,9 @@ def checksum(data: bytes) -> str:
 
 
 def _parts(path: str) -> tuple[str, str | None]:
-    found = re.fullmatch(r"(?:/upload|/download)?/storage/v1/b/([^/]+)/o(?:/(.+))?", path)
-    assert found, path
-    return found[1], found[2]
+    match = re.fullmatch(r"(?:/upload|/download)?/storage/v1/b/([^/]+)/o(?:/(.+))?", path)
+    assert match, path
+    return match[1], match[2]
 
 
 def _json(value: Any) -> Response:

@@ -27,7 +27,7 @@ _LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
 def download(request: dict[str, Any]) -> dict[str, Any]:
     """The month's file as published, verified, in the lake; not fetched again if the lake holds it."""
     from nyc_taxi.model.request import LoadRequest
-    from nyc_taxi.pipelines import trips
+    from nyc_taxi.pipelines.trips.download import download as download_month
     from nyc_taxi.settings import load_settings
     from taxi_airflow.inbox import local_source
 
@@ -35,7 +35,7 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
     with events.call("source", source=load_request.source) as facts:
         source = local_source(load_request.source)
         url = load_request.source if source != load_request.source else ""
-        file = trips.download(load_request.service, load_request.month, source, load_settings(), url=url)
+        file = download_month(load_request.service, load_request.month, source, load_settings(), url=url)
         facts |= {"url": file.url, "bytes": file.size}
     return file.to_dict()
 
@@ -48,12 +48,12 @@ def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     or truncated file, unless the param `accept` is set.
     """
     from nyc_taxi.model.references import SourceFile
-    from nyc_taxi.pipelines import trips
     from nyc_taxi.pipelines.plausibility import review
+    from nyc_taxi.pipelines.trips.refine import refine as refine_month
 
     context = run_context()
     destinations, accept = request["destinations"], request["accept"]
-    files = trips.refine(
+    files = refine_month(
         SourceFile.from_dict(source),
         context.settings,
         # a destination whose ledger cannot be read is reviewed by its own task
@@ -68,8 +68,9 @@ def load_into(name: str) -> Any:
     @step(task_id=f"to_{name}", trigger_rule=TriggerRule.NONE_FAILED, **_LIMIT)
     def load(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         from nyc_taxi.model.references import MonthFiles
-        from nyc_taxi.pipelines import trips
         from nyc_taxi.pipelines.plausibility import review
+        from nyc_taxi.pipelines.trips.load import load as load_month
+        from nyc_taxi.pipelines.trips.refine import stored_month
 
         if name not in request["destinations"]:
             raise AirflowSkipException(
@@ -78,7 +79,7 @@ def load_into(name: str) -> Any:
         with events.call(name, service=request["service"], month=request["month"]) as facts:
             reference = MonthFiles.from_dict(files)
             context = review(reference, [name], run_context(), accept=request["accept"])
-            loaded = trips.load(trips.stored_month(reference, context.settings), name, context)
+            loaded = load_month(stored_month(reference, context.settings), name, context)
             counts = {
                 "version": loaded.entry.version,
                 "rows_in": loaded.entry.rows_in,

@@ -8,13 +8,16 @@ from sqlalchemy.engine import Connection
 from nyc_taxi.load.contract import compare_counts
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
+from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema.sql import quoted
 
 
-def find_damage(connection: Connection, service: Service, month: Month) -> str | None:
+def find_damage(
+    connection: Connection, service: Service, month: Month, entry: LedgerEntry | None
+) -> str | None:
     """See Destination; counts the rows of the month."""
-    entry = ledger.current(connection, service, month)
+    entry = entry or ledger.current(connection, service, month)
     if entry is None:
         return None
     trips, quarantined = (

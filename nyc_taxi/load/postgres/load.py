@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
@@ -51,9 +51,10 @@ class Postgres:
         """See Destination."""
         return self._transact(lambda connection: ledger.current(connection, service, month))
 
-    def ledger_entries(self) -> list[LedgerEntry]:
+    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
         """See Destination."""
-        return self._transact(ledger.current_all)
+        entries = self._transact(ledger.current_all)
+        return [each for each in entries if months is None or (each.service, each.month) in months]
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
         """See Destination."""
@@ -63,9 +64,11 @@ class Postgres:
         """See Destination."""
         return [(entry.service, entry.month) for entry in self.ledger_entries()]
 
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+    def find_damage(
+        self, service: Service, month: Month, entry: LedgerEntry | None = None, *, thorough: bool = False
+    ) -> str | None:
         """See Destination."""
-        return self._transact(lambda connection: find_damage(connection, service, month))
+        return self._transact(lambda connection: find_damage(connection, service, month, entry))
 
     def replace_month(
         self,

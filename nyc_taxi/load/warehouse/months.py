@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 from nyc_taxi.load.contract import compare_counts
@@ -24,9 +25,10 @@ class WarehouseMonths(Generic[R]):
         """See Destination."""
         return ledger.current(self.engine, service, month)
 
-    def ledger_entries(self) -> list[LedgerEntry]:
+    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
         """See Destination."""
-        return ledger.current_all(self.engine)
+        entries = ledger.current_all(self.engine)
+        return [each for each in entries if months is None or (each.service, each.month) in months]
 
     def history(self, service: Service, month: Month) -> list[LedgerEntry]:
         """See Destination."""
@@ -36,9 +38,11 @@ class WarehouseMonths(Generic[R]):
         """See Destination."""
         return [(entry.service, entry.month) for entry in self.ledger_entries()]
 
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+    def find_damage(
+        self, service: Service, month: Month, entry: LedgerEntry | None = None, *, thorough: bool = False
+    ) -> str | None:
         """See Destination; counts the rows of the month."""
-        entry = self.ledger_entry(service, month)
+        entry = entry or self.ledger_entry(service, month)
         if entry is None:
             return None
         held = [self._count(table, month) for table in (trips(service), quarantine(service))]

@@ -86,9 +86,9 @@ def run_dag(airflow_environment: dict[str, str], warm: Warm, place: Path, tmp_pa
 
     def run(dag: str, conf: str = "{}", good: bool = True, **more: str) -> str:
         environment = {**airflow_environment, "TAXI_WORKSPACE": str(place / "workspace"), **more}
-        said = tmp_path / f"{dag}.log"
-        code = warm.run(["dags", "test", dag, "--conf", conf], environment, said)
-        log = said.read_text()
+        output = tmp_path / f"{dag}.log"
+        code = warm.run(["dags", "test", dag, "--conf", conf], environment, output)
+        log = output.read_text()
         assert (code == 0) is good, log[-8000:]
         return log
 
@@ -168,13 +168,13 @@ class Local:
 
     def runs(self, dag: str) -> dict[str, str]:
         """State by run id."""
-        found = self.client.get(f"/dags/{dag}/dagRuns", params={"limit": 100}).json()["dag_runs"]
-        return {run["dag_run_id"]: run["state"] for run in found}
+        listed = self.client.get(f"/dags/{dag}/dagRuns", params={"limit": 100}).json()["dag_runs"]
+        return {run["dag_run_id"]: run["state"] for run in listed}
 
     def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
         """The task instances of a run by task id; of a mapped task any."""
-        found = self.client.get(f"/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100}).json()
-        return {task["task_id"]: task for task in found["task_instances"]}
+        listed = self.client.get(f"/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100}).json()
+        return {task["task_id"]: task for task in listed["task_instances"]}
 
     def wait(self, dag: str, run: str) -> str:
         """The state in which a run ends."""

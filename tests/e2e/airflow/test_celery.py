@@ -29,8 +29,8 @@ def test_a_backfill_is_shared_by_two_workers(place, inside):
         runs = [run for run in airflow.runs("taxi_monthly") if run.startswith("backfill__")]
         assert len(runs) == len(MONTHS)
         assert [airflow.wait("taxi_monthly", run) for run in runs] == ["success"] * len(runs)
-        for held in ledgers(airflow, inside).values():
-            assert [held[month] for month in MONTHS] == [200] * len(MONTHS)
+        for rows_in in ledgers(airflow, inside).values():
+            assert [rows_in[month] for month in MONTHS] == [200] * len(MONTHS)
         done = [
             (airflow.home / f"worker-{number}.log").read_text().count("] succeeded in ") for number in (1, 2)
         ]

@@ -35,15 +35,15 @@ def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):
         AIRFLOW_CONN_TAXI_S3=json.dumps(keys),
     )
     assert "postgres is not among the request's destinations" in log
-    held = {name: len(rows) for name, rows in shared_dataset.month_state(month).items()}
-    assert held["ledger"] == 1
-    assert held["trips"] + held["quarantine"] == 150
+    counts = {name: len(rows) for name, rows in shared_dataset.month_state(month).items()}
+    assert counts["ledger"] == 1
+    assert counts["trips"] + counts["quarantine"] == 150
     assert shared_dataset.ask(f"SELECT orchestrator FROM ledger WHERE month = '{month}-01'") == [("airflow",)]
     loads = [job for job in shared_dataset.jobs(month) if job.job_type == "load"]
     assert all(uri.startswith("gs://") for job in loads for uri in job.source_uris or [""]), (
         "not by the bucket"
     )
-    [made] = (place / "workspace" / "lake" / "versions" / "service=green" / f"month={month}").rglob(
+    [parquet] = (place / "workspace" / "lake" / "versions" / "service=green" / f"month={month}").rglob(
         "trips.parquet"
     )
-    assert s3.objects()[f"trips/service=green/month={month}/trips.parquet"][0] == made.read_bytes()
+    assert s3.objects()[f"trips/service=green/month={month}/trips.parquet"][0] == parquet.read_bytes()

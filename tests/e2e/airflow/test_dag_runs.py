@@ -79,8 +79,8 @@ def mailbox():
 
 def events(log, name):
     """The lines of JSON about one kind of event."""
-    found = [json.loads(match) for match in re.findall(r'\{"taxi_event".*?\}(?= \[|$)', log, re.MULTILINE)]
-    return [event for event in found if event["taxi_event"] == name]
+    parsed = [json.loads(match) for match in re.findall(r'\{"taxi_event".*?\}(?= \[|$)', log, re.MULTILINE)]
+    return [event for event in parsed if event["taxi_event"] == name]
 
 
 def test_a_month_is_in_every_destination_asked_for(run_dag, ledger):
@@ -142,8 +142,8 @@ def test_zones_are_in_every_destination(run_dag, place, tmp_path):
         [[schema]] = warehouse.sql(
             "SELECT table_schema FROM information_schema.tables WHERE table_name = 'zones'"
         ).fetchall()
-        found = warehouse.sql(f"SELECT location_id, zone FROM {schema}.zones ORDER BY 1").fetchall()
-    assert found == [(1, "Newark Airport"), (264, "N/A")]
+        zones = warehouse.sql(f"SELECT location_id, zone FROM {schema}.zones ORDER BY 1").fetchall()
+    assert zones == [(1, "Newark Airport"), (264, "N/A")]
 
 
 def test_a_day_of_the_bikeshare_without_a_database_says_how_to_seed(run_dag, tmp_path):
@@ -198,13 +198,13 @@ def test_objects_come_from_s3_by_a_job_that_is_deleted_afterwards(run_dag):
             TEST_GOOGLE_APIS=apis.url,
             AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT=google_apis.CONNECTION,
         )
-    made = next(body for method, path, body in apis.requests if method == "POST")
-    assert made["transferSpec"]["awsS3DataSource"] == {
+    job = next(body for method, path, body in apis.requests if method == "POST")
+    assert job["transferSpec"]["awsS3DataSource"] == {
         "bucketName": "theirs",
         "path": "trips/",
         "roleArn": "arn:aws:iam::1:role/t",
     }
-    assert made["transferSpec"]["gcsDataSink"]["bucketName"] == "ours"
+    assert job["transferSpec"]["gcsDataSink"]["bucketName"] == "ours"
     method, path, last = apis.requests[-1]
     assert (method, path, last["transfer_job"]) == ("PATCH", "/v1/transferJobs/1", {"status": "DELETED"})
 

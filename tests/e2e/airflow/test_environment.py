@@ -46,14 +46,14 @@ def environment_after_set_up(airflow_environment, **more):
 
 def test_variable_and_connections_win_over_the_environment(airflow_environment):
     variable = json.dumps({"GCS_BUCKET": "trips", "TAXI_RETRIES": 7})
-    found = environment_after_set_up(
+    variables = environment_after_set_up(
         airflow_environment, AIRFLOW_VAR_TAXI=variable, POSTGRES_HOST="other", GCS_BUCKET="other"
     )
-    assert (found["GCS_BUCKET"], found["TAXI_RETRIES"]) == ("trips", "7")
-    assert (found["POSTGRES_HOST"], found["POSTGRES_PASSWORD"]) == ("db.example.com", "s@cret/")
-    assert found["POSTGRES_SSLMODE"] == "verify-full"
-    assert "POSTGRES_PORT" not in found  # the connection says nothing of it
-    assert (found["AWS_ACCESS_KEY_ID"], found["AWS_ENDPOINT"]) == ("key", "http://127.0.0.1:9")
+    assert (variables["GCS_BUCKET"], variables["TAXI_RETRIES"]) == ("trips", "7")
+    assert (variables["POSTGRES_HOST"], variables["POSTGRES_PASSWORD"]) == ("db.example.com", "s@cret/")
+    assert variables["POSTGRES_SSLMODE"] == "verify-full"
+    assert "POSTGRES_PORT" not in variables  # the connection says nothing of it
+    assert (variables["AWS_ACCESS_KEY_ID"], variables["AWS_ENDPOINT"]) == ("key", "http://127.0.0.1:9")
 
 
 def test_composers_own_bucket_is_not_the_trips(airflow_environment):

@@ -77,10 +77,10 @@ def test_a_new_file_is_loaded_once_however_often_it_is_told(airflow, inside, tmp
     assert [name for name in airflow.runs("taxi_ingest") if "2021-03" in name] == [run]
     assert airflow.wait("taxi_ingest", run) == "success"
     inside(airflow.workspace)
-    held = {
+    rows_in = {
         str(row.month): row.rows_in for row in open_destination("duckdb", load_settings()).ledger_entries()
     }
-    assert held["2021-03"] == 250
+    assert rows_in["2021-03"] == 250
 
 
 @pytest.mark.parametrize(

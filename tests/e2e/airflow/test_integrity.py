@@ -31,12 +31,12 @@ def bag(airflow_environment):
         if version("apache-airflow").startswith("2."):
             from airflow.models.dagbag import DagBag
 
-            found = DagBag(str(DAGS), include_examples=False)
+            dags = DagBag(str(DAGS), include_examples=False)
         else:
             from airflow.dag_processing.dagbag import DagBag
 
-            found = DagBag(str(DAGS))
-        yield found
+            dags = DagBag(str(DAGS))
+        yield dags
     finally:
         sys.path.remove(str(DAGS))
         os.environ.clear()

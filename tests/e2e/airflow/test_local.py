@@ -36,7 +36,7 @@ def test_a_run_asked_for_twice_runs_once(airflow, inside):
     assert airflow.trigger("taxi_ingest", "taxi__green__2021-01", **conf).status_code == 409
     assert airflow.trigger("taxi_ingest", "other", service="blue").status_code == 400
     assert airflow.wait("taxi_ingest", "taxi__green__2021-01") == "success"
-    assert all(held["2021-01"] == 300 for held in ledgers(airflow, inside).values())
+    assert all(rows_in["2021-01"] == 300 for rows_in in ledgers(airflow, inside).values())
 
 
 def test_a_backfill_loads_a_range_of_months(airflow, inside):
@@ -55,8 +55,8 @@ def test_a_backfill_loads_a_range_of_months(airflow, inside):
     runs = [run for run in airflow.runs("taxi_monthly") if run.startswith("backfill__")]
     assert len(runs) == len(months)
     assert [airflow.wait("taxi_monthly", run) for run in runs] == ["success"] * len(runs)
-    for held in ledgers(airflow, inside).values():
-        assert sum(held[month] for month in months) == (532_807 if real else 400)
+    for rows_in in ledgers(airflow, inside).values():
+        assert sum(rows_in[month] for month in months) == (532_807 if real else 400)
 
 
 def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
@@ -79,10 +79,10 @@ def test_months_that_come_late_or_change_are_loaded_once_each(airflow, inside):
     assert started("poll-3") == ["taxi__green__2021-06", "taxi__green__2021-07"]
     assert started("poll-4") == []
     inside(airflow.workspace)
-    held = {
+    rows_in = {
         str(row.month): row.rows_in for row in open_destination("duckdb", load_settings()).ledger_entries()
     }
-    assert (held["2021-06"], held["2021-07"]) == (300, 200)
+    assert (rows_in["2021-06"], rows_in["2021-07"]) == (300, 200)
 
 
 def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside):

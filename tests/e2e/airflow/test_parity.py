@@ -165,7 +165,7 @@ def parquet(workspace: Path) -> dict[str, bytes]:
 
 def tables(workspace: Path) -> dict[str, Any]:
     """Every table of Postgres: as text in a fixed order, the ledger as rows."""
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     url = postgres.ensure(workspace / "postgres").url
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -175,32 +175,32 @@ def tables(workspace: Path) -> dict[str, Any]:
         for [name] in cursor.fetchall():
             if name == "ledger":
                 cursor.execute("SELECT row_to_json(ledger) FROM taxi.ledger")
-                found["postgres ledger"] = [anonymous(row) for [row] in cursor.fetchall()]
+                contents["postgres ledger"] = [anonymous(row) for [row] in cursor.fetchall()]
             else:
                 text = io.StringIO()
                 cursor.copy_expert(f"COPY (SELECT * FROM taxi.{name} ORDER BY {name}::text) TO STDOUT", text)
-                found[f"postgres {name}"] = text.getvalue()
-    return found
+                contents[f"postgres {name}"] = text.getvalue()
+    return contents
 
 
 def objects(workspace: Path) -> dict[str, Any]:
     """Every object of the bucket: its bytes, or the fields of a ledger's."""
     server = gcs.ensure(workspace / "gcs")
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     listing = httpx.get(f"{server.url}/storage/v1/b/{server.bucket}/o", params={"maxResults": 1000}).json()
     for item in listing["items"]:
         data = httpx.get(item["mediaLink"]).content
         kind = item["name"].partition("/")[0]
         if kind in ("ledger", "manifests"):
-            found.setdefault(f"gcs {kind} ledger", []).append(anonymous(json.loads(data)))
+            contents.setdefault(f"gcs {kind} ledger", []).append(anonymous(json.loads(data)))
         else:
-            found[f"gcs {item['name']}"] = data
-    return found
+            contents[f"gcs {item['name']}"] = data
+    return contents
 
 
 def warehouse(workspace: Path) -> dict[str, Any]:
     """Every table of the embedded warehouse."""
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
     with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as connection:
         names = connection.sql(
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
@@ -209,10 +209,10 @@ def warehouse(workspace: Path) -> dict[str, Any]:
             rows = connection.sql(f"SELECT * FROM {schema}.{name} ORDER BY ALL")
             if name == "ledger":
                 entries = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
-                found["duckdb ledger"] = [anonymous(entry) for entry in entries]
+                contents["duckdb ledger"] = [anonymous(entry) for entry in entries]
             else:
-                found[f"duckdb {name}"] = rows.fetchall()
-    return found
+                contents[f"duckdb {name}"] = rows.fetchall()
+    return contents
 
 
 def anonymous(row: dict[str, Any]) -> dict[str, Any]:

@@ -76,13 +76,13 @@ def test_references_lead_somewhere():
 
 def test_the_example_gives_every_variable_without_a_default():
     given = hcl2.loads((ROOT / "example.tfvars").read_text())
-    wanted = {
+    required = {
         name.strip('"')
         for block in blocks(ROOT, "variable")
         for name, body in block.items()
         if name[:2] != "__" and "default" not in body
     }
-    assert wanted <= given.keys()
+    assert required <= given.keys()
     assert {name for name in given if name[:2] != "__"} <= names(ROOT, "variable")
 
 

@@ -31,9 +31,9 @@ def fill(path: Path) -> dict[str, str | None]:
 
 
 def test_everything_compose_insists_on_is_written(path: Path):
-    asked = set(re.findall(r"\$\{(\w+):\?run make env\}", COMPOSE))
-    assert len(asked) > 10
-    assert {name for name, value in fill(path).items() if value} >= asked
+    required = set(re.findall(r"\$\{(\w+):\?run make env\}", COMPOSE))
+    assert len(required) > 10
+    assert {name for name, value in fill(path).items() if value} >= required
 
 
 def test_secrets_are_random_and_nobody_else_may_read_them(path: Path, tmp_path: Path):

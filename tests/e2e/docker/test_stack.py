@@ -155,11 +155,11 @@ def _ledger(stack: Stack) -> dict[str, tuple[int, int]]:
     """Rows in, and trips and quarantined rows in the tables, by month, as a program outside sees them."""
     counts: dict[str, tuple[int, int]] = {}
     for month, rows in stack.sql("SELECT to_char(month, 'YYYY-MM'), rows_in FROM taxi.ledger"):
-        ((held,),) = stack.sql(
+        ((stored,),) = stack.sql(
             f"SELECT (SELECT count(*) FROM taxi.trips_green WHERE month = '{month}-01')"
             f" + (SELECT count(*) FROM taxi.quarantine_green WHERE month = '{month}-01')"
         )
-        counts[month] = (rows, held)
+        counts[month] = (rows, stored)
     return counts
 
 
@@ -184,12 +184,12 @@ def test_doctor_says_the_same_inside_and_outside(stack: Stack):
         cwd=stack.folder,
         env={**stack.environment, "PYTHONPATH": str(stack.folder), "TAXI_SOURCE": "sample"},
     ).stdout
-    for said, postgres, gcs in (
+    for text, postgres, gcs in (
         (inside, "postgres:5432", "http://gcs:4443"),
         (outside, f"127.0.0.1:{stack.setting('POSTGRES_PORT')}", stack.setting("STORAGE_EMULATOR_HOST")),
     ):
         for name, where in (("postgres", postgres), ("gcs", gcs)):
-            assert re.search(rf"^ok +{name}: .*{re.escape(where)}.* holds 1 month", said, re.MULTILINE), said
+            assert re.search(rf"^ok +{name}: .*{re.escape(where)}.* holds 1 month", text, re.MULTILINE), text
 
 
 def _mage(stack: Stack) -> httpx.Client:
@@ -233,10 +233,10 @@ def test_airflow_joins_and_loads_a_month_beside_mage(stack: Stack, tmp_path: Pat
         wait_for("the DAGs", lambda: client.get("/api/v2/dags/taxi_ingest").status_code == 200)
         assert client.get("/api/v2/importErrors").json()["import_errors"] == []
         client.patch("/api/v2/dags/taxi_ingest", json={"is_paused": False}).raise_for_status()
-        asked = {"service": "green", "month": "2020-05", "source": INBOX}
+        request = {"service": "green", "month": "2020-05", "source": INBOX}
         with stack.timed("green 2020-05 through taxi_ingest"):
             started = client.post(
-                "/api/v2/dags/taxi_ingest/dagRuns", json={"logical_date": None, "conf": asked}
+                "/api/v2/dags/taxi_ingest/dagRuns", json={"logical_date": None, "conf": request}
             )
             this = f"/api/v2/dags/taxi_ingest/dagRuns/{started.raise_for_status().json()['dag_run_id']}"
 

@@ -28,9 +28,9 @@ BLOCKS = {
 @pytest.fixture
 def stack(here, gcs_server, tmp_path, monkeypatch):
     """A database, a folder in the bucket and a warehouse of the test's own, with one day's data."""
-    made = Stack(gcs_server, tmp_path).enter(monkeypatch)
-    made.fill()
-    return made
+    stack = Stack(gcs_server, tmp_path).enter(monkeypatch)
+    stack.fill()
+    return stack
 
 
 def block(name):

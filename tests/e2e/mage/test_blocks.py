@@ -160,14 +160,14 @@ def test_other_bytes_than_the_manifests_are_found_out(meddled):
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "message"),
     [
         (lambda table: table.drop_columns("fare_amount"), r"trips\.parquet lacks the column fare_amount"),
         (lambda table: _with_type(table, "payment_type", pa.float64()), "payment_type is double, not int16"),
     ],
 )
-def test_another_schema_is_found_out(meddled, change, found):
-    with pytest.raises(AssertionError, match=found):
+def test_another_schema_is_found_out(meddled, change, message):
+    with pytest.raises(AssertionError, match=message):
         check("trips_to_parquet", "test_schema_is_the_canonical_one", *meddled(change))
 
 

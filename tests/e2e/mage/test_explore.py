@@ -11,7 +11,7 @@ from nyc_taxi.errors import SettingsError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.run import run_month
 from nyc_taxi.settings import PROJECT, load_settings
 
 MONTH = Month(2020, 4)
@@ -20,7 +20,7 @@ MONTH = Month(2020, 4)
 def test_scratchpad_shows_the_same_month_from_everywhere(here, capsys):
     everywhere = ("postgres", "gcs", "duckdb")
     request = LoadRequest(Service.GREEN, MONTH, "sample:300:1", everywhere)
-    outcome = trips.run_month(request, RunContext(load_settings(), Run("test", "cli")))
+    outcome = run_month(request, RunContext(load_settings(), Run("test", "cli")))
     runpy.run_path(str(PROJECT / "mage_project" / "scratchpads" / "explore_trips.py"))
     shown = capsys.readouterr().out
     assert "trips of more than 20 miles" in shown

@@ -62,7 +62,7 @@ def test_one_that_was_killed_leaves_nothing_locked(tmp_path):
 
 
 def test_nothing_goes_on_without_its_starter():
-    watched, held = os.pipe()
+    watched, write_end = os.pipe()
     process = subprocess.Popen(
         [sys.executable, "-c", FAMILY],
         env={**os.environ, STARTER_FD: str(watched)},
@@ -74,7 +74,7 @@ def test_nothing_goes_on_without_its_starter():
     try:
         family = [psutil.Process(int(process.stdout.readline())) for _ in range(2)]
         os.close(watched)
-        os.close(held)  # as the system does for a process that was killed
+        os.close(write_end)  # as the system does for a process that was killed
         until(lambda: not any(_is_at_work(each) for each in family))
     finally:
         with contextlib.suppress(ProcessLookupError):

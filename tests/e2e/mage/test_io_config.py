@@ -18,7 +18,7 @@ from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.run import run_month
 from nyc_taxi.settings import PROJECT, Settings, load_settings
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
@@ -33,7 +33,7 @@ def servers(here, environment, monkeypatch) -> Settings:
     for name, value in embedded_addresses(load_settings()).items():
         monkeypatch.setenv(name, value)
     request = LoadRequest(Service.GREEN, Month(2020, 4), "sample:300:1", ("postgres", "duckdb"))
-    trips.run_month(request, RunContext(load_settings(), Run("test", "cli")))
+    run_month(request, RunContext(load_settings(), Run("test", "cli")))
     return load_settings()
 
 

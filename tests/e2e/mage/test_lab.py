@@ -10,7 +10,7 @@ from mage_project.utils import trips as whole_month
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.run import run_month
 from nyc_taxi.settings import PROJECT, load_settings
 from tests.support.mage import copy_project, environment_of, running
 
@@ -29,7 +29,7 @@ def months(here, monkeypatch):
         monkeypatch.setenv(name, value)
     for number, rows in ((3, 400), (4, 300)):
         request = LoadRequest(Service.GREEN, Month(2020, number), f"sample:{rows}:1", ("postgres", "duckdb"))
-        trips.run_month(request, RunContext(load_settings(), Run("test", "cli")))
+        run_month(request, RunContext(load_settings(), Run("test", "cli")))
 
 
 def outputs_of(name):

@@ -85,7 +85,7 @@ def test_it_is_loaded_after_those_that_it_depends_on(monkeypatch):
         "S3": "it is not configured",
         "Archive": "the variable destinations does not include it",
     }
-    monkeypatch.setattr(loading.trips, "load_all", load_all)
+    monkeypatch.setattr(loading, "load_all", load_all)
     data = with_reference(pd.DataFrame(), reference_of(skipped)["files"])
     loading.load_month(BLOCK, data, {"destinations": "postgres,gcs,archive"})
     loading.load_month(BLOCK, data, {"destinations": "postgres,archive"})

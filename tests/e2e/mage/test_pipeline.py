@@ -11,7 +11,9 @@ import pytest
 from mage_project.utils.checks import parquet_of
 from mage_project.utils.references import input_reference, reference_of
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean, derive
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.settings import PROJECT, load_settings
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
@@ -66,8 +68,8 @@ def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_pat
     through_mage = parquet_of(reference_of(rows))
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path))
     settings = load_settings()
-    source = trips.download(Service.GREEN, Month(2020, 4), VARIABLES["source"], settings)
-    files = trips.to_parquet(trips.derive(trips.clean(source, settings), settings), settings)
+    source = download(Service.GREEN, Month(2020, 4), VARIABLES["source"], settings)
+    files = to_parquet(derive(clean(source, settings), settings), settings)
     assert files.folder.is_relative_to(tmp_path)
     for name in ("trips.parquet", "quarantine.parquet", "quality.parquet"):
         through_command = (files.folder / name).read_bytes()
@@ -114,8 +116,8 @@ def test_blocks_are_named_and_ordered(pipeline):
 def test_no_absolute_path_is_saved():
     """Mage's pages write the variables' folder of this machine into the file when they save it."""
     for path in MAGE_PROJECT.rglob("*.yaml"):
-        found = re.search(r"^\s*[\w-]+:\s*['\"]?(/|~|[A-Z]:\\)", path.read_text(), re.MULTILINE)
-        assert not found, f"{path}: {found[0]}... is a path of one machine"
+        absolute_path = re.search(r"^\s*[\w-]+:\s*['\"]?(/|~|[A-Z]:\\)", path.read_text(), re.MULTILINE)
+        assert not absolute_path, f"{path}: {absolute_path[0]}... is a path of one machine"
 
 
 def test_mage_sends_nothing_home(pipeline):

@@ -25,10 +25,10 @@ def embedded(here, mage_postgres, monkeypatch):
 def test_without_psql_that_of_the_embedded_server_is_named(embedded):
     program, url, *rest = shlex.split(query(Service.GREEN, Month(2020, 4), load_settings()))
     assert rest == ["-c", "SELECT * FROM taxi.trips_green WHERE month = '2020-04-01' LIMIT 10"]
-    asked = subprocess.run(
+    answer = subprocess.run(
         [program, url, "-Atc", "SELECT 40 + 2"], capture_output=True, text=True, check=False
     )
-    assert asked.stdout == "42\n", asked.stderr
+    assert answer.stdout == "42\n", answer.stderr
 
 
 def test_with_psql_and_for_other_servers_it_is_called_psql(embedded, monkeypatch, environment):

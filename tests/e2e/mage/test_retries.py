@@ -25,9 +25,9 @@ def pauses(monkeypatch):
     """The pauses that were asked for, none of which is made."""
     from mage_ai.shared import retry
 
-    asked = []
-    monkeypatch.setattr(retry, "time", SimpleNamespace(sleep=asked.append))
-    return asked
+    seconds = []
+    monkeypatch.setattr(retry, "time", SimpleNamespace(sleep=seconds.append))
+    return seconds
 
 
 @pytest.mark.parametrize(("pipeline", "block"), BLOCKS)
@@ -41,10 +41,10 @@ def test_a_block_that_fails_is_called_three_times(here, pauses, monkeypatch, pip
         calls.append(block)
         raise ConnectionError("gone")
 
-    found = Pipeline.get(pipeline, repo_path=str(PROJECT / "mage_project"))
+    loaded = Pipeline.get(pipeline, repo_path=str(PROJECT / "mage_project"))
     monkeypatch.setattr(BlockExecutor, "_execute", fail)
     monkeypatch.setattr(BlockExecutor, "execute_callback", lambda *_, **__: None)
-    executor = BlockExecutor(found, block)
+    executor = BlockExecutor(loaded, block)
     with pytest.raises(ConnectionError):
         executor.execute(global_vars={}, on_failure=lambda *_, **__: None, skip_logging=True)
     assert (len(calls), pauses) == (3, [60, 60])

@@ -23,7 +23,10 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.load import load
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.reporting.datasets import current_files
 from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
@@ -105,12 +108,12 @@ def test_nonsense_is_refused_before_mage_starts(environment):
 
 @pytest.fixture
 def stalling():
-    """A server whose answers never come; `asked` is set when it is asked."""
-    asked, enough = threading.Event(), threading.Event()
+    """A server whose answers never come; `requested` is set when the first request arrives."""
+    requested, enough = threading.Event(), threading.Event()
 
     class Stalling(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.set()
+            requested.set()
             enough.wait()
 
         do_HEAD = do_GET  # noqa: N815
@@ -119,7 +122,7 @@ def stalling():
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Stalling)
-    server.asked = asked  # type: ignore[attr-defined]
+    server.requested = requested  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever).start()
     yield server
     enough.set()
@@ -132,7 +135,7 @@ def test_ctrl_c_stops_mage_too(environment, stalling, request):
     url = f"http://127.0.0.1:{stalling.server_port}/green_tripdata_2020-06.csv.gz"
     process = start(environment, "--service", "green", "--month", "2020-06", "--source", url)
     request.addfinalizer(process.terminate)
-    assert stalling.asked.wait(120)
+    assert stalling.requested.wait(120)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(signal.SIGINT)
@@ -197,9 +200,9 @@ def test_without_network_a_file_fetched_earlier_is_used(offline, console):
 def test_without_network_a_real_month_stays_as_it_is(offline, console, tmp_path):
     month = Month(2019, 4)
     samples.write(Service.GREEN, month, tmp_path / "green_tripdata_2019-04.csv", rows=100)
-    source = trips.download(Service.GREEN, month, str(tmp_path), load_settings())
-    files = trips.to_parquet(trips.clean(source, load_settings()), load_settings())
-    trips.load(RefinedMonth.of(files), "postgres", run_context({}))
+    source = download(Service.GREEN, month, str(tmp_path), load_settings())
+    files = to_parquet(clean(source, load_settings()), load_settings())
+    load(RefinedMonth.of(files), "postgres", run_context({}))
     assert choose(console, "2019-04") is None
     shown = console.file.getvalue()
     assert shown.startswith("No network access: green 2019-04 remains as loaded on 20")

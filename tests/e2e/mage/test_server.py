@@ -43,7 +43,7 @@ def project(tmp_path_factory):
     folder = copy_project(tmp_path_factory.mktemp("project"))
     file = folder / "pipelines" / "taxi_trips" / "triggers.yaml"
     from_outside = [
-        found for found in yaml.safe_load(file.read_text())["triggers"] if found["schedule_type"] == "api"
+        each for each in yaml.safe_load(file.read_text())["triggers"] if each["schedule_type"] == "api"
     ]
     monthly = trigger("monthly green", "0 7 2 * *", service="green", source="sample:300:1")
     minutely = trigger("minutely", "* * * * *", service="yellow", month="2021-01", source="sample:300:1")
@@ -110,8 +110,8 @@ def test_triggers_fire_once_and_a_killed_run_ends(project, place_of_mage, here, 
         samples.write(Service.GREEN, Month(2020, 5), path, rows=400)
         url = source.put(f"/{path.name}", path.read_bytes())
         source.plan = [Fault(pause=1000)]
-        asked = {"service": "green", "month": "2020-05", "source": url, "destinations": BOTH}
-        number = mage.start(outside, **asked)
+        request = {"service": "green", "month": "2020-05", "source": url, "destinations": BOTH}
+        number = mage.start(outside, **request)
         mage.wait(lambda: source.sent)  # in the midst of the download
         mage.kill()
         source.go_on.set()
@@ -126,7 +126,7 @@ def test_triggers_fire_once_and_a_killed_run_ends(project, place_of_mage, here, 
             assert done["status"] == "completed"
             assert facts(Service.GREEN, Month(2020, 5)) == [(400, str(number), "mage")] * 2
             following = again.start(
-                again.triggers()["new file"], **{**asked, "month": "2020-06", "source": "sample:200:1"}
+                again.triggers()["new file"], **{**request, "month": "2020-06", "source": "sample:200:1"}
             )
             assert again.ended(following)["status"] == "completed"
             monthly = [run for run in again.runs() if run["pipeline_schedule_name"] == "monthly green"]

@@ -14,7 +14,9 @@ from nyc_taxi.errors import TaxiError, TransformError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean, derive
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.settings import PROJECT, load_settings
 from tests.support.blocks import output_with, parts
 from tests.support.mage import copy_project, environment_of, running
@@ -168,7 +170,7 @@ def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, her
     project = copy_project(tmp_path)
     path = project / "transformers" / "derive_trips.py"
     shipped = path.read_text()
-    asked = {**VARIABLES, "destinations": "postgres,duckdb"}
+    variables = {**VARIABLES, "destinations": "postgres,duckdb"}
 
     def save(mage, content):
         pipeline = mage.call("GET", "/pipelines/taxi_trips?includes_content=true")["pipeline"]
@@ -178,7 +180,7 @@ def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, her
         assert path.read_text() == content
 
     def load(mage):
-        done = mage.ended(mage.start(mage.triggers()["new file"], **asked))
+        done = mage.ended(mage.start(mage.triggers()["new file"], **variables))
         assert done["status"] == "completed", mage.log(done["id"])
         entries = [
             open_destination(name, load_settings()).ledger_entry(GREEN, APRIL)
@@ -204,8 +206,8 @@ def test_an_edit_on_mages_page_is_loaded_as_on_the_command_line(environment, her
             patch.setenv("TAXI_TRANSFORM", str(path))
             patch.setenv("TAXI_WORKSPACE", str(tmp_path / "workspace"))
             settings = load_settings()
-            source = trips.download(GREEN, APRIL, VARIABLES["source"], settings)
-            files = trips.to_parquet(trips.derive(trips.clean(source, settings), settings), settings)
+            source = download(GREEN, APRIL, VARIABLES["source"], settings)
+            files = to_parquet(derive(clean(source, settings), settings), settings)
         assert files.version == after.version
         assert _sha256(files) == through_mage[after.version]
 

@@ -22,7 +22,9 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles, SourceFile
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.load import load
+from nyc_taxi.pipelines.trips.refine import refine, stored_month
 from nyc_taxi.settings import load_settings
 from tests.support.kill_points import KillPoint
 
@@ -80,17 +82,17 @@ def _work(results: Connection, task: str, values: str, environment: dict[str, st
 
 
 def _download(month: str, source: str) -> Plain:
-    return trips.download(Service.GREEN, Month.parse(month), source, load_settings()).to_dict()
+    return download(Service.GREEN, Month.parse(month), source, load_settings()).to_dict()
 
 
 def _refine(file: Plain) -> Plain:
-    return trips.refine(SourceFile.from_dict(file), load_settings()).to_dict()
+    return refine(SourceFile.from_dict(file), load_settings()).to_dict()
 
 
 def _load(files: Plain, destination: str) -> Plain:
     settings = load_settings()
-    month = trips.stored_month(MonthFiles.from_dict(files), settings)
-    loaded = trips.load(month, destination, RunContext(settings, Run(f"scale-{os.getpid()}", "airflow")))
+    month = stored_month(MonthFiles.from_dict(files), settings)
+    loaded = load(month, destination, RunContext(settings, Run(f"scale-{os.getpid()}", "airflow")))
     return {"version": loaded.entry.version, "rows": loaded.entry.rows_loaded}
 
 

@@ -42,9 +42,9 @@ def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path):
     assert json.loads(taxi("status", "--json").output) == []
 
     assert "`taxi bikeshare seed`" in str(taxi("run", str(DAY), fails=SettingsError).exception)
-    told = taxi("seed").output
-    assert "bikeshare_sample.sqlite, table stations: 24 rows" in told
-    assert f"gs://taxi/bikeshare_sample/raw/trips/date={DAY}/trips.json.gz" in told
+    output = taxi("seed").output
+    assert "bikeshare_sample.sqlite, table stations: 24 rows" in output
+    assert f"gs://taxi/bikeshare_sample/raw/trips/date={DAY}/trips.json.gz" in output
     shown = taxi("run", str(DAY)).output
     assert "generated data" in shown
     assert "schema bikeshare_sample" in shown
@@ -62,10 +62,10 @@ def test_from_nothing_to_data_of_ones_own(alone: Path, tmp_path: Path):
     (folder / "stations.csv").write_text('1,"One, ""at"" 1st",1,5\n3,,,0\n')
     (folder / "regions.csv").write_text("1,North\n")
     (folder / f"trips_{DAY:%Y%m%d}.json.gz").write_bytes(lines(trip(1), trip(2)))
-    told = taxi("seed", "--from", str(folder)).output
-    assert "bikeshare.sqlite, table stations: 2 rows" in told
-    assert "gs://taxi/bikeshare/regions.csv" in told
-    assert f"gs://taxi/bikeshare/raw/trips/date={DAY}/trips.json.gz" in told
+    output = taxi("seed", "--from", str(folder)).output
+    assert "bikeshare.sqlite, table stations: 2 rows" in output
+    assert "gs://taxi/bikeshare/regions.csv" in output
+    assert f"gs://taxi/bikeshare/raw/trips/date={DAY}/trips.json.gz" in output
 
     shown = taxi("run", str(DAY)).output
     assert "generated" not in shown
@@ -104,13 +104,13 @@ def test_what_is_asked_for_wrongly_is_named(nothing: Path, tmp_path: Path, monke
 
 
 def test_a_mysql_is_filled_where_it_is_empty_and_otherwise_left_alone(on_mariadb: Stack):
-    told = taxi("seed", str(NEXT)).output
-    assert f"/{on_mariadb.name}, table stations: 24 rows" in told
+    output = taxi("seed", str(NEXT)).output
+    assert f"/{on_mariadb.name}, table stations: 24 rows" in output
     assert "generated" not in taxi("run", str(NEXT)).output
     on_mariadb.sql("UPDATE stations SET name = 'Theirs'")
     on_mariadb.regions(b"1,Theirs\n")
-    told = taxi("seed", str(DAY)).output
-    assert told.count("already exists, not changed") == 2
+    output = taxi("seed", str(DAY)).output
+    assert output.count("already exists, not changed") == 2
     taxi("run", str(DAY))
     assert on_mariadb.ask("SELECT DISTINCT name FROM raw_stations WHERE date = '2018-01-01'") == [("Theirs",)]
     assert on_mariadb.ask("SELECT name FROM raw_regions WHERE date = '2018-01-01'") == [("Theirs",)]
@@ -122,7 +122,7 @@ def test_the_real_days(alone: Path, real_data: Path):
     seed_files(load_settings(), real_data.parent / "bikeshare")
     for day in ("2018-01-02", "2018-01-01", "2018-01-01"):
         taxi("run", day)
-    held = {
+    entries = {
         (entry["date"], entry["table_name"]): (entry["row_count"], entry["counts"])
         for entry in json.loads(taxi("status", "--json").output)
     }
@@ -130,17 +130,17 @@ def test_the_real_days(alone: Path, real_data: Path):
         ("2018-01-01", 1375, 223, 31, 39),
         ("2018-01-02", 3252, 248, 116, 152),
     ):
-        assert held[day, "raw_stations"] == (
+        assert entries[day, "raw_stations"] == (
             474,
             {"stations_without_region": 10, "stations_in_unknown_region": 0},
         )
-        assert held[day, "raw_regions"][0] == 6
-        assert held[day, "fact_trips_daily"][0] == stations
-        rows, counts = held[day, "raw_trips"]
+        assert entries[day, "raw_regions"][0] == 6
+        assert entries[day, "fact_trips_daily"][0] == stations
+        rows, counts = entries[day, "raw_trips"]
         assert rows == trips
         assert counts["trips_from_unknown_stations"] == unknown_from
         assert counts["trips_to_unknown_stations"] == unknown_to
-    assert held["2018-01-02", "dim_stations"][0] == 474
+    assert entries["2018-01-02", "dim_stations"][0] == 474
     with closing(duckdb.connect(alone / "warehouse.duckdb", read_only=True)) as warehouse:
         figures = warehouse.execute(
             "SELECT SUM(trips), SUM(unknown_station_trips), SUM(total_duration_sec)"

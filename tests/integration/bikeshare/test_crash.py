@@ -53,12 +53,12 @@ def test_a_killed_run_leaves_whole_days_and_the_next_makes_it_right(stack: Stack
         "top_stations_daily": 2,
     }
     run_and_kill(stack.environment, kill_point)
-    found = stack.content()
+    content = stack.content()
     for table, rows in new.items():
         if table in NEW_TABLES[kill_point]:
-            assert len(found[table]) == rows, table
+            assert len(content[table]) == rows, table
         else:
-            assert found[table] == changed[table], table
+            assert content[table] == changed[table], table
     stack.run(DAY)
     assert {table: len(rows) for table, rows in stack.content(*new).items() if table != "ledger"} == new
     assert stack.ask("SELECT table_name, row_count FROM ledger ORDER BY 1") == sorted(new.items())

@@ -52,9 +52,9 @@ def test_stations_come_out_as_they_are_ordered_and_in_batches(either: Stack, tmp
     either.stations(sample.STATIONS[::-1])
     path = tmp_path / "stations.parquet"
     assert extract_table(either.database, STATIONS, path) == 24
-    found = pq.read_table(path)
-    assert found.schema == STATIONS.schema
-    assert [tuple(row.values()) for row in found.to_pylist()] == sample.STATIONS
+    table = pq.read_table(path)
+    assert table.schema == STATIONS.schema
+    assert [tuple(row.values()) for row in table.to_pylist()] == sample.STATIONS
     first = path.read_bytes()
     extract_table(either.database, STATIONS, path)
     assert path.read_bytes() == first
@@ -260,9 +260,9 @@ def test_an_export_has_the_rows_of_the_query(on_mariadb: Stack, tmp_path, escape
     path = tmp_path / "stations.csv"
     path.write_bytes(data)
     with path.open("rb") as file:
-        found = list(export_rows(file, STATIONS, escape, "stations.csv"))
+        rows = list(export_rows(file, STATIONS, escape, "stations.csv"))
     expected = [*sample.STATIONS, *nasty]
-    assert found == [[None if value is None else str(value) for value in row] for row in expected]
+    assert rows == [[None if value is None else str(value) for value in row] for row in expected]
 
 
 @pytest.mark.parametrize(("escape", "name"), [("22", "stations.csv"), ("5C", "stations.csv.gz")])

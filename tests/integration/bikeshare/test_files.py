@@ -25,9 +25,9 @@ def test_parquet_has_the_tables_columns_and_the_same_bytes_each_time(tmp_path, m
     monkeypatch.setattr(files, "BATCH", 7)  # several batches
     paths = [tmp_path / "a.parquet", tmp_path / "deep" / "b.parquet"]
     assert [write_parquet(STATIONS, sample.STATIONS, path, "x") for path in paths] == [24, 24]
-    found = pq.read_table(paths[0])
-    assert found.schema == STATIONS.schema
-    assert [tuple(row.values()) for row in found.to_pylist()] == sample.STATIONS
+    table = pq.read_table(paths[0])
+    assert table.schema == STATIONS.schema
+    assert [tuple(row.values()) for row in table.to_pylist()] == sample.STATIONS
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -63,18 +63,18 @@ def test_json_lines_by_the_names_of_their_fields():
     backwards = json.dumps(
         dict(reversed(trip(1, start_station_name="Peña\u2028 \x85").items())), ensure_ascii=False
     )
-    [found] = trips(f"\n{backwards}\n\n")
-    assert found["trip_id"] == "1"
-    assert found["start_station_name"] == "Peña\u2028 \x85"
-    assert found["member_gender"] is None
-    assert found["other"] is None
+    [row] = trips(f"\n{backwards}\n\n")
+    assert row["trip_id"] == "1"
+    assert row["start_station_name"] == "Peña\u2028 \x85"
+    assert row["member_gender"] is None
+    assert row["other"] is None
 
 
 def test_fields_that_nobody_knows_are_kept():
-    [found] = trips(json.dumps(trip(1, bike_id=7, zip_code="94110")))
-    assert json.loads(found["other"]) == {"bike_id": 7, "zip_code": "94110"}
-    [found] = trips(json.dumps(trip(1, other="their own", bike_id=7)))
-    assert json.loads(found["other"]) == {"other": "their own", "bike_id": 7}
+    [row] = trips(json.dumps(trip(1, bike_id=7, zip_code="94110")))
+    assert json.loads(row["other"]) == {"bike_id": 7, "zip_code": "94110"}
+    [row] = trips(json.dumps(trip(1, other="their own", bike_id=7)))
+    assert json.loads(row["other"]) == {"other": "their own", "bike_id": 7}
     with pytest.raises(SchemaError, match=r"line 1 has a field without a column: docks; add it to the table"):
         list(json_rows(b'{"station_id": 1, "docks": 2}', STATIONS, "x"))
 

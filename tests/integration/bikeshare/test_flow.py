@@ -32,12 +32,12 @@ NASTY = (1, sample.NASTY, 2, 27)
 
 def counts(stack: Stack, day: dt.date = DAY) -> dict[str, int]:
     """What the checks counted, and the rows of each table, as the ledger says."""
-    found: dict[str, int] = {}
+    totals: dict[str, int] = {}
     for table, rows, counted in stack.ask(
         f"SELECT table_name, row_count, counts FROM ledger WHERE date = '{day}'"
     ):
-        found |= {table: rows, **json.loads(counted)}
-    return found
+        totals |= {table: rows, **json.loads(counted)}
+    return totals
 
 
 def test_a_nasty_station_comes_through_unchanged(either: Stack):
@@ -344,8 +344,8 @@ def test_a_new_column_comes_into_tables_that_are_there(stack: Stack, monkeypatch
     monkeypatch.setenv("TAXI_BIKESHARE_TABLES", str(tmp_path / "tables.yaml"))
     stack.sql("ALTER TABLE stations ADD COLUMN colour TEXT", "UPDATE stations SET colour = 'red'")
     stack.run(NEXT)
-    found = stack.ask("SELECT DISTINCT date, colour FROM raw_stations ORDER BY date")
-    assert found == [(DAY, None), (NEXT, "red")]
+    colours = stack.ask("SELECT DISTINCT date, colour FROM raw_stations ORDER BY date")
+    assert colours == [(DAY, None), (NEXT, "red")]
 
 
 def test_two_runs_at_once_leave_one_day(stack: Stack):

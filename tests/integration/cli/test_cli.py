@@ -116,7 +116,7 @@ def test_ctrl_c_leaves_at_once_and_says_so(tmp_path: Path, while_importing: bool
         else:
             until(lambda: any((workspace / "scratch").glob("*")))
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.endswith("Stopped. No month is half loaded; the next run continues.\n")
+    assert stderr.endswith("Stopped. No month is half loaded; the next run continues.\n")
     assert taxi(tmp_path, *arguments).returncode == 0

@@ -124,9 +124,9 @@ def test_a_part_is_continued(
     started(site, tmp_path, size)
     assert bring(site.url, tmp_path).path.read_bytes() == CSV_GZ
     assert site.answers == answers
-    asked = site.requests[0].headers
+    request_headers = site.requests[0].headers
     conditions = ("Range", "If-Range", "If-None-Match")
-    assert {name: asked[name] for name in conditions if name in asked} == headers
+    assert {name: request_headers[name] for name in conditions if name in request_headers} == headers
     assert left_in(tmp_path) == [NAME, f"{NAME}.json"]
 
 

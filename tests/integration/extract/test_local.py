@@ -110,9 +110,9 @@ def test_a_sample_is_generated_once(tmp_path: Path, month: Month, kind: str) -> 
     assert file.url == "sample:50:3"
     assert detect_format(file.path) == kind
     assert sha256(file.path.read_bytes()) == file.sha256
-    made = file.path.stat().st_mtime_ns
+    modified = file.path.stat().st_mtime_ns
     assert fetch(GREEN, month, resolve("sample:50:3", load_settings()), tmp_path) == file
-    assert file.path.stat().st_mtime_ns == made
+    assert file.path.stat().st_mtime_ns == modified
     file.path.unlink()
     assert fetch(GREEN, month, resolve("sample:50:3", load_settings()), tmp_path).sha256 == file.sha256
     assert fetch(GREEN, month, resolve("sample:50:4", load_settings()), tmp_path).sha256 != file.sha256
@@ -120,11 +120,11 @@ def test_a_sample_is_generated_once(tmp_path: Path, month: Month, kind: str) -> 
 
 def test_a_sample_of_an_older_package_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = bring("sample:50", tmp_path)
-    made = file.path.stat().st_mtime_ns
+    modified = file.path.stat().st_mtime_ns
     monkeypatch.setattr("nyc_taxi.extract.candidates.__version__", "99")
     newer = bring("sample:50", tmp_path)
     assert newer.etag != file.etag
-    assert newer.path.stat().st_mtime_ns > made
+    assert newer.path.stat().st_mtime_ns > modified
 
 
 def test_no_month_before_the_first(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ def test_an_absent_month_is_not_published(server: FaultyServer, status: int) -> 
 
 def test_a_base_url_is_searched_name_by_name(server: FaultyServer) -> None:
     url = server.put("/taxi/green/green_tripdata_2020-04.csv.gz", DATA)
-    found = published(server.url + "/taxi")
-    assert found is not None
-    assert found.url == url
+    publication = published(server.url + "/taxi")
+    assert publication is not None
+    assert publication.url == url
     assert len(server.requests) == 5
 
 
@@ -152,9 +152,9 @@ def test_an_outage_is_not_taken_for_another_version(
     monkeypatch.setenv("TAXI_CSV_URL", server.url + "/mirror")
     monkeypatch.setenv("TAXI_TLC_URL", server.url + "/tlc")
     url = server.put("/tlc/green_tripdata_2020-04.parquet", DATA)
-    found = published("auto")
-    assert found is not None
-    assert found.url == url
+    publication = published("auto")
+    assert publication is not None
+    assert publication.url == url
     server.plan = [Fault(status=503)] * 3
     with pytest.raises(SourceUnreachable):
         published("auto")
@@ -163,8 +163,8 @@ def test_an_outage_is_not_taken_for_another_version(
 def test_redirects_are_followed_but_never_to_a_file(server: FaultyServer) -> None:
     url = server.put("/real.csv", DATA, etag='"v1"')
     server.plan = [Fault(status=302, headers={"Location": url})]
-    found = published(server.url + "/a.csv")
-    assert found == Published(server.url + "/a.csv", '"v1"', DATE, len(DATA))
+    publication = published(server.url + "/a.csv")
+    assert publication == Published(server.url + "/a.csv", '"v1"', DATE, len(DATA))
     server.plan = [Fault(status=302, headers={"Location": "file:///etc/hostname"})]
     with pytest.raises(SourceError, match="is not a usable URL") as caught:
         published(server.url + "/a.csv")

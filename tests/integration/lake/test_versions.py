@@ -141,9 +141,9 @@ def test_workers_whose_libraries_write_other_bytes_agree_on_one(
         shared_lake.versions("fast").add(fast)
         pause.go_on.set()
         result = adding.result(30)
-    held = shared_lake.versions("reader").find(GREEN, APRIL, fast.version)
-    assert held is not None
-    check_holds(shared_lake, held)
+    stored = shared_lake.versions("reader").find(GREEN, APRIL, fast.version)
+    assert stored is not None
+    check_holds(shared_lake, stored)
     assert shared_lake.versions("slow").fetch(carried(result)).objects.keys() == set(FILES)
 
 

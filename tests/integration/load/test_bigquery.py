@@ -85,25 +85,25 @@ def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset):
 
 
 def test_unknown_columns_are_added_and_another_type_is_refused(bigquery: Dataset, tmp_path: Path):
-    there, month, later = bigquery.destination(), bigquery.month(), bigquery.month()
+    destination, month, later = bigquery.destination(), bigquery.month(), bigquery.month()
     extra = {"robot": pa.array(["R2", "D2"]), "charge": pa.array([1.5, None])}
-    there.replace_month(
+    destination.replace_month(
         RefinedMonth.of(month_files(tmp_path, month=month, trips=2, service=Service.FHV, extra=extra)), RUN
     )
-    there.replace_month(
+    destination.replace_month(
         RefinedMonth.of(month_files(tmp_path, month=later, trips=1, service=Service.FHV)), RUN
     )
-    found = bigquery.ask(
+    rows = bigquery.ask(
         f"SELECT robot, charge FROM trips_fhv WHERE month >= '{month}-01' ORDER BY month, source_row"
     )
-    assert found == [("R2", 1.5), ("D2", None), (None, None)]
+    assert rows == [("R2", 1.5), ("D2", None), (None, None)]
 
     was = bigquery.month_state(month, "fhv")
     number = month_files(
         tmp_path, "v2", month, trips=2, service=Service.FHV, extra={"robot": pa.array([1, 2])}
     )
     with pytest.raises(SchemaError, match="trips_fhv: the column robot is STRING, but INT64 in the month"):
-        there.replace_month(RefinedMonth.of(number), RUN)
+        destination.replace_month(RefinedMonth.of(number), RUN)
     assert bigquery.month_state(month, "fhv") == was
 
 
@@ -134,8 +134,8 @@ def test_a_version_that_another_run_has_just_committed_is_not_committed_again(
 
 def test_reading_the_views_has_a_price(bigquery: Dataset):
     create_tables(bigquery.connection)
-    told = CliRunner().invoke(app, ["cost", "--month", bigquery.month()])
-    assert [line.split()[0] for line in told.output.splitlines()] == ["taxi_trips", "daily_revenue_by_zone"]
+    result = CliRunner().invoke(app, ["cost", "--month", bigquery.month()])
+    assert [line.split()[0] for line in result.output.splitlines()] == ["taxi_trips", "daily_revenue_by_zone"]
     assert bigquery.destination().dry_run_cost().keys() == {"taxi_trips", "daily_revenue_by_zone"}
 
 
@@ -158,10 +158,10 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
             fresh.ask(f"ALTER TABLE trips_{service} DROP COLUMN congestion_surcharge")
 
         create_tables(fresh.connection)
-        made = client.get_table(name("taxi_trips")).modified
+        modified = client.get_table(name("taxi_trips")).modified
         create_tables(fresh.connection)
 
-        assert client.get_table(name("taxi_trips")).modified == made, "what is right is left alone"
+        assert client.get_table(name("taxi_trips")).modified == modified, "what is right is left alone"
         assert fresh.ask("SELECT COUNT(congestion_surcharge) FROM taxi_trips") == [(0,)]
         fields = {field.name: field for field in client.get_table(name("trips_yellow")).schema}
         assert fields["congestion_surcharge"].description.startswith("New York State congestion surcharge.")
@@ -175,7 +175,7 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
 def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_path: Path):
     """One that is open has taken the lock: where it is kept from others, the load waits for its end."""
     month = bigquery.month()
-    there, lock = bigquery.destination(), bigquery.connection.qualified(LOCK.name)
+    destination, lock = bigquery.destination(), bigquery.connection.qualified(LOCK.name)
     create_tables(bigquery.connection)
     client = bigquery.connection.client
     client.query_and_wait(f"INSERT INTO {lock} (run_id) VALUES ('nobody')")
@@ -186,7 +186,7 @@ def test_no_other_transaction_is_committed_across_a_load(bigquery: Dataset, tmp_
     client.query_and_wait("BEGIN TRANSACTION", job_config=session)
     client.query_and_wait(f"UPDATE {lock} SET run_id = 'other' WHERE TRUE", job_config=session)
     refined = RefinedMonth.of(month_files(tmp_path, month=month))
-    load = threading.Thread(target=there.replace_month, args=(refined, RUN))
+    load = threading.Thread(target=destination.replace_month, args=(refined, RUN))
     load.start()
     until(lambda: any("commit" in job.job_id and job.state == "DONE" for job in bigquery.jobs(month)), 120)
     first = next(job for job in bigquery.jobs(month) if job.job_id.endswith("commit-1"))
@@ -360,16 +360,16 @@ def test_every_type_arrives_as_it_is(bigquery: Dataset, tmp_path: Path):
     }
     files = month_files(tmp_path, month=month, trips=3, service=Service.FHVHV, extra=extra)
     bigquery.destination().replace_month(RefinedMonth.of(files), RUN)
-    found = bigquery.ask(
+    rows = bigquery.ask(
         f"SELECT {', '.join(extra)} FROM trips_fhvhv WHERE month = '{month}-01' ORDER BY source_row"
     )
-    assert found == list(zip(*(array.to_pylist() for array in extra.values()), strict=True))
+    assert rows == list(zip(*(array.to_pylist() for array in extra.values()), strict=True))
 
 
 def test_the_configured_dataset_is_opened(bigquery: Dataset):
-    there = open_destination("bigquery", load_settings())
-    assert isinstance(there, BigQuery)
+    destination = open_destination("bigquery", load_settings())
+    assert isinstance(destination, BigQuery)
     where = f"BigQuery dataset {bigquery.target.project}.{bigquery.target.dataset}"
-    assert there.describe().startswith(
+    assert destination.describe().startswith(
         f"{where} {'on the emulator' if bigquery.target.endpoint else 'with'} "
     )

@@ -49,23 +49,23 @@ def refusal(code: int, reason: str, message: str) -> Response:
     return Response(json.dumps({"error": error}), status=code, content_type="application/json")
 
 
-def found(**properties: str) -> Response:
+def dataset_answer(**properties: str) -> Response:
     reference = {"projectId": "project", "datasetId": "taxi"}
     answer = {"datasetReference": reference, "location": "EU", **properties}
     return Response(json.dumps(answer), content_type="application/json")
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("BIGQUERY_DATASET", "project.taxi", "BIGQUERY_DATASET='project.taxi' is not a dataset's name"),
         ("BIGQUERY_REQUIRE_PARTITION_FILTER", "maybe", "use true or false"),
     ],
 )
-def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str):
+def test_settings_that_make_no_sense(monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str):
     monkeypatch.setenv("BIGQUERY_DATASET", "taxi")
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         BigQueryConfig.from_settings(load_settings())
 
 
@@ -105,7 +105,7 @@ def test_a_dead_endpoint_fails_soon():
 def test_a_silent_endpoint_fails_soon(httpserver: HTTPServer):
     def silent(_: Any) -> Response:
         time.sleep(1.5)
-        return found()
+        return dataset_answer()
 
     httpserver.expect_request(DATASET).respond_with_handler(silent)
     with pytest.raises(DestinationUnreachable, match="cannot be reached or closed the connection"):
@@ -118,7 +118,7 @@ def test_a_busy_service_is_asked_again(httpserver: HTTPServer, monkeypatch: pyte
     httpserver.expect_ordered_request(DATASET).respond_with_response(
         refusal(429, "rateLimitExceeded", "slow")
     )
-    httpserver.expect_ordered_request(DATASET).respond_with_response(found())
+    httpserver.expect_ordered_request(DATASET).respond_with_response(dataset_answer())
     assert at(httpserver).engine.connection.location == "EU"
 
 
@@ -131,7 +131,7 @@ def test_a_service_that_stays_busy_is_given_up(httpserver: HTTPServer):
 
 
 @pytest.mark.parametrize(
-    ("code", "reason", "said"),
+    ("code", "reason", "message"),
     [
         (403, "accessDenied", r"not permitted .*roles/bigquery\.dataEditor"),
         (404, "notFound", "the dataset does not exist .*create it, or set BIGQUERY_DATASET"),
@@ -144,11 +144,11 @@ def test_a_service_that_stays_busy_is_given_up(httpserver: HTTPServer):
         (400, "invalid", r"refused \(.*Dataset taxi"),
     ],
 )
-def test_refusals_say_what_to_do(httpserver: HTTPServer, code: int, reason: str, said: str):
+def test_refusals_say_what_to_do(httpserver: HTTPServer, code: int, reason: str, message: str):
     httpserver.expect_request(DATASET).respond_with_response(
         refusal(code, reason, "Dataset taxi: no bigquery.datasets.get (or it may not exist)")
     )
-    with pytest.raises(DestinationError, match=said) as raised:
+    with pytest.raises(DestinationError, match=message) as raised:
         at(httpserver).ledger_entries()
     assert not isinstance(raised.value, DestinationUnreachable)
     assert "\n" not in str(raised.value)
@@ -202,7 +202,7 @@ def test_names_cannot_leave_their_quotes():
 def test_a_dataset_that_would_delete_months_is_refused(
     httpserver: HTTPServer, tmp_path: Path, setting: str, what: str
 ) -> None:
-    answer = found(**{setting: str(60 * 86_400_000)})
+    answer = dataset_answer(**{setting: str(60 * 86_400_000)})
     httpserver.expect_request(DATASET).respond_with_response(answer)
     empty = Response("{}", content_type="application/json")
     httpserver.expect_request(f"{DATASET}/tables", method="GET").respond_with_response(empty)

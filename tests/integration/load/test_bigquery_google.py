@@ -27,10 +27,10 @@ def test_a_month_is_a_partition_and_a_query_on_it_reads_no_other(bigquery: Datas
         bigquery.destination().replace_month(
             RefinedMonth.of(month_files(tmp_path, month=month, trips=trips)), RUN
         )
-    found = bigquery.ask(
+    partitions = bigquery.ask(
         "SELECT partition_id, total_rows FROM INFORMATION_SCHEMA.PARTITIONS WHERE table_name = 'trips_green'"
     )
-    assert {(small.replace("-", ""), 10), (large.replace("-", ""), 1000)} <= set(found)
+    assert {(small.replace("-", ""), 10), (large.replace("-", ""), 1000)} <= set(partitions)
 
     table = bigquery.connection.qualified("trips_green")
     sql = f"SELECT source_version FROM {table} WHERE month = '{small}-01'"

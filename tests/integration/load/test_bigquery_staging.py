@@ -77,7 +77,7 @@ def test_only_the_same_version_is_read_from_the_bucket(tmp_path: Path):
         config = BigQueryConfig("taxi", endpoint=cloud.url, bucket=GcsConfig("taxi", endpoint=cloud.url))
         assert in_bucket(first, config) is None
         cloud.destination().replace_month(RefinedMonth.of(first), RUN)
-        held = in_bucket(first, config)
-        assert held is not None
-        assert held.row.version == "v1"
+        month = in_bucket(first, config)
+        assert month is not None
+        assert month.row.version == "v1"
         assert in_bucket(second, config) is None

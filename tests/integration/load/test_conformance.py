@@ -102,6 +102,8 @@ def test_every_value_is_loaded_and_every_field_recorded(probe: Probe, tmp_path: 
     entry = load(probe, files, lambda done, total: counts.append((done, total)), run)
     assert assert_holds(probe, files) == entry
     assert [entry for entry in probe.open().ledger_entries() if entry.month == month] == [entry]
+    assert probe.open().ledger_entries([(GREEN, month), (GREEN, probe.new_month())]) == [entry]
+    assert probe.open().ledger_entries([]) == []
     assert before <= entry.started_at <= entry.finished_at <= dt.datetime.now(dt.UTC)
     assert entry == LedgerEntry(
         service=GREEN,
@@ -182,23 +184,23 @@ def test_a_month_whose_counts_do_not_add_up_is_refused(
     probe: Probe, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     month = str(probe.new_month())
-    held = month_files(tmp_path, "v1", month, trips=2)
-    load(probe, held)
+    loaded = month_files(tmp_path, "v1", month, trips=2)
+    load(probe, loaded)
     wrong = dataclasses.replace(month_files(tmp_path, "v2", month), **change)
     with pytest.raises(DestinationError, match=r"20 trips and 3 quarantined rows .*run the month again"):
         load(probe, wrong)
-    assert_holds(probe, held)
-    assert probe.versions(held.month) == ["v1"]
+    assert_holds(probe, loaded)
+    assert probe.versions(loaded.month) == ["v1"]
 
 
 def test_a_file_that_is_not_whole_is_refused(probe: Probe, tmp_path: Path) -> None:
     month = str(probe.new_month())
-    held, broken = month_files(tmp_path, "v1", month), month_files(tmp_path, "v2", month)
-    load(probe, held)
+    loaded, broken = month_files(tmp_path, "v1", month), month_files(tmp_path, "v2", month)
+    load(probe, loaded)
     broken.quarantine_path.write_bytes(broken.quarantine_path.read_bytes()[:-1])
     with pytest.raises(DestinationError, match=r"quarantine\.parquet: cannot be read .* run the month again"):
         load(probe, broken)
-    assert_holds(probe, held)
+    assert_holds(probe, loaded)
 
 
 def test_a_sample_is_not_loaded_over_a_real_month(probe: Probe, tmp_path: Path) -> None:
@@ -305,20 +307,23 @@ def test_a_killed_load_leaves_a_whole_month_and_the_next_one_completes_it(
 def test_damage_is_found_and_mended(probe: Probe, tmp_path: Path, kind: str) -> None:
     files, other = (month_files(tmp_path, month=str(probe.new_month())) for _ in range(2))
     assert probe.open().find_damage(GREEN, files.month) is None, "nothing is recorded"
-    held = load(probe, files)
+    entry = load(probe, files)
     load(probe, other)
     assert probe.open().find_damage(GREEN, files.month, thorough=True) is None
+    assert probe.open().find_damage(GREEN, files.month, entry) is None
     probe.damage(kind, files.month)
     assert probe.open().find_damage(GREEN, files.month)
+    current = probe.open().ledger_entry(GREEN, files.month)  # None where damage makes a month unrecorded
+    assert current is None or probe.open().find_damage(GREEN, files.month, current)
     assert probe.open().find_damage(GREEN, other.month) is None
     assert (GREEN, files.month) in probe.open().recorded_months()
 
     later = Run("later", "cli")
-    mended = probe.open().replace_month(RefinedMonth.of(files), later, damaged=held)
+    mended = probe.open().replace_month(RefinedMonth.of(files), later, damaged=entry)
     assert mended.run_id == "later"
     assert_holds(probe, files)
     assert probe.open().find_damage(GREEN, files.month, thorough=True) is None
-    again = probe.open().replace_month(RefinedMonth.of(files), Run("too late", "cli"), damaged=held)
+    again = probe.open().replace_month(RefinedMonth.of(files), Run("too late", "cli"), damaged=entry)
     assert again == mended, "another run has mended it meanwhile"
 
 

@@ -37,23 +37,23 @@ APRIL = Month(2020, 4)
 def warehouse(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> DuckDb:
     """The configured file, which is not there yet."""
     monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
-    there = open_destination("duckdb", load_settings())
-    assert isinstance(there, DuckDb)
-    assert there.file == workspace / "warehouse.duckdb"
-    return there
+    warehouse = open_destination("duckdb", load_settings())
+    assert isinstance(warehouse, DuckDb)
+    assert warehouse.file == workspace / "warehouse.duckdb"
+    return warehouse
 
 
-def ask(there: DuckDb, sql: str) -> list[tuple[Any, ...]]:
+def ask(warehouse: DuckDb, sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query, past the code under test."""
-    with duckdb.connect(there.file, read_only=True) as connection:
+    with duckdb.connect(warehouse.file, read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'; SET search_path = 'taxi'")
         return connection.execute(sql).fetchall()
 
 
-def state(there: DuckDb) -> dict[str, list[str]]:
+def state(warehouse: DuckDb) -> dict[str, list[str]]:
     """Every row of every table."""
-    tables = ask(there, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'taxi'")
-    return {name: sorted(map(repr, ask(there, f"FROM {name}"))) for (name,) in tables}
+    tables = ask(warehouse, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'taxi'")
+    return {name: sorted(map(repr, ask(warehouse, f"FROM {name}"))) for (name,) in tables}
 
 
 def test_tables_columns_and_views_say_what_they_are(warehouse: DuckDb, tmp_path: Path):
@@ -66,10 +66,10 @@ def test_tables_columns_and_views_say_what_they_are(warehouse: DuckDb, tmp_path:
         " WHERE duckdb_columns.schema_name = 'taxi' AND duckdb_columns.comment IS NULL"
     )
     assert ask(warehouse, uncommented) == []
-    found = ask(
+    comments = ask(
         warehouse, "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trips_green'"
     )
-    assert {c.name: comment(c) for c in trip_columns(Service.GREEN)}.items() <= dict(found).items()
+    assert {c.name: comment(c) for c in trip_columns(Service.GREEN)}.items() <= dict(comments).items()
 
 
 def test_unknown_columns_are_added_and_empty_elsewhere(warehouse: DuckDb, tmp_path: Path):
@@ -78,8 +78,8 @@ def test_unknown_columns_are_added_and_empty_elsewhere(warehouse: DuckDb, tmp_pa
     folder = tmp_path / "robot=none"  # as folders of the workspace are named
     warehouse.replace_month(RefinedMonth.of(month_files(folder, month="2020-05", trips=2, extra=extra)), RUN)
     warehouse.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-06", trips=1)), RUN)
-    found = ask(warehouse, "SELECT robot, charge FROM trips_green ORDER BY month, source_row")
-    assert found == [(None, None), (None, None), ("R2", 1.5), ("D2", None), (None, None)]
+    rows = ask(warehouse, "SELECT robot, charge FROM trips_green ORDER BY month, source_row")
+    assert rows == [(None, None), (None, None), ("R2", 1.5), ("D2", None), (None, None)]
     described = "SELECT comment FROM duckdb_columns() WHERE column_name = 'robot'"
     assert ask(warehouse, described) == [("Not known to the schema; as in the file.",)]
 
@@ -116,7 +116,7 @@ def test_the_file_does_not_grow_with_every_replacement(warehouse: DuckDb, tmp_pa
 
 
 @contextmanager
-def held(file: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
+def opened_elsewhere(file: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
     """Another process that has the file open until its stdin closes."""
     code = (
         f"import duckdb, sys\nwith duckdb.connect({str(file)!r}, read_only={read_only}):\n"
@@ -133,14 +133,14 @@ def held(file: Path, read_only: bool) -> Iterator[subprocess.Popen[str]]:
 def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: DuckDb, tmp_path: Path):
     warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     hasty = DuckDb(DuckDbConfig(warehouse.file, patience=0))
-    with held(warehouse.file, read_only=False) as other:
+    with opened_elsewhere(warehouse.file, read_only=False) as other:
         for action in (
             lambda: hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN),
             hasty.ledger_entries,
         ):
             with pytest.raises(DestinationUnreachable, match=rf"warehouse.duckdb is locked by .*{other.pid}"):
                 action()
-    with held(warehouse.file, read_only=True):
+    with opened_elsewhere(warehouse.file, read_only=True):
         assert len(hasty.ledger_entries()) == 1, "readers do not exclude each other"
         with pytest.raises(DestinationUnreachable, match="is locked by"):
             hasty.replace_month(RefinedMonth.of(month_files(tmp_path, "v3")), RUN)
@@ -150,7 +150,7 @@ def test_a_run_waits_until_the_file_is_free(
     warehouse: DuckDb, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     warehouse.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
-    with held(warehouse.file, read_only=True) as other, caplog.at_level("INFO", "nyc_taxi"):
+    with opened_elsewhere(warehouse.file, read_only=True) as other, caplog.at_level("INFO", "nyc_taxi"):
         month = RefinedMonth.of(month_files(tmp_path, "v2"))
         run = threading.Thread(target=warehouse.replace_month, args=(month, RUN))
         run.start()
@@ -237,6 +237,6 @@ def test_a_folder_that_cannot_be_made_is_named(workspace: Path, tmp_path: Path):
 
 def test_the_configured_file_counts_from_the_project(workspace: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DUCKDB_DATABASE", "data/taxi.duckdb")
-    there = DuckDb.from_settings(load_settings())
-    assert there.file == PROJECT / "data" / "taxi.duckdb"
-    assert there.describe().startswith(f"DuckDB file {there.file}, schema taxi")
+    destination = DuckDb.from_settings(load_settings())
+    assert destination.file == PROJECT / "data" / "taxi.duckdb"
+    assert destination.describe().startswith(f"DuckDB file {destination.file}, schema taxi")

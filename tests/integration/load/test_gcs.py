@@ -67,8 +67,8 @@ def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.fixture
 def cloud() -> Iterator[GcsCloud]:
-    with gcs_cloud() as made:
-        yield made
+    with gcs_cloud() as bucket:
+        yield bucket
 
 
 def parts(faulty: Faulty) -> list[int]:
@@ -78,12 +78,12 @@ def parts(faulty: Faulty) -> list[int]:
 
 def test_without_a_bucket_the_embedded_server_is_used(workspace: Path, tmp_path: Path) -> None:
     folder = workspace / "gcs"
-    there = open_destination("gcs", load_settings())
-    assert there.describe() == f"GCS emulator in {folder}, bucket taxi (GCS_BUCKET is not set)"
+    destination = open_destination("gcs", load_settings())
+    assert destination.describe() == f"GCS emulator in {folder}, bucket taxi (GCS_BUCKET is not set)"
     assert embedded.running(folder) is None, "started before it was needed"
     try:
         files = large_month(tmp_path)
-        row = there.replace_month(RefinedMonth.of(files), RUN)
+        row = destination.replace_month(RefinedMonth.of(files), RUN)
         embedded.stop(folder)
         assert open_destination("gcs", load_settings()).ledger_entries() == [row]
 
@@ -101,9 +101,9 @@ def test_without_a_bucket_the_embedded_server_is_used(workspace: Path, tmp_path:
 def test_months_are_one_table_for_pyarrow_and_duckdb_over_gcs(
     gcs_server: embedded.Server, tmp_path: Path
 ) -> None:
-    there = Gcs(GcsConfig("taxi", "lake", endpoint=gcs_server.url))
+    destination = Gcs(GcsConfig("taxi", "lake", endpoint=gcs_server.url))
     for month, service in [("2020-04", "green"), ("2020-05", "green"), ("2020-04", "yellow")]:
-        there.replace_month(
+        destination.replace_month(
             RefinedMonth.of(month_files(tmp_path, month=month, service=Service(service))), RUN
         )
     address = urlsplit(gcs_server.url)
@@ -112,8 +112,8 @@ def test_months_are_one_table_for_pyarrow_and_duckdb_over_gcs(
     )
     trips = pyarrow.dataset.dataset("taxi/lake/trips", filesystem=filesystem, partitioning="hive")
     assert {"service", "month"} <= set(trips.schema.names)
-    found = duckdb.sql("SELECT service, month, count(*) FROM trips GROUP BY ALL ORDER BY ALL").fetchall()
-    assert found == [("green", "2020-04", 20), ("green", "2020-05", 20), ("yellow", "2020-04", 20)]
+    counts = duckdb.sql("SELECT service, month, count(*) FROM trips GROUP BY ALL ORDER BY ALL").fetchall()
+    assert counts == [("green", "2020-04", 20), ("green", "2020-05", 20), ("yellow", "2020-04", 20)]
     one = trips.to_table(filter=pyarrow.dataset.field("month") == "2020-05")
     assert set(one["month"].to_pylist()) == {"2020-05"}
 
@@ -162,10 +162,10 @@ def relay(port: int) -> Application:
 
 def half_arrives(request: Request, application: Application) -> Response:
     """Half of a part reaches the service, then the connection breaks."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", request.headers["Content-Range"])
-    assert found
-    start, half = int(found[1]), len(request.get_data()) // 2
-    span = f"bytes {start}-{start + half - 1}/{found[2]}"
+    range_sent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", request.headers["Content-Range"])
+    assert range_sent
+    start, half = int(range_sent[1]), len(request.get_data()) // 2
+    span = f"bytes {start}-{start + half - 1}/{range_sent[2]}"
     application(with_body(request, request.get_data()[:half], HTTP_CONTENT_RANGE=span))
     return cut(request, application)
 
@@ -223,13 +223,13 @@ def test_bytes_that_always_arrive_damaged_are_not_stored(cloud: GcsCloud, tmp_pa
     assert TRIPS not in cloud.objects()
 
 
-@pytest.mark.parametrize("held", [("POST", "uploadType=resumable"), ("PUT", "")], ids=["begin", "end"])
+@pytest.mark.parametrize("delayed", [("POST", "uploadType=resumable"), ("PUT", "")], ids=["begin", "end"])
 def test_an_upload_in_parts_does_not_replace_what_another_run_wrote(
-    cloud: GcsCloud, tmp_path: Path, held: tuple[str, str]
+    cloud: GcsCloud, tmp_path: Path, delayed: tuple[str, str]
 ) -> None:
     slow, fast = large_month(tmp_path, "slow"), month_files(tmp_path, "fast")
     pause = Pause()
-    cloud.faulty.next(pause, *held)
+    cloud.faulty.next(pause, *delayed)
     with ThreadPoolExecutor(1) as pool:
         loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(slow), RUN)
         assert pause.reached.wait(30)
@@ -272,12 +272,12 @@ def test_a_timeout_and_a_write_to_the_same_object_are_tried_again(
 
 
 def test_no_bucket(gcs_server: embedded.Server, tmp_path: Path) -> None:
-    there = Gcs(GcsConfig("not-there", endpoint=gcs_server.url))
-    assert there.ledger_entry(GREEN, APRIL) is None
+    destination = Gcs(GcsConfig("not-there", endpoint=gcs_server.url))
+    assert destination.ledger_entry(GREEN, APRIL) is None
     with pytest.raises(DestinationError, match="GCS bucket not-there: the bucket does not exist"):
-        there.ledger_entries()
+        destination.ledger_entries()
     with pytest.raises(DestinationError, match="GCS bucket not-there: the bucket does not exist"):
-        there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+        destination.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
 
 
 def test_no_credentials() -> None:

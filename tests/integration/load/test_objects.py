@@ -38,7 +38,7 @@ QUARANTINE = f"quarantine/{PARTITION}/quarantine.parquet"
 TRIPS = f"trips/{PARTITION}/trips.parquet"
 MANIFEST = f"manifests/{PARTITION}/manifest.json"
 HISTORY = f"ledger/{PARTITION}/"
-[PUT] = checked("nyc_taxi.load.object_store.months:ObjectMonths._put:return")
+[PUT] = checked("nyc_taxi.load.object_store.writer:MonthWriter._put:return")
 """An object is in place."""
 IN_ORDER = [QUALITY, QUARANTINE, TRIPS, MANIFEST, HISTORY]
 
@@ -50,10 +50,10 @@ def cloud(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Cloud]:
     """An empty bucket of each kind, which the environment names; tried three times without waiting."""
-    with request.param() as made:
-        for name, value in made.environment().items():
+    with request.param() as bucket:
+        for name, value in bucket.environment().items():
             monkeypatch.setenv(name, value)
-        yield made
+        yield bucket
 
 
 def parquet_of(files: MonthFiles) -> dict[str, bytes]:
@@ -130,10 +130,10 @@ def test_a_prefix_is_a_data_set_of_its_own(cloud: Cloud, tmp_path: Path) -> None
 
 
 def test_recorded_lists_whole_months_in_order(cloud: Cloud, tmp_path: Path) -> None:
-    there = cloud.destination()
-    wanted = [("yellow", "2020-04"), ("green", "2020-05"), ("green", "2020-04"), ("fhv", "2021-01")]
-    for service, month in wanted:
-        there.replace_month(
+    destination = cloud.destination()
+    months = [("yellow", "2020-04"), ("green", "2020-05"), ("green", "2020-04"), ("fhv", "2021-01")]
+    for service, month in months:
+        destination.replace_month(
             RefinedMonth.of(month_files(tmp_path, month=month, service=Service(service))), RUN
         )
     cloud.overwrite(f"quarantine/{PARTITION}/quarantine.parquet", b"of another size")
@@ -142,11 +142,31 @@ def test_recorded_lists_whole_months_in_order(cloud: Cloud, tmp_path: Path) -> N
     assert [(row.service, str(row.month)) for row in rows] == [("green", "2020-05"), ("yellow", "2020-04")]
 
 
+def test_only_the_manifests_of_the_months_in_question_are_read(cloud: Cloud, tmp_path: Path) -> None:
+    destination = cloud.destination()
+    for month in ("2020-04", "2020-05"):
+        entry = destination.replace_month(RefinedMonth.of(month_files(tmp_path, month=month)), RUN)
+    before = len(cloud.faulty.requests)
+    months = [(GREEN, Month(2020, 5)), (GREEN, Month(2020, 6))]
+    assert destination.ledger_entries(months) == [entry]
+    targets = " ".join(target for _, target, _ in cloud.faulty.requests[before:])
+    assert "2020-05" in targets
+    assert not {"2020-04", "2020-06"} & set(re.findall(r"20\d\d-\d\d", targets))
+
+
+def test_an_entry_that_was_just_read_is_not_read_again(cloud: Cloud, tmp_path: Path) -> None:
+    destination = cloud.destination()
+    entry = destination.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+    before = len(cloud.faulty.requests)
+    assert destination.find_damage(GREEN, APRIL, entry) is None
+    assert len(cloud.faulty.requests) == before
+
+
 @pytest.mark.parametrize("key", IN_ORDER)
 def test_what_somebody_damaged_is_repaired(cloud: Cloud, tmp_path: Path, key: str) -> None:
     files = month_files(tmp_path)
     cloud.destination().replace_month(RefinedMonth.of(files), RUN)
-    cloud.remove(next(found for found in cloud.objects() if found.startswith(key)))
+    cloud.remove(next(each for each in cloud.objects() if each.startswith(key)))
     assert cloud.destination().ledger_entry(GREEN, APRIL) is None
     cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
@@ -210,17 +230,17 @@ def test_a_service_that_stays_away_is_given_up(cloud: Cloud, tmp_path: Path, fau
 def test_a_dead_server_is_unreachable(cloud: Cloud) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but it does not listen
-        there = cloud.destination(url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        destination = cloud.destination(url=f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(DestinationUnreachable, match="cannot be reached"):
-            there.ledger_entries()
+            destination.ledger_entries()
 
 
 def test_a_silent_server_is_unreachable(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_TIMEOUT", "0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        there = cloud.destination(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        destination = cloud.destination(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(DestinationUnreachable, match="cannot be reached"):
-            there.ledger_entries()
+            destination.ledger_entries()
 
 
 def test_bytes_that_arrive_damaged_are_sent_again(cloud: Cloud, tmp_path: Path) -> None:

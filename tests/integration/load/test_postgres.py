@@ -60,8 +60,8 @@ def test_the_tables_hold_what_the_files_hold(
     for table, path in [("trips", files.trips_path), ("quarantine", files.quarantine_path)]:
         rows = pq.read_table(path).to_pylist()
         names = list(rows[0])
-        found = query(postgres, f"SELECT {', '.join(names)} FROM {table}_{service} ORDER BY source_row")
-        assert [dict(zip(names, row, strict=True)) for row in found] == rows
+        loaded = query(postgres, f"SELECT {', '.join(names)} FROM {table}_{service} ORDER BY source_row")
+        assert [dict(zip(names, row, strict=True)) for row in loaded] == rows
         months = query(postgres, f"SELECT DISTINCT month, tableoid::regclass::text FROM {table}_{service}")
         assert months == [(APRIL.first_day, f"{table}_{service}_2020_04")]
     assert query(postgres, "SELECT * FROM quality") == [(str(service), APRIL.first_day, "trips", "", 20.0)]
@@ -81,8 +81,8 @@ def test_a_value_of_every_kind_comes_through(postgres: PostgresConfig, encoder: 
         columns = '"text" text, "list" text[], "float" double precision, "int" bigint, "time" timestamp'
         execute(connection, f"CREATE TEMP TABLE t ({columns})")
         assert copy.copy_batches(connection, "t", table.schema, iter(table.to_batches())) == len(texts)
-        found = [tuple(row) for row in execute(connection, "SELECT * FROM t")]
-    assert repr(found) == repr([tuple(row.values()) for row in table.to_pylist()])
+        rows = [tuple(row) for row in execute(connection, "SELECT * FROM t")]
+    assert repr(rows) == repr([tuple(row.values()) for row in table.to_pylist()])
 
 
 def test_nul_is_spelled_out(postgres: PostgresConfig, encoder: str) -> None:
@@ -105,18 +105,18 @@ def test_tables_explain_themselves(postgres: PostgresConfig, tmp_path: Path) -> 
         """,
     )
     assert without == []
-    said = query(
+    comments = query(
         postgres,
         "SELECT col_description(attrelid, attnum) FROM pg_attribute"
         " WHERE attrelid = 'trips_green'::regclass AND attname = 'trip_type'",
     )
-    assert "2 = Dispatch" in said[0][0]
+    assert "2 = Dispatch" in comments[0][0]
 
 
 def test_partitions_keep_their_names(postgres: PostgresConfig, tmp_path: Path, encoder: str) -> None:
-    there = Postgres(postgres)
+    destination = Postgres(postgres)
     for version, month in (("v1", "2020-04"), ("v1", "2020-03"), ("v2", "2020-04")):
-        there.replace_month(RefinedMonth.of(month_files(tmp_path, version, month)), RUN)
+        destination.replace_month(RefinedMonth.of(month_files(tmp_path, version, month)), RUN)
     relations = {name for name, *_ in state(postgres)["relations"]}
     assert {name for name in relations if name.startswith("trips_")} == {
         "trips_green",
@@ -129,10 +129,12 @@ def test_partitions_keep_their_names(postgres: PostgresConfig, tmp_path: Path, e
 
 
 def test_an_unknown_column_is_added_for_all_months(postgres: PostgresConfig, tmp_path: Path) -> None:
-    there = Postgres(postgres)
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, extra={"peak %": pa.array(range(20))})), RUN)
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-05")), RUN)
+    destination = Postgres(postgres)
+    destination.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
+    destination.replace_month(
+        RefinedMonth.of(month_files(tmp_path, extra={"peak %": pa.array(range(20))})), RUN
+    )
+    destination.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-05")), RUN)
     sums = query(postgres, 'SELECT month, sum("peak %"), count(*) FROM trips_green GROUP BY 1 ORDER BY 1')
     assert [row[1:] for row in sums] == [(None, 20), (190, 20), (None, 20)]
 
@@ -140,29 +142,31 @@ def test_an_unknown_column_is_added_for_all_months(postgres: PostgresConfig, tmp
 def test_a_column_is_explained_once_the_schema_knows_it(
     postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there, peak = Postgres(postgres), {"peak": pa.array(range(20))}
-    said = (
+    destination, peak = Postgres(postgres), {"peak": pa.array(range(20))}
+    comment_query = (
         "SELECT col_description(attrelid, attnum) FROM pg_attribute"
         " WHERE attrelid = 'trips_green'::regclass AND attname = 'peak'"
     )
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, extra=peak)), RUN)
-    assert query(postgres, said) == [("Unknown to the schema; first loaded with 2020-04.",)]
+    destination.replace_month(RefinedMonth.of(month_files(tmp_path, extra=peak)), RUN)
+    assert query(postgres, comment_query) == [("Unknown to the schema; first loaded with 2020-04.",)]
     later = (*trip_columns(GREEN), Column("peak", "int64", "Trips at that hour."))
     monkeypatch.setattr(replace, "trip_columns", lambda _: later)
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-05", extra=peak)), RUN)
-    assert query(postgres, said) == [("Trips at that hour.",)]
+    destination.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-05", extra=peak)), RUN)
+    assert query(postgres, comment_query) == [("Trips at that hour.",)]
 
 
 def test_an_unknown_column_of_another_type_is_refused(postgres: PostgresConfig, tmp_path: Path) -> None:
-    there = Postgres(postgres)
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, extra={"peak": pa.array(range(20))})), RUN)
+    destination = Postgres(postgres)
+    destination.replace_month(
+        RefinedMonth.of(month_files(tmp_path, extra={"peak": pa.array(range(20))})), RUN
+    )
     before = state(postgres)
     with pytest.raises(SchemaError, match="the column peak is text, but bigint in the table trips_green"):
-        there.replace_month(
+        destination.replace_month(
             RefinedMonth.of(month_files(tmp_path, month="2020-05", extra={"peak": pa.array(["x"] * 20)})), RUN
         )
     with pytest.raises(SchemaError, match=r"trips_green of 2020-06: the column peak has type duration"):
-        there.replace_month(
+        destination.replace_month(
             RefinedMonth.of(
                 month_files(tmp_path, month="2020-06", extra={"peak": pa.array([1] * 20, pa.duration("s"))})
             ),
@@ -244,8 +248,8 @@ def test_a_table_that_is_no_partition_is_not_taken_for_one(postgres: PostgresCon
 def test_a_partition_of_another_table_is_not_taken_for_the_months(
     postgres: PostgresConfig, tmp_path: Path
 ) -> None:
-    there = Postgres(postgres)
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", month="2020-03")), RUN)
+    destination = Postgres(postgres)
+    destination.replace_month(RefinedMonth.of(month_files(tmp_path, "v1", month="2020-03")), RUN)
     query(
         postgres,
         "CREATE TABLE mine (month date) PARTITION BY LIST (month);"
@@ -253,21 +257,21 @@ def test_a_partition_of_another_table_is_not_taken_for_the_months(
         "INSERT INTO mine VALUES ('2020-04-01')",
     )
     with pytest.raises(DestinationError, match='relation "trips_green_2020_04" already exists'):
-        there.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
+        destination.replace_month(RefinedMonth.of(month_files(tmp_path, "v2")), RUN)
     assert query(postgres, "SELECT count(*) FROM mine") == [(1,)]
 
 
 def test_a_server_in_another_time_zone_records_the_same(postgres: PostgresConfig, tmp_path: Path) -> None:
     query(postgres, f"ALTER DATABASE {postgres.dbname} SET TimeZone TO 'America/New_York'")
     files = month_files(tmp_path)
-    there = Postgres(postgres)
-    loaded = there.replace_month(RefinedMonth.of(files), RUN)
-    [recorded] = there.ledger_entries()
+    destination = Postgres(postgres)
+    loaded = destination.replace_month(RefinedMonth.of(files), RUN)
+    [recorded] = destination.ledger_entries()
     assert recorded == loaded
     assert recorded.finished_at.isoformat() == loaded.finished_at.isoformat(), "UTC"
     times = pq.read_table(files.trips_path, columns=["pickup_datetime"])["pickup_datetime"].to_pylist()
-    found = query(postgres, "SELECT pickup_datetime FROM trips_green ORDER BY source_row")
-    assert [time for (time,) in found] == times
+    pickups = query(postgres, "SELECT pickup_datetime FROM trips_green ORDER BY source_row")
+    assert [time for (time,) in pickups] == times
 
 
 def test_a_role_that_owns_the_schema_alone_is_enough(postgres: PostgresConfig, tmp_path: Path) -> None:
@@ -276,10 +280,10 @@ def test_a_role_that_owns_the_schema_alone_is_enough(postgres: PostgresConfig, t
     query(postgres, f"CREATE SCHEMA taxi AUTHORIZATION {role}")
     query(postgres, f"REVOKE ALL ON DATABASE {postgres.dbname} FROM PUBLIC")
     query(postgres, f"GRANT CONNECT ON DATABASE {postgres.dbname} TO {role}")
-    there = Postgres(dataclasses.replace(postgres, user=role, password="x"))
+    destination = Postgres(dataclasses.replace(postgres, user=role, password="x"))
     try:
-        there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
-        there.replace_month(
+        destination.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
+        destination.replace_month(
             RefinedMonth.of(month_files(tmp_path, "v2", extra={"peak": pa.array(range(20))})), RUN
         )
         assert query(postgres, "SELECT count(*) FROM trips_green") == [(20,)]
@@ -290,7 +294,10 @@ def test_a_role_that_owns_the_schema_alone_is_enough(postgres: PostgresConfig, t
 def test_a_role_without_the_right_is_told_what_it_needs(postgres: PostgresConfig, tmp_path: Path) -> None:
     role = f"guest_{postgres.dbname}"
     query(postgres, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
-    there, files = Postgres(dataclasses.replace(postgres, user=role, password="x")), month_files(tmp_path)
+    destination, files = (
+        Postgres(dataclasses.replace(postgres, user=role, password="x")),
+        month_files(tmp_path),
+    )
     try:
         for more_or_less in (
             "SELECT",  # there is no schema, and it may not make one
@@ -299,7 +306,7 @@ def test_a_role_without_the_right_is_told_what_it_needs(postgres: PostgresConfig
         ):
             query(postgres, more_or_less)
             with pytest.raises(DestinationError, match="make it the owner of the schema taxi") as caught:
-                there.replace_month(RefinedMonth.of(files), RUN)
+                destination.replace_month(RefinedMonth.of(files), RUN)
             assert not isinstance(caught.value, DestinationUnreachable)
     finally:
         query(postgres, f"DROP ROLE {role}")
@@ -359,10 +366,10 @@ def test_a_lost_encrypted_connection_is_worth_another_try(postgres: PostgresConf
 
 
 def test_the_configured_database_is_used_and_no_password_shown(postgres: PostgresConfig) -> None:
-    there = open_destination("postgres", load_settings())
-    assert there.describe() == f"Postgres at {postgres.where}, schema taxi, as postgres"
-    assert postgres.password not in repr(vars(there))
-    assert there.ledger_entries() == []
+    destination = open_destination("postgres", load_settings())
+    assert destination.describe() == f"Postgres at {postgres.where}, schema taxi, as postgres"
+    assert postgres.password not in repr(vars(destination))
+    assert destination.ledger_entries() == []
 
 
 def test_a_port_that_is_no_number_is_named(postgres: PostgresConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,15 +385,15 @@ def test_without_a_host_the_embedded_server_is_used_and_named(
     monkeypatch.setenv("TAXI_WORKSPACE", str(open_folder))
     monkeypatch.setenv("POSTGRES_HOST", "")
     try:
-        there = Postgres.from_settings(load_settings())
-        assert there.describe() == (
+        destination = Postgres.from_settings(load_settings())
+        assert destination.describe() == (
             f"embedded Postgres in {open_folder}/postgres, schema taxi (POSTGRES_HOST is not set)"
         )
-        assert there.describe() in caplog.text
+        assert destination.describe() in caplog.text
         assert embedded.running(open_folder / "postgres") is None
-        entry = there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+        entry = destination.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
         assert embedded.running(open_folder / "postgres") is not None
         embedded.stop(open_folder / "postgres")
-        assert there.ledger_entries() == [entry]  # started again when it was needed
+        assert destination.ledger_entries() == [entry]  # started again when it was needed
     finally:
         embedded.stop(open_folder / "postgres")

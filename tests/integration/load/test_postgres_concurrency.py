@@ -89,10 +89,10 @@ def test_different_months_load_side_by_side_from_the_first_run_on(
         with ThreadPoolExecutor() as pool:
             for done in [pool.submit(load, month) for month in MONTHS]:
                 done.result()
-        found = query(
+        versions = query(
             postgres, "SELECT source_version, count(*), count(DISTINCT month) FROM trips_green GROUP BY 1"
         )
-        assert found == [(version, 80, 4)]
+        assert versions == [(version, 80, 4)]
 
 
 def test_a_column_that_another_month_adds_meanwhile_is_no_obstacle(

@@ -18,8 +18,8 @@ from tests.support.postgres_probe import RUN, query
 
 
 def test_a_connection_cut_inside_copy_is_made_again(postgres: PostgresConfig, tmp_path: Path) -> None:
-    there, cuts = Postgres(postgres), []
-    there.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
+    destination, cuts = Postgres(postgres), []
+    destination.replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
 
     def cut_once(done: int, total: int) -> None:
         if not cuts:
@@ -31,7 +31,9 @@ def test_a_connection_cut_inside_copy_is_made_again(postgres: PostgresConfig, tm
             )
             assert ended == [(True,)]
 
-    entry = there.replace_month(RefinedMonth.of(month_files(tmp_path, "v2", trips=50_000)), RUN, cut_once)
+    entry = destination.replace_month(
+        RefinedMonth.of(month_files(tmp_path, "v2", trips=50_000)), RUN, cut_once
+    )
     assert cuts
     assert entry.rows_loaded == 50_000
     assert query(postgres, "SELECT version FROM ledger ORDER BY id") == [("v1",), ("v2",)]
@@ -52,10 +54,12 @@ def test_a_killed_embedded_server_is_started_again_and_loses_nothing(
             os.kill(int(pid), signal.SIGKILL)
 
     try:
-        there = Postgres.from_settings(load_settings())
-        march = there.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
-        april = there.replace_month(RefinedMonth.of(month_files(tmp_path, trips=50_000)), RUN, kill_once)
+        destination = Postgres.from_settings(load_settings())
+        march = destination.replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
+        april = destination.replace_month(
+            RefinedMonth.of(month_files(tmp_path, trips=50_000)), RUN, kill_once
+        )
         assert killed
-        assert there.ledger_entries() == [march, april]
+        assert destination.ledger_entries() == [march, april]
     finally:
         embedded.stop(folder)

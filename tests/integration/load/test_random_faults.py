@@ -35,8 +35,8 @@ plans = st.lists(st.tuples(st.sampled_from(sorted(FAULTS)), st.integers(0, 12)),
 
 @pytest.fixture(scope="module", params=[gcs_cloud, s3_cloud], ids=["gcs", "s3"])
 def cloud(request: pytest.FixtureRequest, quick_module: None) -> Iterator[Cloud]:
-    with request.param() as made:
-        yield made
+    with request.param() as bucket:
+        yield bucket
 
 
 def test_whatever_happens_a_recorded_month_is_whole(
@@ -49,20 +49,20 @@ def test_whatever_happens_a_recorded_month_is_whole(
     @given(st.lists(st.tuples(st.sampled_from(["v1", "v2"]), plans), min_size=1, max_size=3))
     @hypothesis_settings(max_examples=SEQUENCES)
     def load(loads: list[tuple[str, list[tuple[str, int]]]]) -> None:
-        there = cloud.destination()
+        destination = cloud.destination()
         for version, plan in loads:
             for name, passing in plan:
                 cloud.faulty.next(FAULTS[name], skip=passing)
             try:
-                there.replace_month(RefinedMonth.of(versions[version]), RUN)
+                destination.replace_month(RefinedMonth.of(versions[version]), RUN)
             except DestinationUnreachable:
                 count["given up"] += 1
             count["faults"] += cloud.faulty.forget()
             count["loads"] += 1
-            entry = there.ledger_entry(GREEN, APRIL)
+            entry = destination.ledger_entry(GREEN, APRIL)
             if entry is not None:
                 check_holds(cloud, versions[entry.version])
-        there.replace_month(RefinedMonth.of(versions[version]), RUN)
+        destination.replace_month(RefinedMonth.of(versions[version]), RUN)
         check_holds(cloud, versions[version])
 
     load()

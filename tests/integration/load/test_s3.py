@@ -51,14 +51,14 @@ def nothing_configured(quick: None, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.fixture
 def cloud() -> Iterator[S3Cloud]:
-    with s3_cloud() as made:
-        yield made
+    with s3_cloud() as bucket:
+        yield bucket
 
 
 def unfinished(cloud: S3Cloud) -> list[str]:
     """Keys of uploads that were begun and neither completed nor aborted."""
-    found = cloud.client.list_multipart_uploads(Bucket=cloud.bucket)
-    return [upload["Key"] for upload in found.get("Uploads", [])]
+    uploads = cloud.client.list_multipart_uploads(Bucket=cloud.bucket)
+    return [upload["Key"] for upload in uploads.get("Uploads", [])]
 
 
 def check_holds(cloud: S3Cloud, files: MonthFiles) -> None:
@@ -80,8 +80,8 @@ def test_a_large_month_is_sent_in_parts(cloud: S3Cloud, tmp_path: Path) -> None:
     cloud.destination().replace_month(RefinedMonth.of(files), RUN)
     check_holds(cloud, files)
     assert cloud.faulty.count("PUT", "partNumber=") == 3
-    found = cloud.client.head_object(Bucket=cloud.bucket, Key=TRIPS)
-    assert found["ContentType"] == "application/vnd.apache.parquet"
+    head = cloud.client.head_object(Bucket=cloud.bucket, Key=TRIPS)
+    assert head["ContentType"] == "application/vnd.apache.parquet"
 
 
 @pytest.mark.parametrize("fault", [answers(503), cut, lose_answer])
@@ -270,10 +270,10 @@ def test_the_target_is_that_of_io_config(
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    there = open_destination("s3", load_settings())
-    assert there.describe() == f"S3 bucket {cloud.bucket}/taxi at {cloud.url}"
+    destination = open_destination("s3", load_settings())
+    assert destination.describe() == f"S3 bucket {cloud.bucket}/taxi at {cloud.url}"
     assert "secret" not in repr(S3Config.from_settings(load_settings())).replace("secret_", "")
-    row = there.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
+    row = destination.replace_month(RefinedMonth.of(month_files(tmp_path)), RUN)
     assert cloud.destination("taxi").ledger_entries() == [row]
 
 
@@ -335,7 +335,7 @@ def test_duckdb_reads_all_months_by_one_glob_once_fetched(lake: S3Cloud, tmp_pat
     query = "SELECT service, month, count(*) FROM '{}' GROUP BY ALL ORDER BY ALL"
     assert duckdb.sql(query.format(tmp_path / "lake/trips/*/*/*.parquet")).fetchall() == COUNTS
     for kind, each in [("quarantine", 3), ("quality", 1)]:
-        found = duckdb.sql(query.format(tmp_path / f"lake/{kind}/*/*/*.parquet")).fetchall()
-        assert found == [(service, month, each) for service, month, _ in COUNTS]
+        loaded = duckdb.sql(query.format(tmp_path / f"lake/{kind}/*/*/*.parquet")).fetchall()
+        assert loaded == [(service, month, each) for service, month, _ in COUNTS]
     rows = f"SELECT rows_loaded FROM '{tmp_path}/lake/ledger/*/*/*.json' ORDER BY 1"
     assert duckdb.sql(rows).fetchall() == [(20,), (21,), (22,)]

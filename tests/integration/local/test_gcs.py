@@ -77,11 +77,11 @@ def test_it_listens_on_this_machine_only(folder: Path) -> None:
 def test_many_at_once_share_one_that_outlives_them(folder: Path) -> None:
     command = [sys.executable, "-c", ASK, str(folder)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) for _ in range(4)]
-    said = [running.communicate(timeout=60)[0] for running in processes]
+    lines = [running.communicate(timeout=60)[0] for running in processes]
     server = gcs.running(folder)
     assert server
-    assert [f"port={server.port}," in line for line in said] == [True] * 4
-    assert sum("started=True" in line for line in said) == 1
+    assert [f"port={server.port}," in line for line in lines] == [True] * 4
+    assert sum("started=True" in line for line in lines) == 1
 
 
 def test_objects_outlive_a_kill(folder: Path) -> None:
@@ -159,7 +159,7 @@ def test_a_machine_that_no_program_fits(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_taxi_stop_ends_it(workspace: Path) -> None:
     gcs.ensure(workspace / "gcs")
-    said = CliRunner().invoke(app, ["stop"])
-    assert "Stopped the GCS emulator." in said.stdout
+    result = CliRunner().invoke(app, ["stop"])
+    assert "Stopped the GCS emulator." in result.stdout
     assert gcs.running(workspace / "gcs") is None
     assert "No embedded server is running." in CliRunner().invoke(app, ["stop"]).stdout

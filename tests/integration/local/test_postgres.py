@@ -47,7 +47,7 @@ def new_folder(open_folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Path]:
+def initialized() -> Iterator[Path]:
     """A server's folder, made once: initdb waits for the disk hundreds of times."""
     folder = Path(tempfile.mkdtemp(prefix="nyc-taxi-"))
     folder.chmod(0o711)
@@ -58,9 +58,9 @@ def made() -> Iterator[Path]:
 
 
 @pytest.fixture
-def folder(made: Path, new_folder: Path) -> Path:
+def folder(initialized: Path, new_folder: Path) -> Path:
     """A folder with a server's data, as after a clean stop."""
-    subprocess.run(["cp", "-a", made, new_folder], check=True)  # with its owners, unlike shutil
+    subprocess.run(["cp", "-a", initialized, new_folder], check=True)  # with its owners, unlike shutil
     return new_folder
 
 

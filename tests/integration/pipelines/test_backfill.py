@@ -33,11 +33,11 @@ def catch_up(folder: Path, url: str, *options: str, code: int = 0) -> list[str]:
     return done.stdout.splitlines()
 
 
-def held(folder: Path) -> dict[str, int]:
+def loaded(folder: Path) -> dict[str, int]:
     """Rows in by month, as the ledger says."""
     return {
-        found["month"]: found["destinations"]["duckdb"]["rows_in"]
-        for found in json.loads(taxi(folder, "status", "--json").stdout)
+        each["month"]: each["destinations"]["duckdb"]["rows_in"]
+        for each in json.loads(taxi(folder, "status", "--json").stdout)
     }
 
 
@@ -47,11 +47,11 @@ def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: Faulty
     publish(server, tmp_path, B)
     (due,) = [line for line in catch_up(tmp_path, server.url, "--dry-run") if str(A) in line]
     assert due == f"green {A} is pending: duckdb does not hold it"
-    assert held(tmp_path) == {}
+    assert loaded(tmp_path) == {}
 
-    said = catch_up(tmp_path, server.url)
-    assert said[-1] == "2 months, 200 rows in"
-    assert held(tmp_path) == {str(A): 100, str(B): 100}
+    lines = catch_up(tmp_path, server.url)
+    assert lines[-1] == "2 months, 200 rows in"
+    assert loaded(tmp_path) == {str(A): 100, str(B): 100}
 
     sent = server.sent
     assert catch_up(tmp_path, server.url)[-1].startswith(f"Nothing is pending: green from {FIRST} to ")
@@ -60,12 +60,12 @@ def test_exactly_what_is_new_or_changed_is_loaded(tmp_path: Path, server: Faulty
     server.missing = 404
     publish(server, tmp_path, B, rows=120)
     publish(server, tmp_path, C)
-    said = catch_up(tmp_path, server.url)
-    assert [line for line in said if "is pending" in line] == [
+    lines = catch_up(tmp_path, server.url)
+    assert [line for line in lines if "is pending" in line] == [
         f"green {B} is pending: duckdb holds an earlier version",
         f"green {C} is pending: duckdb does not hold it",
     ]
-    assert held(tmp_path) == {str(A): 100, str(B): 120, str(C): 100}
+    assert loaded(tmp_path) == {str(A): 100, str(B): 120, str(C): 100}
     assert catch_up(tmp_path, server.url)[-1].startswith("Nothing is pending")
 
 
@@ -84,13 +84,13 @@ def test_a_month_that_fails_keeps_no_other_from_being_loaded(
 ) -> None:
     server.put(f"/green_tripdata_{A}.parquet", b"<!DOCTYPE html><html>Come back later</html>")
     publish(server, tmp_path, B)
-    said = catch_up(tmp_path, server.url, code=1)
-    assert any(line.startswith(f"green {A}: ") and "HTML page" in line for line in said), said
-    assert said[-1] == "1 months, 100 rows in; 1 failed, see above"
-    assert held(tmp_path) == {str(B): 100}
+    lines = catch_up(tmp_path, server.url, code=1)
+    assert any(line.startswith(f"green {A}: ") and "HTML page" in line for line in lines), lines
+    assert lines[-1] == "1 months, 100 rows in; 1 failed, see above"
+    assert loaded(tmp_path) == {str(B): 100}
     publish(server, tmp_path, A)
     assert catch_up(tmp_path, server.url)[-1] == "1 months, 100 rows in"
-    assert held(tmp_path) == {str(A): 100, str(B): 100}
+    assert loaded(tmp_path) == {str(A): 100, str(B): 100}
 
 
 def test_backfill_loads_a_range_and_the_second_time_nothing(tmp_path: Path, server: FaultyServer) -> None:
@@ -100,7 +100,7 @@ def test_backfill_loads_a_range_and_the_second_time_nothing(tmp_path: Path, serv
     done = taxi(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "3 months, 300 rows in"
-    assert held(tmp_path) == {str(A): 100, str(B): 100, str(C): 100}
+    assert loaded(tmp_path) == {str(A): 100, str(B): 100, str(C): 100}
     again = taxi(tmp_path, *command).stdout.splitlines()
     assert [line for line in again if "loaded already, nothing to do" in line] == again[:-1]
 
@@ -128,4 +128,4 @@ def test_six_real_months(tmp_path: Path, real_data: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "6 months, 532,807 rows in"
-    assert sum(held(tmp_path).values()) == 532_807
+    assert sum(loaded(tmp_path).values()) == 532_807

@@ -18,7 +18,9 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles, SourceFile
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips import download as download_step
+from nyc_taxi.pipelines.trips import load as load_step
+from nyc_taxi.pipelines.trips import refine as refine_step
 from nyc_taxi.settings import load_settings
 from tests.integration.cli.test_cli import taxi
 from tests.support.clouds import Cloud, gcs_cloud, s3_cloud
@@ -97,18 +99,18 @@ def url(server: FaultyServer, tmp_path: Path) -> str:
 
 
 def download(url: str) -> SourceFile:
-    file = trips.download(GREEN, APRIL, url, load_settings())
+    file = download_step.download(GREEN, APRIL, url, load_settings())
     return SourceFile.from_dict(json.loads(json.dumps(file.to_dict())))
 
 
 def refine(file: SourceFile) -> MonthFiles:
-    files = trips.refine(file, load_settings())
+    files = refine_step.refine(file, load_settings())
     return MonthFiles.from_dict(json.loads(json.dumps(files.to_dict())))
 
 
-def load(files: MonthFiles, destination: str) -> trips.Loaded:
+def load(files: MonthFiles, destination: str) -> load_step.Loaded:
     settings = load_settings()
-    return trips.load(trips.stored_month(files, settings), destination, RunContext(settings, RUN))
+    return load_step.load(refine_step.stored_month(files, settings), destination, RunContext(settings, RUN))
 
 
 def test_each_step_may_run_on_another_worker(bucket: Bucket, url: str, tmp_path: Path, monkeypatch) -> None:
@@ -157,7 +159,7 @@ def test_the_same_month_is_refined_once(bucket: Bucket, url: str, monkeypatch: p
     file = download(url)
     files = refine(file)
     bucket.worker("two")
-    monkeypatch.setattr(trips, "clean_month", None)
+    monkeypatch.setattr("nyc_taxi.pipelines.trips.clean.clean_month", None)
     assert refine(file) == files
 
 
@@ -255,8 +257,8 @@ def test_the_command_line_lists_and_copies_what_the_lake_holds(tmp_path: Path) -
     samples.write(GREEN, APRIL, source, rows=300)
     assert "The lake is empty" in taxi(tmp_path, "lake", "list").stdout
     assert taxi(tmp_path, "run", "green", "2020-04", "--source", str(source)).returncode == 0
-    held = json.loads(taxi(tmp_path, "lake", "list", "green", "2020-04", "--json").stdout)
-    [raw], [version] = held["raw"], held["versions"]
+    listed = json.loads(taxi(tmp_path, "lake", "list", "green", "2020-04", "--json").stdout)
+    [raw], [version] = listed["raw"], listed["versions"]
     shown = taxi(tmp_path, "lake", "list").stdout
     assert raw["sha256"][:12] in shown
     assert version["version"] in shown

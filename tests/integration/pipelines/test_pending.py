@@ -63,8 +63,8 @@ def test_a_month_republished_since_its_load_began_is_due(
 ) -> None:
     ledger.append(entry(publish(tmp_path, APRIL, changed)))
     months = pending_months([GREEN], APRIL, APRIL, str(tmp_path), ["gcs"], load_settings())
-    found = [(each.month, each.why) for each in months]
-    assert found == ([(APRIL, "gcs holds an earlier version")] if is_due else [])
+    reasons = [(each.month, each.why) for each in months]
+    assert reasons == ([(APRIL, "gcs holds an earlier version")] if is_due else [])
 
 
 def test_a_month_of_other_rules_or_another_transform_is_due(

@@ -20,7 +20,9 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import plausibility, trips
+from nyc_taxi.pipelines import plausibility
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import refine
 from nyc_taxi.settings import Settings, load_settings
 from tests.support.builders import RULES
 from tests.support.runs import run_month
@@ -47,12 +49,12 @@ def load(source: str, month: Month = MAY, to: str = "postgres,duckdb", **options
     run_month(GREEN, month, source, to.split(","), accept=options.get("accept", False))
 
 
-def held(name: str, month: Month = MAY) -> LedgerEntry | None:
+def entry_of(name: str, month: Month = MAY) -> LedgerEntry | None:
     return open_destination(name, load_settings()).ledger_entry(GREEN, month)
 
 
 def versions(month: Month = MAY) -> list[str | None]:
-    entries = [held(name, month) for name in ("postgres", "duckdb")]
+    entries = [entry_of(name, month) for name in ("postgres", "duckdb")]
     return [entry.version if entry else None for entry in entries]
 
 
@@ -69,8 +71,8 @@ def test_a_file_of_another_month_is_refused(tmp_path: Path) -> None:
 
 def test_a_version_of_the_lake_is_refused_without_its_files(tmp_path: Path) -> None:
     settings = load_settings()
-    source = trips.download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
-    files = MonthFiles.from_dict(trips.refine(source, settings).to_dict())
+    source = download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
+    files = MonthFiles.from_dict(refine(source, settings).to_dict())
     context = RunContext(settings, Run.new("cli"))
     with pytest.raises(Implausible, match=r"would be quarantined \(outside_month "):
         plausibility.review(files, ["postgres"], context, accept=False)
@@ -78,7 +80,7 @@ def test_a_version_of_the_lake_is_refused_without_its_files(tmp_path: Path) -> N
 
 def test_a_month_is_reviewed_before_its_version_is_published(tmp_path: Path) -> None:
     settings = load_settings()
-    source = trips.download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
+    source = download(GREEN, MAY, file_of(tmp_path, Month(2021, 4), 400), settings)
     context = RunContext(settings, Run.new("cli"))
 
     def review(month: CleanMonth) -> None:
@@ -86,7 +88,7 @@ def test_a_month_is_reviewed_before_its_version_is_published(tmp_path: Path) -> 
 
     for _ in range(2):
         with pytest.raises(Implausible, match=r"looks like green 2021-04\."):
-            trips.refine(source, settings, review)
+            refine(source, settings, review)
 
 
 def test_far_fewer_trips_are_refused_even_where_the_month_is_new(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_an_accepted_month_is_loaded_and_the_ledger_says_why(tmp_path: Path) -> 
     load(file_of(tmp_path, MAY, 400))
     load(file_of(tmp_path, MAY, 150), accept=True)
     for name in ("postgres", "duckdb"):
-        entry = held(name)
+        entry = entry_of(name)
         assert entry is not None
         assert entry.accepted is not None
         assert "trips are less than 50% of the" in entry.accepted
@@ -144,7 +146,7 @@ def test_an_accepted_month_is_not_refused_when_it_is_run_again(tmp_path: Path) -
 
 def test_a_plausible_month_needs_no_acceptance(tmp_path: Path) -> None:
     load(file_of(tmp_path, MAY, 400), accept=True)
-    entry = held("postgres")
+    entry = entry_of("postgres")
     assert entry is not None
     assert entry.accepted is None
 
@@ -153,11 +155,11 @@ def test_what_was_accepted_is_still_known_after_a_repair(tmp_path: Path, postgre
     load(file_of(tmp_path, MAY, 400))
     small = file_of(tmp_path, MAY, 150)
     load(small, accept=True)
-    before = held("postgres")
+    before = entry_of("postgres")
     with transaction(postgres) as connection:
         execute(connection, "DELETE FROM trips_green")
     load(small)
-    after = held("postgres")
+    after = entry_of("postgres")
     assert before is not None
     assert after is not None
     assert (after.accepted, after.run_id != before.run_id) == (before.accepted, True)
@@ -170,14 +172,14 @@ def test_a_ledger_that_cannot_be_read_does_not_keep_the_month_from_others(
     monkeypatch.setenv("TAXI_RETRIES", "1")
     with pytest.raises(DestinationUnreachable):
         load(file_of(tmp_path, MAY, 400))
-    assert held("duckdb") is not None
+    assert entry_of("duckdb") is not None
 
 
 def test_a_ledger_that_could_not_be_read_is_looked_at_before_its_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(file_of(tmp_path, MAY, 400), to="postgres")
-    before = held("postgres")
+    before = entry_of("postgres")
     reviewed: list[str] = []
 
     def open_once_in_vain(name: str, settings: Settings) -> Destination:
@@ -189,14 +191,14 @@ def test_a_ledger_that_could_not_be_read_is_looked_at_before_its_load(
     monkeypatch.setattr(plausibility, "open_destination", open_once_in_vain)
     with pytest.raises(Implausible, match="that postgres holds"):
         load(file_of(tmp_path, MAY, 150))
-    assert held("postgres") == before
+    assert entry_of("postgres") == before
     assert reviewed.count("postgres") == 2
 
 
 def test_generated_months_are_exempt() -> None:
     load("sample:400")
     load("sample:40")
-    entry = held("postgres")
+    entry = entry_of("postgres")
     assert entry is not None
     assert entry.rows_in == 40
 
@@ -225,7 +227,7 @@ def test_a_transform_may_drop_a_third_of_the_trips_but_not_most(
         "TAXI_TRANSFORM", str(write_transform(path, "return trips[trips['source_row'] % 3 > 0]"))
     )
     load(source)
-    entry = held("postgres")
+    entry = entry_of("postgres")
     assert entry is not None
     assert entry.rows_quarantined > 130
     before = versions()
@@ -242,7 +244,7 @@ def test_the_thresholds_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TAXI_MAX_QUARANTINED", "1")
     monkeypatch.setenv("TAXI_MIN_TRIPS", "0")
     load(file_of(tmp_path, Month(2021, 4), 400))
-    assert [entry and entry.rows_in for entry in map(held, ("postgres", "duckdb"))] == [400, 400]
+    assert [entry and entry.rows_in for entry in map(entry_of, ("postgres", "duckdb"))] == [400, 400]
 
 
 def test_the_command_ends_with_1_and_one_sentence(
@@ -259,7 +261,7 @@ def test_the_command_ends_with_1_and_one_sentence(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code in (0, None)
-    assert held("duckdb") is not None
+    assert entry_of("duckdb") is not None
 
 
 def test_a_ledger_of_the_first_release_gets_the_new_columns(
@@ -279,10 +281,10 @@ def test_a_ledger_of_the_first_release_gets_the_new_columns(
     with duckdb.connect(str(file)) as database:
         for statement in (*statements, old_view):
             database.execute(statement.format("taxi.", "taxi."))
-    entries = [held(name) for name in ("postgres", "duckdb")]
+    entries = [entry_of(name) for name in ("postgres", "duckdb")]
     assert [entry and (entry.rows_in, entry.rules, entry.accepted) for entry in entries] == [
         (400, None, None)
     ] * 2
     load(file_of(tmp_path, MAY, 390))
-    entries = [held(name) for name in ("postgres", "duckdb")]
+    entries = [entry_of(name) for name in ("postgres", "duckdb")]
     assert all(entry and entry.rules for entry in entries)

@@ -25,8 +25,12 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean, derive, discard_scratch
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import to_parquet
+from nyc_taxi.pipelines.trips.run import Outcome
 from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.transform.derive import derive_month
 from tests.support.bigquery import Dataset
 from tests.support.builders import green_csv, source_file
 from tests.support.postgres_probe import query
@@ -66,7 +70,7 @@ def transform(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     embedded_gcs.stop(workspace / "gcs")
 
 
-def run(source: Path, *destinations: str, month: Month = APRIL) -> trips.Outcome:
+def run(source: Path, *destinations: str, month: Month = APRIL) -> Outcome:
     return run_month(GREEN, month, str(source), list(destinations or ["duckdb"]), RUN)
 
 
@@ -128,8 +132,8 @@ def test_bigquery_holds_them_too(
     samples.write(GREEN, Month.parse(month), path, rows=200)
     transform(MINUTES)
     settings = load_settings()
-    derived = trips.derive(trips.clean(source_file(path, GREEN, month), settings), settings)
-    files = trips.to_parquet(derived, settings)
+    derived = derive(clean(source_file(path, GREEN, month), settings), settings)
+    files = to_parquet(derived, settings)
     load(files, "bigquery", RUN)
     where = f"WHERE month = '{month}-01'"
     select = f"SELECT source_row, {', '.join(COLUMNS)} FROM trips_green {where} ORDER BY source_row"
@@ -215,10 +219,10 @@ def test_steps_one_by_one_are_the_run_and_are_done_once(
 ) -> None:
     transform(MINUTES)
     settings = load_settings()
-    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), settings), settings)
+    cleaned = clean(download(GREEN, APRIL, str(source), settings), settings)
     progress: list[tuple[int, int | None]] = []
     with caplog.at_level(logging.INFO, "nyc_taxi"):
-        derived = trips.derive(cleaned, settings, lambda done, total: progress.append((done, total)))
+        derived = derive(cleaned, settings, lambda done, total: progress.append((done, total)))
     count = f"{derived.quarantined['derive_trips']:,}"
     assert (
         f"derive_trips() adds minutes, is_long and drops {count} of the trips of green 2020-04."
@@ -226,16 +230,16 @@ def test_steps_one_by_one_are_the_run_and_are_done_once(
     )
     assert progress[-1][1] == 2000
     with monkeypatch.context() as patch:
-        patch.setattr(trips, "derive_month", None)
-        assert trips.derive(cleaned, settings) == derived == trips.derive(derived, settings)
-    files = trips.to_parquet(derived, settings)
-    trips.discard_scratch(derived)
+        patch.setattr("nyc_taxi.pipelines.trips.clean.derive_month", None)
+        assert derive(cleaned, settings) == derived == derive(derived, settings)
+    files = to_parquet(derived, settings)
+    discard_scratch(derived)
     assert run(source).files == files
     with monkeypatch.context() as patch:  # the Parquet is there
-        patch.setattr(trips, "clean_month", None)
-        again = trips.clean(cleaned.source, settings)
+        patch.setattr("nyc_taxi.pipelines.trips.clean.clean_month", None)
+        again = clean(cleaned.source, settings)
         assert again.version == files.version
-        assert trips.derive(again, settings) == again
+        assert derive(again, settings) == again
 
 
 def test_a_function_edited_after_cleaning_is_applied_to_the_month_cleaned_again(
@@ -243,20 +247,20 @@ def test_a_function_edited_after_cleaning_is_applied_to_the_month_cleaned_again(
 ) -> None:
     transform(MINUTES)
     settings = load_settings()
-    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), settings), settings)
-    derived = trips.derive(cleaned, settings)
-    trips.to_parquet(derived, settings)
-    trips.discard_scratch(derived)
+    cleaned = clean(download(GREEN, APRIL, str(source), settings), settings)
+    derived = derive(cleaned, settings)
+    to_parquet(derived, settings)
+    discard_scratch(derived)
     transform(MINUTES.replace("> 10", "> 9"))
     for earlier in (cleaned, derived):  # as a block of Mage finds it in its input
-        edited = trips.derive(earlier, settings)
+        edited = derive(earlier, settings)
         assert edited.version not in (cleaned.version, derived.version)
         assert edited.trips == derived.trips
     with pytest.raises(TaxiError, match=r"derive_trips\.py has changed since the month was cleaned; clean"):
-        trips.to_parquet(derived, settings)
+        to_parquet(derived, settings)
     transform(NOTHING)
-    undone = trips.derive(derived, settings)
-    assert undone == trips.derive(undone, settings)
+    undone = derive(derived, settings)
+    assert undone == derive(undone, settings)
     assert (undone.version, undone.derived_columns) == (cleaned.version, [])
 
 
@@ -335,7 +339,7 @@ def test_a_run_begins_again_when_another_has_removed_its_scratch_files(
 ) -> None:
     """The other run has finished the same month in the meantime."""
     transform(MINUTES)
-    derive_month, calls = trips.derive_month, []
+    calls: list[CleanMonth] = []
 
     def overtaken(cleaned: CleanMonth, *arguments: Any) -> CleanMonth:
         calls.append(cleaned)
@@ -343,7 +347,7 @@ def test_a_run_begins_again_when_another_has_removed_its_scratch_files(
             run(source, "duckdb")
         return derive_month(cleaned, *arguments)
 
-    monkeypatch.setattr(trips, "derive_month", overtaken)
+    monkeypatch.setattr("nyc_taxi.pipelines.trips.clean.derive_month", overtaken)
     outcome = run(source, "duckdb")
     assert len(calls) >= 2
     assert [each.skipped for each in outcome.loaded] == [True]

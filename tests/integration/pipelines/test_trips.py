@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, NotTripData, SettingsError, TaxiError
+from nyc_taxi.extract import transfer
 from nyc_taxi.lake import workspace as places
 from nyc_taxi.load.contract import Progress
 from nyc_taxi.load.registry import REGISTRY
@@ -24,7 +25,11 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference, SourceFile
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import plausibility, trips
+from nyc_taxi.pipelines.trips import load as load_step
+from nyc_taxi.pipelines.trips.clean import clean
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import stored_month, to_parquet
+from nyc_taxi.pipelines.trips.run import Outcome
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import RULES, green_csv
@@ -32,6 +37,8 @@ from tests.support.runs import load, run_month
 
 GREEN, APRIL = Service.GREEN, Month(2020, 4)
 RUN = Run("run-1", "cli")
+CLEAN_MONTH = "nyc_taxi.pipelines.trips.clean.clean_month"
+WRITE_MONTH = "nyc_taxi.pipelines.trips.refine.write_month"
 
 
 class Shelf:
@@ -50,10 +57,12 @@ class Shelf:
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         return self.ledger.get((service, month))
 
-    def ledger_entries(self) -> list[LedgerEntry]:
-        return list(self.ledger.values())
+    def ledger_entries(self, months: Collection[tuple[Service, Month]] | None = None) -> list[LedgerEntry]:
+        return [entry for key, entry in self.ledger.items() if months is None or key in months]
 
-    def find_damage(self, service: Service, month: Month, *, thorough: bool = False) -> str | None:
+    def find_damage(
+        self, service: Service, month: Month, entry: LedgerEntry | None = None, *, thorough: bool = False
+    ) -> str | None:
         return None
 
     def replace_month(
@@ -103,8 +112,10 @@ def order() -> list[str]:
 def shelves(monkeypatch: pytest.MonkeyPatch, workspace: Path, order: list[str]) -> dict[str, Shelf]:
     """A shelf in place of every destination."""
     shelves = {name: Shelf(name, order) for name in REGISTRY}
-    for module in (trips, plausibility):
-        monkeypatch.setattr(module, "open_destination", lambda name, _settings: shelves[name])
+    for module in ("plausibility", "trips.load", "trips.run"):
+        monkeypatch.setattr(
+            f"nyc_taxi.pipelines.{module}.open_destination", lambda name, _settings: shelves[name]
+        )
     return shelves
 
 
@@ -123,7 +134,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def run_april(source: Path | str, month: Month = APRIL, **options: Any) -> trips.Outcome:
+def run_april(source: Path | str, month: Month = APRIL, **options: Any) -> Outcome:
     return run_month(GREEN, month, str(source), ["postgres"], RUN, **options)
 
 
@@ -132,7 +143,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, *steps: str) -> None:
         raise AssertionError
 
     for step in steps:
-        monkeypatch.setattr(trips, step, fail)
+        monkeypatch.setattr(step, fail)
 
 
 def failing(error: Exception) -> Callable[..., NoReturn]:
@@ -166,21 +177,21 @@ def test_a_month_goes_all_the_way(source: Path, shelf: Shelf, workspace: Path) -
 
 
 def test_each_step_tells_its_progress(source: Path, shelf: Shelf) -> None:
-    told: dict[str, list[tuple[int, int | None]]] = {}
+    calls: dict[str, list[tuple[int, int | None]]] = {}
 
-    def progress(step: str) -> trips.Progress:
-        return lambda done, total: told.setdefault(step, []).append((done, total))
+    def progress(step: str) -> transfer.Progress:
+        return lambda done, total: calls.setdefault(step, []).append((done, total))
 
     files = run_april(source, progress=progress).files
-    assert told["clean"][-1] == (500, None)
-    assert told["postgres"] == [(files.trips, files.trips)]
+    assert calls["clean"][-1] == (500, None)
+    assert calls["postgres"] == [(files.trips, files.trips)]
 
 
 def test_a_second_run_does_nothing_and_says_so(
     source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = run_april(source)
-    forbid(monkeypatch, "clean_month", "write_month")
+    forbid(monkeypatch, CLEAN_MONTH, WRITE_MONTH)
     with caplog.at_level(logging.INFO, "nyc_taxi.pipelines.trips"):
         second = run_april(source)
     assert second.files == first.files
@@ -223,14 +234,15 @@ def test_other_rules_make_another_version(
 def test_rules_that_change_between_two_steps_are_noticed(
     tmp_path: Path, source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), load_settings()), load_settings())
+    cleaned = clean(download(GREEN, APRIL, str(source), load_settings()), load_settings())
     own_rules(tmp_path / "rules.yaml", monkeypatch, "outside_month")
     message = r"^green 2020-04: .*rules\.yaml or .* has changed since the month was cleaned; clean"
     with pytest.raises(TaxiError, match=message):
-        trips.to_parquet(cleaned, load_settings())
-    assert trips.to_parquet(
-        trips.clean(cleaned.source, load_settings()), load_settings()
-    ).quarantined.keys() == {"unreadable", "outside_month"}
+        to_parquet(cleaned, load_settings())
+    assert to_parquet(clean(cleaned.source, load_settings()), load_settings()).quarantined.keys() == {
+        "unreadable",
+        "outside_month",
+    }
 
 
 R = TypeVar("R", bound=Reference)
@@ -242,11 +254,11 @@ def carried(reference: R) -> R:
 
 
 def test_steps_may_run_in_different_processes(source: Path, shelf: Shelf) -> None:
-    downloaded = carried(trips.download(GREEN, APRIL, str(source), load_settings()))
-    cleaned = carried(trips.clean(downloaded, load_settings()))
-    files = carried(trips.to_parquet(cleaned, load_settings()))
-    loaded = trips.load(
-        trips.stored_month(files, load_settings()), "postgres", RunContext(load_settings(), RUN)
+    downloaded = carried(download(GREEN, APRIL, str(source), load_settings()))
+    cleaned = carried(clean(downloaded, load_settings()))
+    files = carried(to_parquet(cleaned, load_settings()))
+    loaded = load_step.load(
+        stored_month(files, load_settings()), "postgres", RunContext(load_settings(), RUN)
     )
     assert (type(downloaded), type(cleaned), type(files)) == (SourceFile, CleanMonth, MonthFiles)
     assert loaded.entry.version == cleaned.version == files.version
@@ -256,16 +268,16 @@ def test_steps_may_run_in_different_processes(source: Path, shelf: Shelf) -> Non
 def test_any_step_may_be_repeated_after_the_run(source: Path, shelf: Shelf) -> None:
     files = run_april(source).files
     for _ in range(2):
-        downloaded = trips.download(GREEN, APRIL, str(source), load_settings())
+        downloaded = download(GREEN, APRIL, str(source), load_settings())
         assert downloaded == files.source
-        cleaned = trips.clean(downloaded, load_settings())
+        cleaned = clean(downloaded, load_settings())
         assert (cleaned.version, cleaned.trips, cleaned.flagged) == (
             files.version,
             files.trips,
             files.flagged,
         )
         assert cleaned.local is None  # its scratch is gone; the Parquet is there
-        assert trips.to_parquet(cleaned, load_settings()) == files
+        assert to_parquet(cleaned, load_settings()) == files
         assert load(files, "postgres", RUN).skipped
 
 
@@ -274,20 +286,20 @@ def test_a_cleaned_month_that_was_not_finished_is_cleaned_again(
     source: Path, shelf: Shelf, content: str | None
 ) -> None:
     """Killed between the rows and the note on them; or left by another version of the code."""
-    downloaded = trips.download(GREEN, APRIL, str(source), load_settings())
-    first = trips.clean(downloaded, load_settings())
+    downloaded = download(GREEN, APRIL, str(source), load_settings())
+    first = clean(downloaded, load_settings())
     if content is None:
         (first.folder / "clean.json").unlink()
     else:
         (first.folder / "clean.json").write_text(content)
-    assert trips.clean(downloaded, load_settings()) == first
-    assert trips.to_parquet(first, load_settings()).trips == first.trips
+    assert clean(downloaded, load_settings()) == first
+    assert to_parquet(first, load_settings()).trips == first.trips
 
 
 def test_a_cleaned_month_that_is_gone_is_cleaned_again(source: Path, shelf: Shelf) -> None:
-    cleaned = trips.clean(trips.download(GREEN, APRIL, str(source), load_settings()), load_settings())
+    cleaned = clean(download(GREEN, APRIL, str(source), load_settings()), load_settings())
     shutil.rmtree(cleaned.folder)
-    assert trips.to_parquet(carried(cleaned), load_settings()).trips == cleaned.trips
+    assert to_parquet(carried(cleaned), load_settings()).trips == cleaned.trips
 
 
 def test_after_a_failed_load_only_the_load_is_repeated(
@@ -298,7 +310,7 @@ def test_after_a_failed_load_only_the_load_is_repeated(
         run_april(source)
     assert list((workspace / "scratch").iterdir()) == []
     shelf.down = False
-    forbid(monkeypatch, "clean_month", "write_month")
+    forbid(monkeypatch, CLEAN_MONTH, WRITE_MONTH)
     assert not run_april(source).loaded[0].skipped
 
 
@@ -306,11 +318,11 @@ def test_a_month_whose_parquet_could_not_be_written_is_not_cleaned_again(
     source: Path, shelf: Shelf, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(trips, "write_month", failing(OSError(28, "No space left on device")))
+        patch.setattr(WRITE_MONTH, failing(OSError(28, "No space left on device")))
         with pytest.raises(TaxiError, match="No space left"):
             run_april(source)
     [scratch] = (workspace / "scratch").iterdir()
-    forbid(monkeypatch, "clean_month")
+    forbid(monkeypatch, CLEAN_MONTH)
     assert run_april(source).files.rows_in == 500
     assert not scratch.exists()
 
@@ -322,9 +334,9 @@ def test_bigquery_is_loaded_once_the_bucket_is(
     events: list[str] = []
     load_bucket, ask_bigquery = shelves["gcs"].replace_month, shelves["bigquery"].ledger_entry
 
-    def slow_bucket(*arguments: Any) -> LedgerEntry:
+    def slow_bucket(*arguments: Any, **options: Any) -> LedgerEntry:
         begun.wait(0.5)  # BigQuery would begin meanwhile, were it loaded side by side
-        entry = load_bucket(*arguments)
+        entry = load_bucket(*arguments, **options)
         events.append("gcs")
         return entry
 
@@ -342,10 +354,10 @@ def test_bigquery_is_loaded_once_the_bucket_is(
 def test_destinations_are_loaded_side_by_side(
     source: Path, shelves: dict[str, Shelf], order: list[str]
 ) -> None:
-    wanted = ["bigquery", "postgres", "gcs"]
-    outcome = run_month(GREEN, APRIL, str(source), wanted, RUN)
-    assert [loaded.destination for loaded in outcome.loaded] == wanted
-    assert sorted(order) == sorted(wanted)
+    names = ["bigquery", "postgres", "gcs"]
+    outcome = run_month(GREEN, APRIL, str(source), names, RUN)
+    assert [loaded.destination for loaded in outcome.loaded] == names
+    assert sorted(order) == sorted(names)
     assert outcome.total >= max(outcome.seconds.values())
 
 
@@ -374,11 +386,11 @@ def test_a_file_that_is_refused_leaves_the_loaded_month_alone(
     assert list((workspace / "scratch").iterdir()) == []
 
 
-@pytest.mark.parametrize("step", ["clean_month", "write_month"])
+@pytest.mark.parametrize("step", [CLEAN_MONTH, WRITE_MONTH])
 def test_a_full_disk_is_told_in_a_sentence(
     source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    monkeypatch.setattr(trips, step, failing(OSError(28, "No space left on device")))
+    monkeypatch.setattr(step, failing(OSError(28, "No space left on device")))
     with pytest.raises(TaxiError, match=r"No space left on device\); check permissions and free space"):
         run_april(source)
     assert shelf.ledger_entries() == []
@@ -387,7 +399,7 @@ def test_a_full_disk_is_told_in_a_sentence(
 def test_a_parquet_that_fails_is_told_once(
     source: Path, shelves: dict[str, Shelf], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(trips, "write_month", failing(TaxiError("it does not fit.")))
+    monkeypatch.setattr(WRITE_MONTH, failing(TaxiError("it does not fit.")))
     with pytest.raises(TaxiError, match="it does not fit"):
         run_month(GREEN, APRIL, str(source), list(REGISTRY), RUN)
     assert "it does not fit" not in caplog.text
@@ -423,7 +435,7 @@ def test_a_column_that_the_schema_does_not_know_is_told(
 
 def test_the_current_month_may_be_loaded(shelf: Shelf) -> None:
     current = Month.of(dt.datetime.now(dt.UTC).date())
-    assert trips.download(GREEN, current, "sample:300", load_settings()).month == current
+    assert download(GREEN, current, "sample:300", load_settings()).month == current
 
 
 def test_a_month_that_has_not_begun_is_refused(shelf: Shelf) -> None:
@@ -441,7 +453,7 @@ def test_what_a_destination_lacks_is_said_before_anything_is_fetched(
     def refuse(_name: str, _settings: object) -> None:
         raise SettingsError("S3_BUCKET is not set")
 
-    monkeypatch.setattr("nyc_taxi.pipelines.trips.open_destination", refuse)
+    monkeypatch.setattr("nyc_taxi.pipelines.trips.run.open_destination", refuse)
     with pytest.raises(SettingsError):
         run_april("sample:300")
     assert not list(workspace.rglob("*.csv*"))

@@ -45,9 +45,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
         return chunk
 
     def counting_trips(*arguments: Any) -> Any:
-        made = trips(*arguments)
-        seen["made trips"].append(len(made))
-        return made
+        built = trips(*arguments)
+        seen["made trips"].append(len(built))
+        return built
 
     def counting_quarantine(bad: Any, *others: Any) -> Any:
         seen["made quarantined rows"].append(len(bad))

@@ -18,7 +18,7 @@ from nyc_taxi.errors import SchemaError, SettingsError, TaxiError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.run import Outcome, run_month
 from nyc_taxi.reporting import datasets
 from nyc_taxi.settings import load_settings
 from tests.support.builders import green_csv, month_files
@@ -32,9 +32,9 @@ def warehouse(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
-def load(month: Month, source: str | Path, service: Service = Service.GREEN) -> trips.Outcome:
+def load(month: Month, source: str | Path, service: Service = Service.GREEN) -> Outcome:
     request = LoadRequest(service, month, str(source), ("duckdb",))
-    return trips.run_month(request, RunContext(load_settings(), Run("test", "cli")))
+    return run_month(request, RunContext(load_settings(), Run("test", "cli")))
 
 
 def published(folder: Path, trips: int, month: str = "2020-04", **cells: str) -> Path:
@@ -58,7 +58,7 @@ def test_only_the_current_version_is_read(tmp_path: Path) -> None:
 
 def test_a_version_that_no_destination_holds_is_not_read(tmp_path: Path, monkeypatch) -> None:
     load(APRIL, published(tmp_path / "first", 30))
-    monkeypatch.setattr(trips, "open_destination", lambda *_: pytest.fail("refused"))
+    monkeypatch.setattr("nyc_taxi.pipelines.trips.run.open_destination", lambda *_: pytest.fail("refused"))
     with pytest.raises(pytest.fail.Exception):
         load(APRIL, published(tmp_path / "second", 40))
     assert nyc_taxi.read_trips("green", "2020-04").num_rows == 30

@@ -25,8 +25,8 @@ def checks(workspace: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_all_is_well(checks) -> None:
-    found = checks()
-    assert list(found) == [
+    results = checks()
+    assert list(results) == [
         "settings",
         "connections",
         "rules",
@@ -37,8 +37,8 @@ def test_all_is_well(checks) -> None:
         "duckdb",
         "bike-share",
     ]
-    assert all(check.ok for check in found.values()), found
-    assert "holds 0 months" in found["duckdb"].detail
+    assert all(check.ok for check in results.values()), results
+    assert "holds 0 months" in results["duckdb"].detail
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_a_fault_is_named_and_the_other_parts_are_looked_at_all_the_same(
     checks, monkeypatch: pytest.MonkeyPatch, part: str, name: str, value: str, advice: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    found = checks(**({name: value} if name.startswith("TAXI_") else {}))
-    assert not found[part].ok
-    assert advice in found[part].detail
-    assert found[part].detail.endswith(".")
-    assert list(found)[-1] == "bike-share"
+    results = checks(**({name: value} if name.startswith("TAXI_") else {}))
+    assert not results[part].ok
+    assert advice in results[part].detail
+    assert results[part].detail.endswith(".")
+    assert list(results)[-1] == "bike-share"
 
 
 def test_a_setting_that_makes_no_sense_is_said_once(checks) -> None:
-    found = checks(TAXI_RETRIES="many")
-    assert list(found) == ["settings"]
-    assert found["settings"].detail.startswith("TAXI_RETRIES='many' is not valid")
+    results = checks(TAXI_RETRIES="many")
+    assert list(results) == ["settings"]
+    assert results["settings"].detail.startswith("TAXI_RETRIES='many' is not valid")

@@ -44,8 +44,7 @@ def load(folder: Path, month: str, destinations: list[str] = BOTH) -> None:
 
 def marks(source: Path | None = None) -> dict[str, list[str]]:
     return {
-        str(found.month): found.marks
-        for found in collect(BOTH, load_settings(), str(source) if source else None)
+        str(row.month): row.marks for row in collect(BOTH, load_settings(), str(source) if source else None)
     }
 
 

@@ -23,8 +23,8 @@ def test_the_median_of_rounds_and_the_greatest_peak_are_taken():
         Measured(wall, cpu, memory, {"clean": wall / 2, "other": 1.0})
         for wall, cpu, memory in [(4.0, 7.0, 100.0), (2.0, 3.0, 120.0), (9.0, 8.0, 110.0)]
     ]
-    made = summarise(figure("a", 0.0), runs, ("clean", "missing"), "")
-    assert (made.seconds, made.cpu, made.memory, made.steps) == (4.0, 7.0, 120.0, {"clean": 2.0})
+    figures = summarise(figure("a", 0.0), runs, ("clean", "missing"), "")
+    assert (figures.seconds, figures.cpu, figures.memory, figures.steps) == (4.0, 7.0, 120.0, {"clean": 2.0})
 
 
 def test_a_limit_takes_the_time_of_its_step_alone():
@@ -65,17 +65,17 @@ def test_memory_and_growth():
         "taxi_run": figure("taxi_run", 2.0, memory=399.0),
         "large": figure("large", 16.1, rows=9000, memory=401.0),
     }
-    found = {says: outcome.verdict for says, outcome in outcomes(measured).items()}
-    assert found["peak memory, the month"] == "met"
-    assert found["peak memory, the large month"] == "not met"
-    assert found["time of the large month, against the month"] == "not met"
+    verdicts = {says: outcome.verdict for says, outcome in outcomes(measured).items()}
+    assert verdicts["peak memory, the month"] == "met"
+    assert verdicts["peak memory, the large month"] == "not met"
+    assert verdicts["time of the large month, against the month"] == "not met"
 
 
 def test_what_did_not_run_or_failed_is_not_measured():
     measured = figures(taxi_run=2.0) | {
         "dlt_parquet": figure("dlt_parquet", 9.0, failure="rows: 1 instead of 2")
     }
-    found = outcomes(measured)
-    assert found["faster than dlt"].verdict == "not measured"
-    assert found["faster than polars"].verdict == "not measured"
-    assert found["peak memory, the month"].verdict == "met"
+    verdicts = outcomes(measured)
+    assert verdicts["faster than dlt"].verdict == "not measured"
+    assert verdicts["faster than polars"].verdict == "not measured"
+    assert verdicts["peak memory, the month"].verdict == "met"

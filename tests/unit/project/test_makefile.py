@@ -27,6 +27,6 @@ def test_help_lists_every_target_with_what_it_does():
 
 
 def test_run_takes_its_month_from_the_command_line():
-    asked = make("-n", "run", "SERVICE=yellow", "MONTH=2021-01", "SOURCE=../my files")
-    assert '-m launchers.mage.run --service "yellow" --month "2021-01" --source "../my files"' in asked
+    command = make("-n", "run", "SERVICE=yellow", "MONTH=2021-01", "SOURCE=../my files")
+    assert '-m launchers.mage.run --service "yellow" --month "2021-01" --source "../my files"' in command
     assert '--service "green" --month "2020-04" --source ""' in make("-n", "run")

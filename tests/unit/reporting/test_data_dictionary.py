@@ -27,8 +27,8 @@ def test_each_service_has_its_columns_with_all_that_is_known(service: Service) -
         assert row.startswith(f"| `{column.name}` | `{column.arrow.type}`, ")
         assert f" | {column.since} | " in row
         assert column.description in row
-        for said in (*column.names[1:], *column.codes, *column.meaning.values(), column.unit):
-            assert str(said) in row
+        for value in (*column.names[1:], *column.codes, *column.meaning.values(), column.unit):
+            assert str(value) in row
 
 
 def test_tables_are_whole_and_no_type_passes_for_html() -> None:

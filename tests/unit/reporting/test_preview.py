@@ -9,7 +9,9 @@ import pytest
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.pipelines import trips
+from nyc_taxi.pipelines.trips.clean import clean
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import load_settings
 from tests.support.builders import GREEN_TRIP, green_csv, read_all, source_file
@@ -30,8 +32,8 @@ def _lenient(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> MonthFiles:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
-    source = trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings())
-    return trips.to_parquet(trips.clean(source, load_settings()), load_settings())
+    source = download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings())
+    return to_parquet(clean(source, load_settings()), load_settings())
 
 
 def test_the_first_rows_of_the_source(tmp_path: Path) -> None:
@@ -80,9 +82,7 @@ def test_a_source_without_rows(tmp_path: Path) -> None:
 
 def test_the_cleaned_month_before_and_after_it_is_parquet(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
-    cleaned = trips.clean(
-        trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings()
-    )
+    cleaned = clean(download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings())
     before = preview.month(cleaned, load_settings(), rows=20)
     assert list(before)[:2] == ["reasons", "flags"]
     assert list(before["source_row"]) == [2, 5, 1, 3, 4, 6]  # the quarantined ones first
@@ -119,19 +119,17 @@ def test_no_cell_holds_a_list(files: MonthFiles) -> None:
 
 def test_a_month_without_trips(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", [STRAY])
-    cleaned = trips.clean(
-        trips.download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings()
-    )
+    cleaned = clean(download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings())
     assert list(preview.month(cleaned, load_settings(), rows=20)["reasons"]) == ["outside_month"]
-    files = trips.to_parquet(cleaned, load_settings())
+    files = to_parquet(cleaned, load_settings())
     assert len(preview.trips(files)) == 0
     columns = [name for name in preview.month(cleaned, load_settings()) if name != "reasons"]
     assert list(preview.trips(files)) == columns
 
 
 def test_a_sample_is_of_the_whole_month_and_the_same_at_every_stage(workspace: Path) -> None:
-    source = trips.download(Service.GREEN, Month(2020, 4), "sample:3000:1", load_settings())
-    cleaned = trips.clean(source, load_settings())
+    source = download(Service.GREEN, Month(2020, 4), "sample:3000:1", load_settings())
+    cleaned = clean(source, load_settings())
     before = preview.month(cleaned, load_settings(), rows=200)
     drawn = before[before["reasons"] == ""]
     assert len(before) == 200
@@ -141,6 +139,6 @@ def test_a_sample_is_of_the_whole_month_and_the_same_at_every_stage(workspace: P
     thirds = (drawn["source_row"] - 1) // 1000
     assert all(40 <= count <= 80 for count in thirds.value_counts()), "drawn from the whole file"
     assert f"of {cleaned.trips:,} trips, drawn at random" in before.attrs["sample"]
-    files = trips.to_parquet(cleaned, load_settings())
+    files = to_parquet(cleaned, load_settings())
     pd.testing.assert_frame_equal(preview.month(files, load_settings(), rows=200), before)
     assert preview.month(files, load_settings(), rows=200).attrs == before.attrs

@@ -41,8 +41,8 @@ def test_missing_columns_and_clashes():
 
 
 def test_views_say_what_they_are_and_name_tables_as_they_are_told():
-    made = {view.name: view for view in views(lambda name: f"<{name}>")}
-    assert tuple(made) == VIEWS
-    assert "<trips_yellow>" in made["taxi_trips"].query
-    assert made["ledger_current"].description == "The load in force of each service and month."
-    assert not any("{" in view.query or view.query.startswith("--") for view in made.values())
+    by_name = {view.name: view for view in views(lambda name: f"<{name}>")}
+    assert tuple(by_name) == VIEWS
+    assert "<trips_yellow>" in by_name["taxi_trips"].query
+    assert by_name["ledger_current"].description == "The load in force of each service and month."
+    assert not any("{" in view.query or view.query.startswith("--") for view in by_name.values())

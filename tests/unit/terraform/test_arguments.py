@@ -123,5 +123,5 @@ BUCKET = 'name = "b"\nlocation = "US"\n'
 )
 def test_mistakes_are_noticed(type_, body, problem):
     [resource] = configuration.parse(f'resource "{type_}" "tried" {{\n{body}\n}}')
-    found = [text for text in problems(resource) if "type is missing" not in text]
-    assert found == [] if problem is None else [text.endswith(problem) for text in found] == [True]
+    faults = [text for text in problems(resource) if "type is missing" not in text]
+    assert faults == [] if problem is None else [text.endswith(problem) for text in faults] == [True]

@@ -51,7 +51,9 @@ def waits(address, resources):
 RESOURCES = {resource.address: resource for resource in configuration.resources()}
 
 
-@pytest.mark.parametrize("address", [name for name, made in RESOURCES.items() if made.type not in FIRST])
+@pytest.mark.parametrize(
+    "address", [name for name, resource in RESOURCES.items() if resource.type not in FIRST]
+)
 def test_it_waits_for_its_api(address):
     missing = apis_of(RESOURCES[address].type) - configuration.services()
     assert missing == set(), "add them to `services` in modules/rules/outputs.tf"
@@ -59,7 +61,9 @@ def test_it_waits_for_its_api(address):
 
 
 def test_no_api_is_enabled_for_nothing():
-    used = {api for made in RESOURCES.values() if made.type not in FIRST for api in apis_of(made.type)}
+    used = {
+        api for resource in RESOURCES.values() if resource.type not in FIRST for api in apis_of(resource.type)
+    }
     assert configuration.services() - used == {"serviceusage"}
 
 

@@ -112,12 +112,12 @@ def test_columns_and_dropped_trips_are_the_same_with_every_library(
         assert row["solo"] is (row["passenger_count"] == 1)
     assert min(trips["trip_distance"].to_pylist()) > 0
     assert None in trips["solo"].to_pylist()  # where passenger_count is missing
-    found = [row for row in quarantine.to_pylist() if row["reasons"] == ["derive_trips"]]
-    assert len(found) == dropped
-    assert found[0]["source_row"] == 1
-    assert found[0]["detail"] == "Dropped by the transform derive_trips()."
-    assert '"trip_distance": 0.0' in found[0]["raw"]
-    assert "minutes" not in found[0]["raw"]
+    rows_dropped = [row for row in quarantine.to_pylist() if row["reasons"] == ["derive_trips"]]
+    assert len(rows_dropped) == dropped
+    assert rows_dropped[0]["source_row"] == 1
+    assert rows_dropped[0]["detail"] == "Dropped by the transform derive_trips()."
+    assert '"trip_distance": 0.0' in rows_dropped[0]["raw"]
+    assert "minutes" not in rows_dropped[0]["raw"]
     assert files.objects["trips.parquet"].sha256
 
 
@@ -289,10 +289,10 @@ def test_what_cannot_be_loaded_is_refused_in_one_sentence(
     before = sorted(clean.folder.iterdir())
     with pytest.raises(TransformError, match=re.escape(message)) as refusal:
         derive(body)
-    said = str(refusal.value)
-    assert said.startswith(f"{tmp_path / 'derive_trips.py'}, line 13: derive_trips() ")
-    assert said.endswith("(the trips from row 1 of green 2020-04 on).")
-    assert "\n" not in said
+    text = str(refusal.value)
+    assert text.startswith(f"{tmp_path / 'derive_trips.py'}, line 13: derive_trips() ")
+    assert text.endswith("(the trips from row 1 of green 2020-04 on).")
+    assert "\n" not in text
     assert sorted(clean.folder.iterdir()) == before
 
 

@@ -40,7 +40,7 @@ FLAGGED = (
 )
 
 
-def made(folder: Path, service: Service, month: str, ending: str) -> tuple[MonthFiles, Expected]:
+def month_of_era(folder: Path, service: Service, month: str, ending: str) -> tuple[MonthFiles, Expected]:
     path = folder / f"{service}_tripdata_{month}{ending}"
     malformed = 0 if ending == ".parquet" else MALFORMED
     expected = samples.write(service, Month.parse(month), path, rows=ROWS, malformed=malformed)
@@ -62,7 +62,7 @@ def verdicts(service: Service, expected: Expected) -> tuple[dict[str, int], dict
 def test_all_that_is_wrong_in_a_month_is_found_and_nothing_else(
     tmp_path: Path, service: Service, month: str, ending: str
 ) -> None:
-    files, expected = made(tmp_path, service, month, ending)
+    files, expected = month_of_era(tmp_path, service, month, ending)
     quarantined, flagged = verdicts(service, expected)
     assert files.unknown_columns == []
     assert files.quarantined == quarantined
@@ -83,7 +83,7 @@ def test_all_that_is_wrong_in_a_month_is_found_and_nothing_else(
 def test_months_of_all_eras_answer_one_query(tmp_path: Path, service: Service) -> None:
     eras = {month: ending for own, month, ending in ERAS if own is service}
     months = sorted(eras)[:: max(1, len(eras) // 5)]
-    files = [made(tmp_path, service, month, eras[month])[0] for month in months]
+    files = [month_of_era(tmp_path, service, month, eras[month])[0] for month in months]
     paths = [str(month.trips_path) for month in files]
     assert len({pq.read_schema(path).remove_metadata() for path in paths}) == 1
     query = (

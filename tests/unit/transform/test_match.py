@@ -33,14 +33,14 @@ def matches(folder: Path, rows: list[dict[str, str]], rules: Rules | None = None
     place = folder / uuid.uuid4().hex
     place.mkdir()
     clean = cleaned(green_csv(place / "green.csv", rows), place / "scratch", rules)
-    found = pq.read_table(clean.folder / "matches.parquet").to_pylist()
-    assert [row["source_row"] for row in found] == sorted(row["source_row"] for row in found)
+    matched = pq.read_table(clean.folder / "matches.parquet").to_pylist()
+    assert [row["source_row"] for row in matched] == sorted(row["source_row"] for row in matched)
     named = {
         row["source_row"]: (
             rules.names(row["reasons"], "quarantine") + rules.names(row["flags"], "flag"),
             row["other_row"],
         )
-        for row in found
+        for row in matched
     }
     counted = Counter(name for names, _ in named.values() for name in names)
     assert counted["exact_duplicate"] == clean.quarantined.get("exact_duplicate", 0)
@@ -207,11 +207,11 @@ AMOUNTS = ("8", "-8", "0", "")
 
 def by_comparing_all(rows: list[Cells]) -> Matches:
     """The same in plain Python."""
-    found: Matches = {}
+    expected: Matches = {}
     sides: dict[tuple[Any, ...], dict[int, list[int]]] = defaultdict(lambda: {1: [], -1: []})
     for number, row in enumerate(rows, 1):
         if row in rows[: number - 1]:
-            found[number] = DUPLICATE
+            expected[number] = DUPLICATE
             continue
         total, fare = (None if cell == "" else float(cell) for cell in row[:2])
         charge = total or fare
@@ -221,8 +221,8 @@ def by_comparing_all(rows: list[Cells]) -> Matches:
             sides[(*amounts, row[2])][side].append(number)
     for both in sides.values():
         for one, other in zip(both[1], both[-1], strict=False):
-            found |= {one: half(other), other: half(one)}
-    return dict(sorted(found.items()))
+            expected |= {one: half(other), other: half(one)}
+    return dict(sorted(expected.items()))
 
 
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)

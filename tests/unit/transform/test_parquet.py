@@ -183,12 +183,16 @@ def test_every_file_names_its_source_and_version(tmp_path: Path) -> None:
 def test_the_manifest_is_the_month(tmp_path: Path) -> None:
     files = parquet_month(green_csv(tmp_path / "green.csv", [{}, STRAY, BROKEN]), tmp_path)
     assert read_month(files.folder) == files
-    said = json.loads((files.folder / "manifest.json").read_text())
-    assert (said["service"], said["month"], said["version"]) == ("green", "2020-04", files.version)
-    assert (said["rows_in"], said["trips"]) == (3, 1)
-    assert said["quarantined"] == {"unreadable": 1, "outside_month": 1}
+    manifest = json.loads((files.folder / "manifest.json").read_text())
+    assert (manifest["service"], manifest["month"], manifest["version"]) == (
+        "green",
+        "2020-04",
+        files.version,
+    )
+    assert (manifest["rows_in"], manifest["trips"]) == (3, 1)
+    assert manifest["quarantined"] == {"unreadable": 1, "outside_month": 1}
     written = {name: source_file(files.folder / name) for name in FILES}
-    assert said["objects"] == {
+    assert manifest["objects"] == {
         name: {"sha256": file.sha256, "size": file.size} for name, file in written.items()
     }
     elsewhere = shutil.copytree(files.folder, tmp_path / "elsewhere")

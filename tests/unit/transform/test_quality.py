@@ -21,12 +21,12 @@ MEASURES = ("min", "median", "max", "sum")
 
 def report(files: MonthFiles) -> dict[str, dict[str, Any]]:
     """Figures by measure and subject."""
-    found: dict[str, dict[str, Any]] = {}
+    figures: dict[str, dict[str, Any]] = {}
     for row in pq.read_table(files.quality_path).to_pylist():
-        subjects = found.setdefault(row["measure"], {})
+        subjects = figures.setdefault(row["measure"], {})
         assert row["subject"] not in subjects
         subjects[row["subject"]] = row["value"]
-    return found
+    return figures
 
 
 @pytest.fixture(scope="module", params=["green", "fhvhv"])
@@ -41,30 +41,30 @@ def month(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_counts_are_the_months(month: MonthFiles) -> None:
-    found = report(month)
-    assert found["rows_in"] == {"": month.rows_in}
-    assert found["trips"] == {"": month.trips}
-    assert found["quarantined"] == {"": month.rows_quarantined, **month.quarantined}
-    assert found["flagged"] == month.flagged
+    figures = report(month)
+    assert figures["rows_in"] == {"": month.rows_in}
+    assert figures["trips"] == {"": month.trips}
+    assert figures["quarantined"] == {"": month.rows_quarantined, **month.quarantined}
+    assert figures["flagged"] == month.flagged
     assert month.quarantined["unreadable"] == 5
-    assert "unknown_column" not in found
+    assert "unknown_column" not in figures
 
 
 def test_figures_are_those_of_pandas(month: MonthFiles) -> None:
-    found = report(month)
+    figures = report(month)
     trips = pd.read_parquet(month.trips_path)
     measured = 0
     for column in service_columns(month.service):
         values = trips[column.name]
-        assert found["null_share"][column.name] == pytest.approx(values.isna().mean())
+        assert figures["null_share"][column.name] == pytest.approx(values.isna().mean())
         is_measure = column.type in ("float64", "int32") or column.name == "passenger_count"
         if not is_measure or values.isna().all():
-            assert not any(column.name in found[measure] for measure in MEASURES)
+            assert not any(column.name in figures[measure] for measure in MEASURES)
             continue
         measured += 1
         numbers = values.astype(float)
         for measure in MEASURES:
-            assert found[measure][column.name] == pytest.approx(getattr(numbers, measure)()), column.name
+            assert figures[measure][column.name] == pytest.approx(getattr(numbers, measure)()), column.name
     assert measured >= 8
 
 
@@ -81,17 +81,17 @@ def test_medians_of_large_months_come_from_every_kth_row(
 ) -> None:
     monkeypatch.setattr(quality, "MEDIAN_ROWS", 25)
     lines = [{"trip_distance": str(number)} for number in range(1, 102)]  # 101 rows: every fifth is looked at
-    found = report(parquet_month(green_csv(tmp_path / "green.csv", lines), tmp_path))
-    assert found["median"]["trip_distance"] == 52.5  # 5, 10, ..., 100
-    assert found["min"]["trip_distance"] == 1
-    assert found["max"]["trip_distance"] == 101
+    figures = report(parquet_month(green_csv(tmp_path / "green.csv", lines), tmp_path))
+    assert figures["median"]["trip_distance"] == 52.5  # 5, 10, ..., 100
+    assert figures["min"]["trip_distance"] == 1
+    assert figures["max"]["trip_distance"] == 101
 
 
 def test_a_median_of_nothing_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "MEDIAN_ROWS", 1)
     lines = [{"ehail_fee": "3"}, {}, {}]
-    found = report(parquet_month(green_csv(tmp_path / "green.csv", lines), tmp_path))
-    assert {measure: found[measure]["ehail_fee"] for measure in MEASURES} == {
+    figures = report(parquet_month(green_csv(tmp_path / "green.csv", lines), tmp_path))
+    assert {measure: figures[measure]["ehail_fee"] for measure in MEASURES} == {
         "min": 3.0,
         "median": None,
         "max": 3.0,
@@ -101,15 +101,15 @@ def test_a_median_of_nothing_is_empty(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_month_without_trips_has_a_report(tmp_path: Path) -> None:
     lines = [{"lpep_pickup_datetime": "2009-01-01 00:00:00"}]
-    found = report(parquet_month(green_csv(tmp_path / "green.csv", lines), tmp_path))
-    assert found["trips"] == {"": 0}
-    assert found["quarantined"] == {"": 1, "outside_month": 1}
-    assert not found.keys() & {*MEASURES, "trips_on_day"}
+    figures = report(parquet_month(green_csv(tmp_path / "green.csv", lines), tmp_path))
+    assert figures["trips"] == {"": 0}
+    assert figures["quarantined"] == {"": 1, "outside_month": 1}
+    assert not figures.keys() & {*MEASURES, "trips_on_day"}
 
 
 def test_unknown_columns_are_named(tmp_path: Path) -> None:
-    found = report(parquet_month(green_csv(tmp_path / "green.csv", [{"New Fee": "1"}]), tmp_path))
-    assert found["unknown_column"] == {"new_fee": None}
+    figures = report(parquet_month(green_csv(tmp_path / "green.csv", [{"New Fee": "1"}]), tmp_path))
+    assert figures["unknown_column"] == {"new_fee": None}
 
 
 def test_trips_without_a_time_are_on_no_day(tmp_path: Path) -> None:
@@ -121,6 +121,6 @@ def test_trips_without_a_time_are_on_no_day(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(rules))
     lines = [{}, {"lpep_pickup_datetime": ""}, {"lpep_pickup_datetime": "1969-12-31 23:59:59"}]
     source = green_csv(tmp_path / "green.csv", lines)
-    found = report(parquet_month(source, tmp_path, load_rules(path, Service.GREEN)))
-    assert found["trips_on_day"] == {"1969-12-31": 1, "2020-04-10": 1}
-    assert found["null_share"]["pickup_datetime"] == pytest.approx(1 / 3)
+    figures = report(parquet_month(source, tmp_path, load_rules(path, Service.GREEN)))
+    assert figures["trips_on_day"] == {"1969-12-31": 1, "2020-04-10": 1}
+    assert figures["null_share"]["pickup_datetime"] == pytest.approx(1 / 3)

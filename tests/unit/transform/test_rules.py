@@ -36,8 +36,12 @@ def verdicts(rules: Rules, rows: list[dict[str, Any]], month: Month = APRIL) -> 
     batch = pa.Table.from_pylist(rows, arrow_schema(service_columns(rules.service)))
     with duckdb.connect() as connection:
         connection.register("batch", batch)
-        found = connection.execute(f"SELECT _reasons, _flags FROM ({rules.verdict_sql(month)})").fetchall()
-    return [{*rules.names(reasons, "quarantine"), *rules.names(flags, "flag")} for reasons, flags in found]
+        verdict_rows = connection.execute(
+            f"SELECT _reasons, _flags FROM ({rules.verdict_sql(month)})"
+        ).fetchall()
+    return [
+        {*rules.names(reasons, "quarantine"), *rules.names(flags, "flag")} for reasons, flags in verdict_rows
+    ]
 
 
 MATCHING: dict[str, list[dict[str, Any]]] = {
@@ -122,14 +126,14 @@ def test_each_rule_matches_what_it_is_for_and_nothing_else_does(service: Service
         if change.keys() <= names
     ]
     edges = [change for changes in NOT_MATCHING.values() for change in changes if change.keys() <= names]
-    found = verdicts(rules, [plain, *(row for _, row in cases), *({**plain, **change} for change in edges)])
-    assert found.pop(0) == set()
+    results = verdicts(rules, [plain, *(row for _, row in cases), *({**plain, **change} for change in edges)])
+    assert results.pop(0) == set()
     assert mine == {name for name, _ in cases} - {None}
     for name, row in cases:
-        matching = found.pop(0)
+        matching = results.pop(0)
         assert matching <= mine
         assert name is None or name in matching, row
-    assert found == [set()] * len(edges)
+    assert results == [set()] * len(edges)
 
 
 def test_every_rule_that_looks_at_a_row_is_tested_here() -> None:

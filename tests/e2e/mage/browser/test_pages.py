@@ -159,30 +159,30 @@ def test_six_real_months_from_the_page(page, mage: Mage, real_data: Path, here: 
     page.goto(f"{mage.url}/pipelines/taxi_backfill/triggers")
     page.get_by_text("Run@once").click()
     page.get_by_text("Run pipeline now").wait_for()
-    wanted = {"first": "2020-03", "last": "2020-08", "source": str(real_data / "nyc-tlc-data")}
-    for name, value in wanted.items():
+    backfill = {"first": "2020-03", "last": "2020-08", "source": str(real_data / "nyc-tlc-data")}
+    for name, value in backfill.items():
         page.locator(f"xpath=//*[text()='{name}']/following::input[1]").last.fill(value)
     keep(page, "backfill")
     page.get_by_role("button", name="Run now").click()
     mage.wait(lambda: by_month(mage) == dict.fromkeys(map(str, MONTHS), "completed"), 300)
-    found = {
+    results = {
         destination: [
             query_destination(destination, TOTALS, Service.GREEN, month).iloc[0] for month in MONTHS
         ]
         for destination in ("postgres", "duckdb", "gcs")
     }
-    for destination in found:
-        held = [
+    for destination in results:
+        entries = [
             row
             for row in open_destination(destination, load_settings()).ledger_entries()
             if row.month in MONTHS
         ]
-        assert sum(row.rows_in for row in held) == 532_807, destination
-        trips = sum(int(row["trips"]) for row in found[destination])
-        assert trips == sum(row.rows_loaded for row in held), destination
-        assert trips == 532_807 - sum(row.rows_quarantined for row in held), destination
+        assert sum(row.rows_in for row in entries) == 532_807, destination
+        trips = sum(int(row["trips"]) for row in results[destination])
+        assert trips == sum(row.rows_loaded for row in entries), destination
+        assert trips == 532_807 - sum(row.rows_quarantined for row in entries), destination
     totals = {
-        destination: [round(float(row["total"]), 2) for row in rows] for destination, rows in found.items()
+        destination: [round(float(row["total"]), 2) for row in rows] for destination, rows in results.items()
     }
     assert totals["postgres"] == totals["duckdb"] == totals["gcs"]
 

@@ -61,13 +61,13 @@ def read(path: Path) -> pd.DataFrame:
         names = pd.read_csv(path, nrows=0).columns
         lines = pd.read_csv(path, header=None, skiprows=1, dtype=str, skip_blank_lines=True)
         frame = lines.set_axis([*names, *lines.columns[len(names) :]], axis=1)
-    found = {
+    columns = {
         ours: column
         for column in frame.columns
         for ours, theirs in NAMES.items()
         if str(column).strip().lower().replace("_", "") in theirs
     }
-    frame = frame.rename(columns={column: ours for ours, column in found.items()})
+    frame = frame.rename(columns={column: ours for ours, column in columns.items()})
     for name in ("passengers", "distance", "rate", "pu", "do", "lon", "fare", "total"):
         if name in frame:
             frame[name] = pd.to_numeric(frame[name])

@@ -37,7 +37,7 @@ def read(folder: Path, content: str | bytes, service: Service = Service.GREEN, *
     return read_all(reader(folder, content, service, **options))
 
 
-def held(row: dict[str, Any]) -> dict[str, Any]:
+def without_nulls(row: dict[str, Any]) -> dict[str, Any]:
     """What is not null."""
     return {name: value for name, value in row.items() if value is not None}
 
@@ -68,9 +68,9 @@ def held(row: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_rows_are_the_same_however_lines_end(tmp_path: Path, content: str) -> None:
-    found = read(tmp_path, content)
-    assert [held(row) for row in found.rows.values()] == [VALUES, VALUES]
-    assert found.unreadable == {}
+    result = read(tmp_path, content)
+    assert [without_nulls(row) for row in result.rows.values()] == [VALUES, VALUES]
+    assert result.unreadable == {}
 
 
 def test_names_are_found_padded_quoted_and_in_any_order(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_names_are_found_padded_quoted_and_in_any_order(tmp_path: Path) -> None:
         '" total_amount",Fare_amount ,TRIP_DISTANCE,"passenger_count",'
         "Lpep_dropoff_datetime,lpep_pickup_datetime,VendorID"
     )
-    found = read(tmp_path, f"{header}\n{','.join(reversed(TRIP.split(',')))}\n")
-    assert held(found.rows[1]) == VALUES
+    result = read(tmp_path, f"{header}\n{','.join(reversed(TRIP.split(',')))}\n")
+    assert without_nulls(result.rows[1]) == VALUES
 
 
 def test_seventeen_names_over_nineteen_fields(tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_seventeen_names_over_nineteen_fields(tmp_path: Path) -> None:
         "tolls_amount,improvement_surcharge,total_amount"
     )
     row = "1,2016-07-01 00:00:01,2016-07-01 00:09:00,1,2.5,1,N,170,144,2,11,.5,.5,0,0,.3,12.3,,"
-    found = read(tmp_path, f"{header}\r\n{row}\r\n{row}\r\n", Service.YELLOW)
-    assert found.rows[2]["pickup_location_id"] == 170
-    assert found.rows[2]["total_amount"] == 12.3
-    assert found.unreadable == {}
+    result = read(tmp_path, f"{header}\r\n{row}\r\n{row}\r\n", Service.YELLOW)
+    assert result.rows[2]["pickup_location_id"] == 170
+    assert result.rows[2]["total_amount"] == 12.3
+    assert result.unreadable == {}
 
 
 def test_words_for_codes_of_yellow_2009(tmp_path: Path) -> None:
@@ -106,18 +106,18 @@ def test_words_for_codes_of_yellow_2009(tmp_path: Path) -> None:
         "-73.993803,40.695921999999996,{},8.9000000000000004,0.5,,0,0,9.4000000000000004\r\n"
     )
     rows = [("VTS", "", "CASH"), ("DDS", "1", "Credit"), ("CMT", "0", " No Charge "), ("VTS", "", "dispute")]
-    found = read(tmp_path, f"{header}\n\r\n" + "".join(trip.format(*row) for row in rows), Service.YELLOW)
+    result = read(tmp_path, f"{header}\n\r\n" + "".join(trip.format(*row) for row in rows), Service.YELLOW)
     assert [
-        (row["vendor_id"], row["store_and_fwd_flag"], row["payment_type"]) for row in found.rows.values()
+        (row["vendor_id"], row["store_and_fwd_flag"], row["payment_type"]) for row in result.rows.values()
     ] == [
         (2, None, 2),
         (3, "Y", 1),
         (1, "N", 3),
         (2, None, 4),
     ]
-    assert found.rows[1]["pickup_longitude"] == -73.991957
-    assert found.rows[1]["pickup_latitude"] == 40.721567
-    assert found.unreadable == {}
+    assert result.rows[1]["pickup_longitude"] == -73.991957
+    assert result.rows[1]["pickup_latitude"] == 40.721567
+    assert result.unreadable == {}
 
 
 def test_two_columns_of_one_meaning(tmp_path: Path) -> None:
@@ -132,21 +132,21 @@ def test_two_columns_of_one_meaning(tmp_path: Path) -> None:
         '"2018-01-01 00:05:00","2018-01-01 00:09:00","1","2","1","B00003","B00004"\r\n'
         '"2018-01-01 00:05:00","2018-01-01 00:09:00","1","2","1","",""\r\n'
     )
-    found = read(tmp_path, f"{header}\r\n{rows}", Service.FHV)
-    assert [row["dispatching_base_num"] for row in found.rows.values()] == [
+    result = read(tmp_path, f"{header}\r\n{rows}", Service.FHV)
+    assert [row["dispatching_base_num"] for row in result.rows.values()] == [
         "B00001",
         "B00002",
         "B00004",
         None,
     ]
-    assert [row["shared_ride_flag"] for row in found.rows.values()] == [None, 1, 1, 1]
+    assert [row["shared_ride_flag"] for row in result.rows.values()] == [None, 1, 1, 1]
 
 
 def test_republished_fhvhv_with_times_in_z(tmp_path: Path) -> None:
     header = "hvfhs_license_num,dispatching_base_num,on_scene_datetime,pickup_datetime,dropoff_datetime,tips"
     row = '"HV0003","B02682","","2021-01-01T00:33:44.000Z","2021-01-01T00:49:07.000Z",""'
-    found = read(tmp_path, f"{header}\n{row}\n", Service.FHVHV)
-    assert held(found.rows[1]) == {
+    result = read(tmp_path, f"{header}\n{row}\n", Service.FHVHV)
+    assert without_nulls(result.rows[1]) == {
         "hvfhs_license_num": "HV0003",
         "dispatching_base_num": "B02682",
         "pickup_datetime": dt.datetime(2021, 1, 1, 0, 33, 44),
@@ -170,11 +170,15 @@ def test_republished_fhvhv_with_times_in_z(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_line_that_is_no_row_spoils_no_other(tmp_path: Path, line: bytes, detail: str, end: str) -> None:
     lines = [HEADER.encode(), TRIP.encode(), line, TRIP.encode(), TRIP.encode()]
-    found = read(tmp_path, end.encode().join(lines) + end.encode())
-    assert {number: held(row) for number, row in found.rows.items()} == {1: VALUES, 3: VALUES, 4: VALUES}
-    assert found.unreadable[2].detail == detail
-    assert found.unreadable[2].column is None
-    as_text = found.unreadable[2].raw
+    result = read(tmp_path, end.encode().join(lines) + end.encode())
+    assert {number: without_nulls(row) for number, row in result.rows.items()} == {
+        1: VALUES,
+        3: VALUES,
+        4: VALUES,
+    }
+    assert result.unreadable[2].detail == detail
+    assert result.unreadable[2].column is None
+    as_text = result.unreadable[2].raw
     assert as_text == line.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
@@ -190,9 +194,9 @@ def test_a_line_that_is_no_row_spoils_no_other(tmp_path: Path, line: bytes, deta
 def test_lines_that_arrow_would_take_otherwise_are_no_rows(
     tmp_path: Path, lines: list[str], broken: list[int]
 ) -> None:
-    found = read(tmp_path, "\n".join([f"{HEADER},note", *lines, *[f"{TRIP},c"] * 3]))
-    assert list(found.unreadable) == broken
-    assert [row["note"] for row in found.rows.values()] == ["c"] * 3
+    result = read(tmp_path, "\n".join([f"{HEADER},note", *lines, *[f"{TRIP},c"] * 3]))
+    assert list(result.unreadable) == broken
+    assert [row["note"] for row in result.rows.values()] == ["c"] * 3
 
 
 @pytest.mark.parametrize(
@@ -231,26 +235,26 @@ def test_lines_that_arrow_would_take_otherwise_are_no_rows(
 def test_a_cell_that_does_not_parse_is_named(tmp_path: Path, column: str, cell: str, detail: str) -> None:
     cells = dict(zip(HEADER.split(","), TRIP.split(","), strict=True))
     line = ",".join({**cells, column: cell}.values())
-    found = read(tmp_path, f"{HEADER}\n{TRIP}\n{line}\n{TRIP}\n")
-    assert list(found.rows) == [1, 3]
-    assert found.unreadable[2].detail == detail
-    assert found.unreadable[2].column == {
+    result = read(tmp_path, f"{HEADER}\n{TRIP}\n{line}\n{TRIP}\n")
+    assert list(result.rows) == [1, 3]
+    assert result.unreadable[2].detail == detail
+    assert result.unreadable[2].column == {
         "VendorID": "vendor_id",
         "lpep_pickup_datetime": "pickup_datetime",
     }.get(column, column)
-    assert found.unreadable[2].raw == line
+    assert result.unreadable[2].raw == line
 
 
 def test_of_two_broken_cells_the_first_column_is_named(tmp_path: Path) -> None:
-    found = read(tmp_path, f"{HEADER}\n{TRIP.replace('1.5', 'x').replace('9.8', 'y')}\n")
-    assert [item.column for item in found.unreadable.values()] == ["trip_distance"]
+    result = read(tmp_path, f"{HEADER}\n{TRIP.replace('1.5', 'x').replace('9.8', 'y')}\n")
+    assert [item.column for item in result.unreadable.values()] == ["trip_distance"]
 
 
 def test_unknown_columns_are_kept_as_text(tmp_path: Path) -> None:
     opened = reader(tmp_path, f"{HEADER},New Fee,\n{TRIP}, 1.50,a\n{TRIP},,\n")
-    found = read_all(opened)
+    result = read_all(opened)
     assert opened.mapping.unknown == {"new_fee": "New Fee", "unnamed_9": "unnamed_9"}
-    assert [(row["new_fee"], row["unnamed_9"]) for row in found.rows.values()] == [
+    assert [(row["new_fee"], row["unnamed_9"]) for row in result.rows.values()] == [
         (" 1.50", "a"),
         (None, None),
     ]
@@ -324,5 +328,5 @@ def test_a_good_file_never_enters_the_path_that_explains(
 
     monkeypatch.setattr(csv.CsvReader, "_parse_text", fail)
     quoted = ",".join(f'"{cell}"' for cell in TRIP.split(","))
-    found = read(tmp_path, f"{HEADER},new\r\n{TRIP},x\r\n{quoted},\r\n{TRIP.replace('2,', 'CMT,', 1)},\r\n")
-    assert len(found.rows) == 3
+    result = read(tmp_path, f"{HEADER},new\r\n{TRIP},x\r\n{quoted},\r\n{TRIP.replace('2,', 'CMT,', 1)},\r\n")
+    assert len(result.rows) == 3

@@ -177,9 +177,9 @@ def test_every_row_comes_back_once_with_its_own_values(
         for reader in (CsvReader(source_file(path)), CsvReader(source_file(path), block_bytes)):
             read = read_all(reader)
             filled = [name for name in reader.schema.names if name not in reader.mapping.absent]
-            found = {number: {name: row[name] for name in filled} for number, row in read.rows.items()}
-            assert found == numbered(expected)
-            assert len(read.unreadable) == len(expected) - len(found)
+            cells = {number: {name: row[name] for name in filled} for number, row in read.rows.items()}
+            assert cells == numbered(expected)
+            assert len(read.unreadable) == len(expected) - len(cells)
 
 
 @given(files())

@@ -44,9 +44,9 @@ def read(folder: Path, **columns: pa.Array) -> ReadRows:
     return read_all(reader(folder, **columns))
 
 
-def values(found: ReadRows, name: str) -> list[Any]:
-    assert found.unreadable == {}
-    return [row[name] for row in found.rows.values()]
+def values(result: ReadRows, name: str) -> list[Any]:
+    assert result.unreadable == {}
+    return [row[name] for row in result.rows.values()]
 
 
 def strings(*texts: bytes) -> pa.Array:
@@ -107,7 +107,7 @@ def test_a_column_of_any_type_its_files_had(
 
 
 @pytest.mark.parametrize(
-    ("name", "array", "canonical", "told"),
+    ("name", "array", "canonical", "message"),
     [
         ("VendorID", pa.array([2, 70_000]), "vendor_id", "VendorID is 70000, which does not fit int16"),
         ("VendorID", pa.array([2.0, 1.5]), "vendor_id", "VendorID is 1.5, which does not fit int16"),
@@ -145,12 +145,12 @@ def test_a_column_of_any_type_its_files_had(
     ],
 )
 def test_a_value_that_does_not_fit_is_named_and_spoils_no_other(
-    tmp_path: Path, name: str, array: pa.Array, canonical: str, told: str
+    tmp_path: Path, name: str, array: pa.Array, canonical: str, message: str
 ) -> None:
-    found = read(tmp_path, **{name: array})
-    assert list(found.rows) == [1]
-    item = found.unreadable[2]
-    assert (item.column, item.detail) == (canonical, told)
+    result = read(tmp_path, **{name: array})
+    assert list(result.rows) == [1]
+    item = result.unreadable[2]
+    assert (item.column, item.detail) == (canonical, message)
     raw = json.loads(item.raw, parse_constant=pytest.fail)  # NaN and Infinity are no JSON
     assert raw["total_amount"] == 2.0
     assert str(raw[name]) == str(array[1].as_py())
@@ -178,9 +178,9 @@ def test_row_numbers_run_on_through_all_batches(tmp_path: Path) -> None:
         lpep_dropoff_datetime=times,
         **columns,
     )
-    found = read_all(opened)
-    assert sorted(found.unreadable) == [7, 9, 10]
-    assert [row["trip_distance"] for row in found.rows.values()] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0]
+    result = read_all(opened)
+    assert sorted(result.unreadable) == [7, 9, 10]
+    assert [row["trip_distance"] for row in result.rows.values()] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0]
 
 
 @pytest.mark.parametrize(

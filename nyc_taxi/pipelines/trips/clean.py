@@ -1,0 +1,167 @@
+"""The second step of a month: rules and the user's transform, applied on this machine's scratch storage."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from nyc_taxi.errors import LocalFileLost, TaxiError, wrap_os_errors
+from nyc_taxi.extract.transfer import Progress
+from nyc_taxi.lake.lake import Lake
+from nyc_taxi.lake.workspace import Workspace
+from nyc_taxi.model.references import CleanMonth, SourceFile
+from nyc_taxi.pipelines.trips.download import fetch_raw
+from nyc_taxi.retry import RetryPolicy
+from nyc_taxi.settings import Settings
+from nyc_taxi.transform.clean import clean_month, month_version
+from nyc_taxi.transform.derive import derive_month
+from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.user.source import load_transform
+from nyc_taxi.transform.user.staged import derived_folder
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+"""How often a step begins again because another run has removed its scratch files."""
+
+
+def restart_if_lost(step: Callable[[], T]) -> T:
+    """The result of a step that uses scratch files.
+
+    Two runs of a month on one machine share them, and the first to end removes them. The other then begins
+    the step again, and finds what the first has made.
+    """
+    return RetryPolicy(ATTEMPTS).restart(step, LocalFileLost)
+
+
+def clean(source: SourceFile, settings: Settings, progress: Progress | None = None) -> CleanMonth:
+    """Read every row of the month and apply the rules to it, into this machine's scratch storage.
+
+    Where the Parquet exists already, the month comes with what `derive` does to it.
+    """
+    rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
+    version = month_version(source, rules, load_transform(settings.transform))
+    folder = workspace.scratch_folder(source.service, source.month, month_version(source, rules))
+    lake = Lake(settings)
+    cleaned = _record(folder / "clean.json", folder) or _of_parquet(source, version, lake)
+    if cleaned is not None:
+        log.info("%s %s is already cleaned: version %s.", source.service, source.month, cleaned.version)
+        return cleaned
+    workspace.prune(source.service, source.month, keep=version)
+    if lake.is_shared:
+        workspace.prune_copies()
+    source = fetch_raw(source, settings)
+    with wrap_os_errors(folder):
+        cleaned = clean_month(
+            source,
+            rules,
+            folder,
+            threads=settings.threads,
+            max_unreadable=settings.max_unreadable,
+            progress=(lambda rows: progress(rows, None)) if progress else None,
+        )
+        (cleaned.folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
+    _log_unknown_columns(cleaned)
+    return cleaned
+
+
+def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = None) -> CleanMonth:
+    """Apply the transform of the settings to the cleaned month; without one it stays as it is.
+
+    The month is cleaned again if its scratch files were deleted or rules have changed. Raises TransformError.
+    """
+    rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
+    version = month_version(cleaned.source, rules, transform)
+    if cleaned.version == version:
+        return cleaned
+    if cleaned.version != month_version(cleaned.source, rules) or not is_staged(cleaned):
+        cleaned = clean(cleaned.source, settings)
+    if cleaned.version == version or transform is None:
+        return cleaned
+    result = derived_folder(cleaned.folder, version) / "derived.json"
+    derived = _record(result, cleaned.folder)
+    if derived is None:
+        with wrap_os_errors(cleaned.folder):
+            derived = derive_month(
+                cleaned,
+                rules,
+                transform,
+                (lambda rows: progress(rows, cleaned.rows_in)) if progress else None,
+            )
+            result.write_text(json.dumps(derived.to_dict()), encoding="utf-8")
+    _log_derived(derived)
+    return derived
+
+
+def staged(cleaned: CleanMonth, settings: Settings) -> CleanMonth:
+    """The cleaned month with its folder on this machine, whether that exists or not."""
+    version = month_version(cleaned.source, load_rules(settings.rules, cleaned.service))
+    folder = Workspace(settings.workspace).scratch_folder(cleaned.service, cleaned.month, version)
+    return cleaned.at(folder)
+
+
+def is_staged(cleaned: CleanMonth) -> bool:
+    return cleaned.local is not None and cleaned.local.exists()
+
+
+def discard_scratch(cleaned: CleanMonth) -> None:
+    """Remove the cleaned month: all of it is in the Parquet files now."""
+    if cleaned.local is not None:
+        shutil.rmtree(cleaned.local, ignore_errors=True)
+
+
+def rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
+    """The rules by which the month was cleaned; raises TaxiError when they or the transform changed since."""
+    rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
+    if month_version(cleaned.source, rules, transform) != cleaned.version:
+        raise TaxiError(
+            f"{cleaned}: {settings.rules} or {settings.transform} has changed since the month was cleaned;"
+            " clean the month again."
+        )
+    return rules
+
+
+def _record(path: Path, folder: Path) -> CleanMonth | None:
+    """The month that a file in a scratch folder describes; None where there is none."""
+    try:
+        return CleanMonth.from_dict(json.loads(path.read_text(encoding="utf-8"))).at(folder)
+    except (OSError, ValueError):  # missing, or of another version of this package
+        return None
+
+
+def _of_parquet(source: SourceFile, version: str, lake: Lake) -> CleanMonth | None:
+    """The month, if its Parquet exists already."""
+    files = lake.versions.find(source.service, source.month, version)
+    if files is None:
+        return None
+    values = {field.name: getattr(files, field.name) for field in dataclasses.fields(CleanMonth)}
+    return CleanMonth(**{**values, "source": source})
+
+
+def _log_derived(derived: CleanMonth) -> None:
+    columns = ", ".join(derived.derived_columns) or "no column"
+    log.info(
+        "%s() adds %s and drops %s of the trips of %s.",
+        derived.transform,
+        columns,
+        f"{derived.quarantined.get(derived.transform, 0):,}",
+        derived,
+    )
+
+
+def _log_unknown_columns(cleaned: CleanMonth) -> None:
+    for name in cleaned.unknown_columns:
+        log.warning(
+            "%s %s has a column that the schema does not know: %s. It is kept under that name; "
+            "add it to nyc_taxi/schema/columns.yaml.",
+            cleaned.service,
+            cleaned.month,
+            name,
+        )

@@ -1,0 +1,119 @@
+"""The last step of a month: its destinations, side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from nyc_taxi.errors import wrap_os_errors
+from nyc_taxi.extract.transfer import Progress
+from nyc_taxi.lake.current import make_current
+from nyc_taxi.lake.lake import Lake
+from nyc_taxi.lake.workspace import Workspace
+from nyc_taxi.load.contract import refuse_sample
+from nyc_taxi.load.registry import REGISTRY, load_order, open_destination
+from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.run import RunContext
+from nyc_taxi.pipelines.plausibility import review
+from nyc_taxi.transform.refined import RefinedMonth
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading into one destination came to."""
+
+    destination: str
+    describe: str
+    """Where it is, for people."""
+    entry: LedgerEntry
+    skipped: bool
+    """The destination held this version already."""
+    seconds: float
+
+
+def load(
+    month: RefinedMonth,
+    destination: str,
+    context: RunContext,
+    progress: Progress | None = None,
+    *,
+    force: bool = False,
+) -> Loaded:
+    """Have the month in a destination, complete and recorded; never a sample over a real month.
+
+    A destination that holds this version is left alone, unless its data is damaged or `force` is set.
+    The caller has checked by `plausibility.review` that the month is plausible.
+    """
+    started = time.monotonic()
+    summary = month.summary
+    service, number = summary.service, summary.month
+    target = open_destination(destination, context.settings)
+    held = target.ledger_entry(service, number)
+    same = held if held and held.version == summary.version else None
+    damage = target.find_damage(service, number, same) if same and not force else None
+    if damage:
+        log.warning("%s %s: %s %s. Loading it again.", service, number, destination, damage)
+    elif same and not force:
+        log.info("%s already holds %s %s: version %s.", destination, service, number, summary.version)
+        _make_current(month, context)
+        return Loaded(destination, target.describe(), same, True, time.monotonic() - started)
+    refuse_sample(summary, held, destination)
+    run = context.run
+    if same and same.accepted and not run.accepted:
+        run = dataclasses.replace(run, accepted=same.accepted)
+    entry = target.replace_month(month, run, progress, damaged=same)
+    _make_current(month, context)
+    return Loaded(destination, target.describe(), entry, False, time.monotonic() - started)
+
+
+def load_all(
+    month: RefinedMonth,
+    destinations: list[str],
+    context: RunContext,
+    reporter: Callable[[str], Progress],
+    *,
+    force: bool = False,
+    unread: Collection[str] = (),
+    accept: bool = False,
+) -> list[Loaded]:
+    """Load into several destinations side by side, each after those that the registry puts before it.
+
+    `unread`: destinations whose ledgers could not be read when the month was reviewed; it is reviewed again.
+    When one fails, those that do not depend on it are finished all the same; then its error is raised, and
+    those of further ones are logged.
+    """
+    futures: dict[str, Future[Loaded]] = {}
+
+    def work(name: str) -> Loaded:
+        for earlier in REGISTRY[name].loads_after:
+            if earlier in futures:
+                futures[earlier].result()
+        own = review(month.summary, [name], context, accept=accept) if name in unread else context
+        return load(month, name, own, reporter(name), force=force)
+
+    with ThreadPoolExecutor(max(len(destinations), 1), thread_name_prefix="load") as pool:
+        for name in load_order(destinations):
+            futures[name] = pool.submit(work, name)
+    errors = {id(error): error for future in futures.values() if (error := future.exception())}
+    first, *others = errors.values() or [None]
+    for error in others:
+        log.error("%s", error)
+    if first:
+        raise first
+    return [futures[name].result() for name in destinations]
+
+
+def _make_current(month: RefinedMonth, context: RunContext) -> None:
+    """Let readers of the workspace find the version; with a shared lake a workspace only has copies."""
+    if Lake(context.settings).is_shared:
+        return
+    files = month.files()
+    with wrap_os_errors(files.folder):
+        make_current(files, context.settings.workspace)
+        Workspace(context.settings.workspace).prune(files.service, files.month, keep=files.version)

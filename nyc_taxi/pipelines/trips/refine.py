@@ -1,0 +1,96 @@
+"""The third step of a month: Parquet in the lake, for any destination on any machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from nyc_taxi.errors import NotInLake, TaxiError, wrap_os_errors
+from nyc_taxi.lake.lake import Lake
+from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
+from nyc_taxi.pipelines.trips.clean import (
+    clean,
+    derive,
+    discard_scratch,
+    is_staged,
+    restart_if_lost,
+    rules_of,
+)
+from nyc_taxi.settings import Settings
+from nyc_taxi.transform.clean import month_version
+from nyc_taxi.transform.parquet import write_month
+from nyc_taxi.transform.refined import RefinedMonth
+from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.user.source import load_transform
+
+log = logging.getLogger(__name__)
+
+
+def refine(
+    source: SourceFile, settings: Settings, review: Callable[[CleanMonth], object] = lambda _: None
+) -> MonthFiles:
+    """Have the month refined in the lake: cleaned on this machine's scratch storage and written as Parquet.
+
+    Any number of workers may refine the same month at once. A version in the lake is not refined again.
+    `review` is called with the month before it is published, and raises to prevent that.
+    """
+    return restart_if_lost(lambda: _refine(source, settings, review))
+
+
+def _refine(source: SourceFile, settings: Settings, review: Callable[[CleanMonth], object]) -> MonthFiles:
+    versions = Lake(settings).versions
+    rules, transform = load_rules(settings.rules, source.service), load_transform(settings.transform)
+    version = month_version(source, rules, transform)
+    files = versions.find(source.service, source.month, version)
+    if files is not None:
+        log.info("%s: the lake already holds version %s.", source, version)
+        review(files)
+        return files
+    cleaned = clean(source, settings)
+    try:
+        cleaned = derive(cleaned, settings)
+        review(cleaned)
+        return to_parquet(cleaned, settings)
+    finally:
+        discard_scratch(cleaned)
+
+
+def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
+    """Write the cleaned month to the lake as Parquet; clean it again if it is not on this machine.
+
+    Raises TaxiError when rules or transform have changed.
+    """
+    rules, versions = rules_of(cleaned, settings), Lake(settings).versions
+    files = versions.find(cleaned.service, cleaned.month, cleaned.version)
+    if files is not None:
+        log.info("%s %s is already Parquet: version %s.", cleaned.service, cleaned.month, cleaned.version)
+        return files
+    if not is_staged(cleaned):
+        cleaned = derive(clean(cleaned.source, settings), settings)
+        if not is_staged(cleaned):  # another run has written the Parquet meanwhile
+            return to_parquet(cleaned, settings)
+    folder = versions.place(cleaned.service, cleaned.month, cleaned.version)
+    with wrap_os_errors(folder):
+        files = write_month(cleaned, rules, folder)
+    return versions.add(files)
+
+
+def fetch_month(files: MonthFiles, settings: Settings) -> MonthFiles:
+    """The refined month on this machine: from the lake, or refined again if the lake has lost it."""
+    lake = Lake(settings)
+    try:
+        return lake.versions.fetch(files)
+    except NotInLake as error:
+        log.warning("%s Refining it again.", error)
+    again = refine(files.source, settings)
+    if again.version != files.version:
+        raise TaxiError(
+            f"{files}: the lake has lost version {files.version}, and the rules have changed since; run the"
+            " month again."
+        )
+    return lake.versions.fetch(again)
+
+
+def stored_month(files: MonthFiles, settings: Settings) -> RefinedMonth:
+    """A refined month in the lake, to be loaded; its files are fetched when a destination needs them."""
+    return RefinedMonth.stored(files, lambda: fetch_month(files, settings))

@@ -1,0 +1,117 @@
+"""All steps of one month, as the command line and backfills run them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from nyc_taxi.extract.transfer import Progress
+from nyc_taxi.load.registry import open_destination
+from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import RunContext
+from nyc_taxi.pipelines.plausibility import review
+from nyc_taxi.pipelines.trips.clean import (
+    clean,
+    derive,
+    discard_scratch,
+    is_staged,
+    restart_if_lost,
+    rules_of,
+)
+from nyc_taxi.pipelines.trips.download import download
+from nyc_taxi.pipelines.trips.load import Loaded, load_all
+from nyc_taxi.pipelines.trips.refine import fetch_month, to_parquet
+from nyc_taxi.settings import Settings
+from nyc_taxi.transform.refined import RefinedMonth
+from nyc_taxi.transform.user.source import load_transform
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    files: MonthFiles
+    loaded: list[Loaded] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds by step, in order; destinations are loaded side by side."""
+    total: float = 0.0
+    """Seconds from beginning to end."""
+
+
+def run_month(
+    request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None = None
+) -> Outcome:
+    """All steps of one month; `progress` gives each step its own progress callback."""
+    return restart_if_lost(lambda: _run_month(request, context, progress))
+
+
+def _run_month(
+    request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None
+) -> Outcome:
+    started = time.monotonic()
+    settings = context.settings
+    reporter = progress or (lambda _step: lambda _done, _total: None)
+    seconds: dict[str, float] = {}
+    for name in request.destinations:
+        open_destination(name, settings)  # a missing setting is reported before anything is fetched
+    cleaned = _clean(request, settings, reporter, seconds)
+    unread: set[str] = set()
+    context = review(cleaned, request.destinations, context, accept=request.accept, unread=unread)
+    rules = rules_of(cleaned, settings) if is_staged(cleaned) else None
+    with _parquet_in_background(cleaned, settings, seconds) as writing:
+        loaded = load_all(
+            RefinedMonth.in_progress(cleaned, rules, writing) if rules else RefinedMonth.of(writing.result()),
+            list(request.destinations),
+            context,
+            reporter,
+            force=request.force,
+            unread=unread,
+            accept=request.accept,
+        )
+        files = writing.result()
+    seconds |= {each.destination: each.seconds for each in loaded}
+    return Outcome(files, loaded, seconds, time.monotonic() - started)
+
+
+def _clean(
+    request: LoadRequest, settings: Settings, reporter: Callable[[str], Progress], seconds: dict[str, float]
+) -> CleanMonth:
+    """Download and clean the month, and apply the transform if there is one."""
+    with _timed(seconds, "download"):
+        source = download(request.service, request.month, request.source, settings, reporter("download"))
+    with _timed(seconds, "clean"):
+        cleaned = clean(source, settings, reporter("clean"))
+    if load_transform(settings.transform) is None:
+        return cleaned
+    with _timed(seconds, "derive"):
+        return derive(cleaned, settings, reporter("derive"))
+
+
+@contextmanager
+def _parquet_in_background(
+    cleaned: CleanMonth, settings: Settings, seconds: dict[str, float]
+) -> Iterator[Future[MonthFiles]]:
+    """Write the Parquet on another thread; the scratch files go at the end, unless writing has failed."""
+
+    def write() -> MonthFiles:
+        with _timed(seconds, "parquet"):
+            return fetch_month(to_parquet(cleaned, settings), settings)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
+        writing = pool.submit(write)
+        try:
+            yield writing
+        finally:
+            if not writing.exception():  # else the next run continues from what is staged
+                discard_scratch(cleaned)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[step] = time.monotonic() - started
