@@ -39,7 +39,8 @@ def derive_month(
         month = derive(clean, settings, current.progress)
         dropped = month.quarantined.get(month.transform, 0)
         current.log(
-            f"{len(month.derived_columns)} columns added, {dropped:,} trips dropped: {month.trips:,} trips"
+            f"added {', '.join(month.derived_columns) or 'no column'}, dropped {dropped:,} trips:"
+            f" {month.trips:,} trips remain"
             if month.transform
             else "the function changes nothing"
         )

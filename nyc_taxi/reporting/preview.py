@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ROWS = 1000
 
+QUARANTINED_ROWS = 5
+"""So few that trips are visible, too, on a page that shows the first ten rows."""
+
 
 def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
     """The first rows of the source file in canonical columns, before any rule."""
@@ -39,12 +42,12 @@ def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
 
 
 def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataFrame:
-    """A random sample of a month, staged or Parquet: quarantined rows (at most a tenth) first, then trips.
+    """A random sample of a month, staged or Parquet: a few quarantined rows first, then trips.
 
     `reasons`, `flags` and derived columns come first; `attrs["sample"]` describes the sample. Raises
     TaxiError when the month is neither on this machine nor in the lake.
     """
-    quarantined = min(cleaned.rows_quarantined, rows // 10)
+    quarantined = min(cleaned.rows_quarantined, QUARANTINED_ROWS, rows // 2)
     counts = rows - quarantined, quarantined
     if is_staged(cleaned):
         drawn = sample.of_staged(cleaned, load_rules(settings.rules, cleaned.service), *counts)

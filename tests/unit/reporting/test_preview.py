@@ -133,7 +133,7 @@ def test_a_sample_is_of_the_whole_month_and_the_same_at_every_stage(workspace: P
     before = preview.month(cleaned, load_settings(), rows=200)
     drawn = before[before["reasons"] == ""]
     assert len(before) == 200
-    quarantined = min(cleaned.rows_quarantined, 20)
+    quarantined = min(cleaned.rows_quarantined, preview.QUARANTINED_ROWS)
     assert (before["reasons"] != "").tolist() == [True] * quarantined + [False] * (200 - quarantined)
     assert drawn["source_row"].is_monotonic_increasing
     thirds = (drawn["source_row"] - 1) // 1000
