@@ -52,6 +52,21 @@ def log_file(environment: dict[str, str], name: str, project: Path = MAGE_PROJEC
         ) from None
 
 
+def embedded_addresses(settings: Settings) -> dict[str, str]:
+    """Where Mage's own blocks find the DuckDB file and the GCS emulator, which is started.
+
+    A configured bucket or file is left as it is. The pipeline itself needs neither variable.
+    """
+    from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
+    from nyc_taxi.local import gcs
+
+    addresses = {"DUCKDB_DATABASE": str(DuckDbConfig.from_settings(settings).file)}
+    if "GCS_BUCKET" not in settings.connections and gcs.available():
+        server = gcs.ensure(settings.workspace / "gcs")
+        addresses["STORAGE_EMULATOR_HOST"] = server.url
+    return addresses
+
+
 def ensure_postgres(settings: Settings, show: Callable[[str], object]) -> dict[str, str]:
     """Start the embedded PostgreSQL if no server is configured, and `show` a line about it.
 

@@ -9,6 +9,7 @@ They fix these defects of Mage 0.9.80:
 - A scheduler that has died, for example because its database went away, is forked again from the server's
   event loop. Its runs inherit that loop, which still serves the server's sockets, and wait forever.
 - A page with a terminal starts a shell even where terminals are disabled; only the input is refused.
+- Charts on a pipeline's page Dashboard stay empty (`launchers.mage.dashboards`).
 - The query for users' permissions uses a method that SQLAlchemy has removed, so users cannot be edited.
 - Some routes of the server need no login, and answer web pages of other origins (launchers.mage.access).
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
@@ -32,6 +33,7 @@ from mage_ai.orchestration.db.cache import CachingQuery
 from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
 
 from launchers.instance_lock import end_with_starter
+from launchers.mage.dashboards import patch_dashboards
 
 VISIBILITY_DELAY = 0.5
 """Seconds after which a queued item is visible."""
@@ -53,6 +55,7 @@ def apply_patches() -> None:
     patch_pause()
     patch_retries()
     patch_run_labels()
+    patch_dashboards()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 
 

@@ -15,7 +15,13 @@ from rich.markup import escape
 
 from launchers.env_file import complete, login
 from launchers.instance_lock import STARTER_FD, instance_lock
-from launchers.mage.environment import MAGE_PROJECT, ensure_postgres, log_file, mage_environment
+from launchers.mage.environment import (
+    MAGE_PROJECT,
+    embedded_addresses,
+    ensure_postgres,
+    log_file,
+    mage_environment,
+)
 from launchers.mage.health import is_healthy
 from launchers.mage.limits import lost_limits
 from launchers.mage.trigger_token import set_token
@@ -81,14 +87,18 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def serve(project: Path, port: int, postgres: dict[str, str], log: Path, console: Console) -> int:
-    """Start Mage, print its address, and wait until it ends; returns the exit code."""
+def serve(project: Path, port: int, addresses: dict[str, str], log: Path, console: Console) -> int:
+    """Start Mage, print its address, and wait until it ends; returns the exit code.
+
+    `addresses` are environment variables for Mage's own blocks, which do not know embedded servers.
+    """
     watched, held = os.pipe()
     environment = {
         **mage_environment(),
-        **postgres,  # for Mage's own blocks, which do not know the embedded server
+        **addresses,
         # names the folder of Mage's database; by default that is named after the working directory
         "MAGE_REPO_PATH": str(project),
+        "MAGE_PRESENTERS_DIRECTORY": str(project / "presenters"),  # the pages Dashboard
         # the launchers stay here when the project is a copy in another folder
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PROJECT)])),
         "REQUIRE_USER_AUTHENTICATION": "1",
@@ -140,8 +150,9 @@ def main() -> int:
         with instance_lock(Path(environment["MAGE_DATA_DIR"]).resolve(), port):
             require_free(port)
             ensure_login()
-            postgres = ensure_postgres(load_settings(), console.print)
-            return serve(options.project.resolve(), port, postgres, log, console)
+            settings = load_settings()
+            addresses = embedded_addresses(settings) | ensure_postgres(settings, console.print)
+            return serve(options.project.resolve(), port, addresses, log, console)
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return 1

@@ -1,6 +1,7 @@
 import pandas as pd
 
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.references import reference_of
 from mage_project.utils.steps import step
 from nyc_taxi.pipelines.bikeshare import flow
 
@@ -14,20 +15,20 @@ if "test" not in globals():
 def land_bikeshare(data, *args, **variables):
     """Upload the snapshots to the bucket, below the folder of their day.
 
-    Outputs: the objects; the references to the snapshots.
+    Returns the objects.
     """
-    reference = data[1]
+    reference = reference_of(data)
     with step("land_bikeshare") as current:
         snapshots = [flow.Snapshot.from_dict(plain) for plain in reference["snapshots"]]
         uris = flow.land(flow.load_config(), snapshots)
         rows = pd.DataFrame({"uri": uris, "rows": [plain["rows"] for plain in reference["snapshots"]]})
-        return current.outputs(rows, reference)
+        return current.output(rows, reference)
 
 
 @test
-def test_bucket_holds_the_snapshots(rows, reference, **variables):
+def test_bucket_holds_the_snapshots(rows, *args, **variables):
     bucket = flow.load_config().bucket
-    for snapshot in map(flow.Snapshot.from_dict, reference["snapshots"]):
+    for snapshot in map(flow.Snapshot.from_dict, reference_of(rows)["snapshots"]):
         stored = bucket.head(snapshot.key)
         assert stored is not None, f"{snapshot.key} is not in the bucket."
         checksum = stored.metadata.get("sha256")

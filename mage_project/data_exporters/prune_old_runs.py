@@ -10,9 +10,9 @@ if "data_exporter" not in globals():
 def prune_old_runs(data, *args, **variables):
     """Delete previews and logs of old runs; mage_project/metadata.yaml sets the retention period.
 
-    Outputs: the deleted folders; their number.
+    Returns the deleted folders.
     """
     with step("prune_old_runs", log_context(variables)) as current:
         folders = prune()
         current.log(f"deleted {len(folders)} folders of old runs")
-        return current.outputs(folders, {"folders": len(folders)})
+        return current.output(folders, {"folders": len(folders)})

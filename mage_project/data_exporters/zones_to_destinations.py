@@ -1,3 +1,4 @@
+from mage_project.utils.references import reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
 from nyc_taxi.pipelines.requests import destinations
@@ -14,17 +15,18 @@ if "test" not in globals():
 def zones_to_destinations(data, *args, **variables):
     """Replace the table `zones` in every destination.
 
-    Outputs: the zones; the destinations that hold them.
+    Returns the zones.
     """
-    rows, reference = data
+    reference = reference_of(data)
     settings = load_settings()
     names = destinations(variables, settings)
     with step("zones_to_destinations", log_context(variables)) as current:
         load_zones(fetch_zones(settings, reference["source"]), names, settings)
-        return current.outputs(rows, {**reference, "destinations": ", ".join(names)})
+        return current.output(data, {**reference, "destinations": ", ".join(names)})
 
 
 @test
-def test_zones_are_loaded(rows, reference, **variables):
+def test_zones_are_loaded(rows, *args, **variables):
+    reference = reference_of(rows)
     assert reference["destinations"], "the zones were loaded into no destination."
     assert reference["zones"] == len(rows)

@@ -1,4 +1,5 @@
 from mage_project.utils.checks import assert_safe_preview, raw_path, sha256
+from mage_project.utils.references import reference_of
 from mage_project.utils.runs import record_month
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, request_of
@@ -17,19 +18,19 @@ if "test" not in globals():
 def download_trips(*args, **variables):
     """Download the month's raw file and verify it. An unchanged file is not fetched again.
 
-    Outputs: the first rows of the file, before any rule; a reference to the file (SourceFile).
+    Returns the first rows of the file, before any rule.
     """
     request = request_of(variables)
     if "pipeline_run_id" in variables:
         record_month(variables["pipeline_run_id"], request)
     with step("download_trips", log_context(variables, request)) as current:
         source = download(request.service, request.month, request.source, load_settings(), current.progress)
-        return current.outputs(preview.raw(fetch_raw(source, load_settings())), source)
+        return current.output(preview.raw(fetch_raw(source, load_settings())), source)
 
 
 @test
-def test_file_is_the_one_downloaded(rows, reference, **variables):
-    source = SourceFile.from_dict(reference)
+def test_file_is_the_one_downloaded(rows, *args, **variables):
+    source = SourceFile.from_dict(reference_of(rows))
     path = raw_path(source)
     size, checksum = path.stat().st_size, sha256(path)
     assert size == source.size, f"{path} has {size} bytes, {source.size} were downloaded."
@@ -37,6 +38,6 @@ def test_file_is_the_one_downloaded(rows, reference, **variables):
 
 
 @test
-def test_preview_is_safe(rows, reference, **variables):
+def test_preview_is_safe(rows, *args, **variables):
     # it may be empty: clean_trips refuses a file without a readable row, and says why
     assert_safe_preview(rows)

@@ -1,4 +1,5 @@
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.references import reference_of
 from mage_project.utils.steps import step
 from nyc_taxi.pipelines.zones import fetch_zones
 from nyc_taxi.settings import load_settings
@@ -13,17 +14,17 @@ if "test" not in globals():
 def download_zones(*args, **variables):
     """Download TLC's list of taxi zones, in which `NA` and `N/A` are names.
 
-    Outputs: the zones; the source and the number of zones.
+    Returns the zones.
     """
     source = variables.get("source") or ""
     with step("download_zones") as current:
         zones = fetch_zones(load_settings(), source)
-        return current.outputs(zones.rows.to_pandas(), {"source": source, "zones": len(zones.rows)})
+        return current.output(zones.rows.to_pandas(), {"source": source, "zones": len(zones.rows)})
 
 
 @test
-def test_zones_are_distinct_and_named(rows, reference, **variables):
+def test_zones_are_distinct_and_named(rows, *args, **variables):
     assert rows["location_id"].is_unique, "a zone is listed twice."
     assert rows["zone"].notna().all(), "a zone has no name: NA was read as a null."
-    assert len(rows) == reference["zones"]
+    assert len(rows) == reference_of(rows)["zones"]
     assert_safe_preview(rows)

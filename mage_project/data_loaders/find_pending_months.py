@@ -19,7 +19,7 @@ def find_pending_months(*args, **variables):
 
     Makes one HEAD request per month to the source and reads the ledger of each destination once.
 
-    Outputs: the months, each with the reason; the variables of their runs.
+    Returns the months, each with the reason.
     """
     since = variables.get("since")
     first, last = months_to_check(execution_day(variables), Month.parse(since) if since else None)
@@ -33,10 +33,10 @@ def find_pending_months(*args, **variables):
         )
         current.log(f"{len(pending)} months are pending from {first} to {last}")
         months = [(month.service, month.month, month.why) for month in pending]
-        return current.outputs(*run_variables(months, variables))
+        return current.output(*run_variables(months, variables))
 
 
 @test
-def test_months_are_distinct(rows, reference, **variables):
+def test_months_are_distinct(rows, *args, **variables):
     assert not rows.duplicated(["service", "month"]).any(), "a month is listed twice."
     assert_safe_preview(rows)

@@ -15,16 +15,16 @@ if "test" not in globals():
 def months_of_range(*args, **variables):
     """List the months from `first` to `last`, both included.
 
-    Outputs: the months; the variables of their runs.
+    Returns the months.
     """
     with step("months_of_range", log_context(variables)) as current:
         service = Service.parse(variables.get("service") or "")
         first, last = (Month.parse(variables.get(name) or "") for name in ("first", "last"))
         months = [(service, month, "in the range") for month in backfill_months(service, first, last)]
-        return current.outputs(*run_variables(months, variables))
+        return current.output(*run_variables(months, variables))
 
 
 @test
-def test_range_has_months(rows, reference, **variables):
+def test_range_has_months(rows, *args, **variables):
     assert len(rows) > 0, "the range has no months."
     assert_safe_preview(rows)

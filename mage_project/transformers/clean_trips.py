@@ -1,8 +1,9 @@
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.references import input_reference, month_of
 from mage_project.utils.steps import step
 from mage_project.utils.transforms import assert_preview_is_real
 from mage_project.utils.variables import log_context
-from nyc_taxi.model.references import CleanMonth, SourceFile
+from nyc_taxi.model.references import SourceFile
 from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import service_columns
@@ -21,19 +22,20 @@ def clean_trips(data, *args, **variables):
     The rules are in mage_project/rules.yaml. After you edit them, run this block again. To add columns or to
     drop trips, edit the block derive_trips.
 
-    Outputs: the first rows with flags and reasons; a reference to the cleaned month (CleanMonth).
+    Returns a random sample: first quarantined rows with their reasons, then trips with their flags.
     """
-    source, settings = SourceFile.from_dict(data[1]), load_settings()
-    with step("clean_trips", log_context(variables, data[1])) as current:
+    reference = input_reference(data)
+    source, settings = SourceFile.from_dict(reference), load_settings()
+    with step("clean_trips", log_context(variables, reference)) as current:
         month = clean(source, settings, current.progress)
         counts = f"{month.rows_in:,} rows in = {month.trips:,} trips + {month.rows_quarantined:,} quarantined"
         current.log(counts)
-        return current.outputs(preview.clean(month, settings), month)
+        return current.output(preview.month(month, settings), month)
 
 
 @test
-def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
-    month = CleanMonth.from_dict(reference)
+def test_every_row_is_a_trip_or_in_quarantine(rows, *args, **variables):
+    month = month_of(rows)
     missing = month.rows_in - month.trips - month.rows_quarantined
     assert missing == 0, (
         f"{month.rows_in} rows came in, {month.trips} trips and {month.rows_quarantined} quarantined rows "
@@ -42,8 +44,9 @@ def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
 
 
 @test
-def test_preview_has_the_canonical_columns(rows, reference, **variables):
-    missing = {column.name for column in service_columns(CleanMonth.from_dict(reference).service)} - set(rows)
+def test_preview_has_the_canonical_columns(rows, *args, **variables):
+    month = month_of(rows)
+    missing = {column.name for column in service_columns(month.service)} - set(rows)
     assert not missing, f"the cleaned rows lack {', '.join(sorted(missing))}."
-    assert_preview_is_real(rows, CleanMonth.from_dict(reference))
+    assert_preview_is_real(rows, month)
     assert_safe_preview(rows)

@@ -1,8 +1,8 @@
 import pandas as pd
 
 from mage_project.utils.checks import assert_safe_preview
+from mage_project.utils.references import month_of
 from mage_project.utils.transforms import assert_preview_is_real, derive_month
-from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.transform.user import each_batch
 
 if "transformer" not in globals():
@@ -30,19 +30,19 @@ def derive_trips(trips: pd.DataFrame) -> pd.DataFrame:
 def derive_trips_of_month(data, *args, **variables):
     """Apply the function above to every batch of the cleaned month.
 
-    Outputs: trips with the new columns, as they are loaded; a reference to the month (CleanMonth).
+    Returns a random sample of what is loaded: quarantined and dropped rows first, then trips.
     """
     return derive_month(derive_trips, data, variables)
 
 
 @test
-def test_every_row_is_a_trip_or_in_quarantine(rows, reference, **variables):
-    month = CleanMonth.from_dict(reference)
+def test_every_row_is_a_trip_or_in_quarantine(rows, *args, **variables):
+    month = month_of(rows)
     missing = month.rows_in - month.trips - month.rows_quarantined
     assert missing == 0, f"{missing} of {month.rows_in} rows are neither trips nor in quarantine."
 
 
 @test
-def test_preview_is_what_is_loaded(rows, reference, **variables):
-    assert_preview_is_real(rows, CleanMonth.from_dict(reference))
+def test_preview_is_what_is_loaded(rows, *args, **variables):
+    assert_preview_is_real(rows, month_of(rows))
     assert_safe_preview(rows)

@@ -3,6 +3,7 @@ import pandas as pd
 from mage_project.utils.charts import show
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.loading import month_files
+from mage_project.utils.references import input_reference, reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
 from nyc_taxi.reporting import chart, preview
@@ -19,16 +20,18 @@ def quality_of_month(data, *args, **variables):
 
     In the editor, a chart is shown above the table.
 
-    Outputs: the quality report, the counts first; a reference to the files (MonthFiles).
+    Returns the quality report, the counts first.
     """
-    files = month_files(data[1])
-    with step("quality_of_month", log_context(variables, data[1])) as current:
+    reference = input_reference(data)
+    files = month_files(reference)
+    with step("quality_of_month", log_context(variables, reference)) as current:
         show(lambda: chart.draw(files, narrow=True))
-        return current.outputs(preview.quality(files), files)
+        return current.output(preview.quality(files), files)
 
 
 @test
-def test_report_counts_what_the_parquet_holds(rows, reference, **variables):
+def test_report_counts_what_the_parquet_holds(rows, *args, **variables):
+    reference = reference_of(rows)
     assert_safe_preview(rows)
     counts = pd.Series(rows["value"].to_numpy(), index=pd.MultiIndex.from_frame(rows[["measure", "subject"]]))
     quarantined = sum(reference["quarantined"].values())

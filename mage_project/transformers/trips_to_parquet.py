@@ -2,6 +2,7 @@ import pyarrow.parquet as pq
 
 from mage_project.utils.checks import assert_safe_preview, parquet_of, sha256
 from mage_project.utils.loading import month_files
+from mage_project.utils.references import input_reference, reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.model.references import CleanMonth
@@ -25,22 +26,23 @@ def trips_to_parquet(data, *args, **variables):
     Refuses a month that looks like a wrong or truncated file, unless the variable `accept` is true.
     The same raw file and rules yield the same bytes, on any machine and with any orchestrator.
 
-    Outputs: the first trips; a reference to the files (MonthFiles).
+    Returns a random sample of the quarantined rows and of the trips.
     """
     context = run_context(variables)
-    clean = staged(CleanMonth.from_dict(data[1]), context.settings)
-    with step("trips_to_parquet", log_context(variables, data[1])) as current:
+    reference = input_reference(data)
+    clean = staged(CleanMonth.from_dict(reference), context.settings)
+    with step("trips_to_parquet", log_context(variables, reference)) as current:
         review(
             clean, destinations(variables, context.settings), context, accept=accepts(variables), unread=set()
         )
         files = to_parquet(clean, context.settings)
         discard_scratch(clean)
-        return current.outputs(preview.trips(month_files(files.to_dict())), files)
+        return current.output(preview.month(month_files(files.to_dict()), context.settings), files)
 
 
 @test
-def test_files_are_those_of_the_manifest(rows, reference, **variables):
-    files = parquet_of(reference)
+def test_files_are_those_of_the_manifest(rows, *args, **variables):
+    files = parquet_of(reference_of(rows))
     for name, known in files.objects.items():
         checksum = sha256(files.folder / name)
         assert checksum == known.sha256, (
@@ -49,8 +51,8 @@ def test_files_are_those_of_the_manifest(rows, reference, **variables):
 
 
 @test
-def test_schema_is_the_canonical_one(rows, reference, **variables):
-    files = parquet_of(reference)
+def test_schema_is_the_canonical_one(rows, *args, **variables):
+    files = parquet_of(reference_of(rows))
     schema = pq.read_schema(files.trips_path)
     for column in trip_columns(files.service):
         assert column.name in schema.names, f"{files.trips_path} lacks the column {column.name}."
@@ -60,8 +62,8 @@ def test_schema_is_the_canonical_one(rows, reference, **variables):
 
 
 @test
-def test_parquet_holds_every_row(rows, reference, **variables):
-    files = parquet_of(reference)
+def test_parquet_holds_every_row(rows, *args, **variables):
+    files = parquet_of(reference_of(rows))
     trips = pq.read_metadata(files.trips_path).num_rows
     quarantined = pq.read_metadata(files.quarantine_path).num_rows
     assert (trips, quarantined) == (files.trips, files.rows_quarantined), (

@@ -14,8 +14,9 @@ def log_line(event: str, outputs: Sequence[Any], variables: Mapping[str, Any]) -
     `outputs` is what Mage passes to a callback: the block's outputs if there are any. The name of the block
     is not passed; Mage adds it to the line's tags.
     """
+    carried = (getattr(part, "attrs", {}).get("reference") for part in _flatten(outputs))
     # an exporter's reference contains that of the files
-    references = (part.get("files", part) for part in _flatten(outputs) if isinstance(part, Mapping))
+    references = (reference.get("files", reference) for reference in carried if reference)
     reference = next((each for each in references if "month" in each), None)
     error = variables.get("__error")
     reason = f": {error}" if error else ""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
+from mage_project.utils.references import input_reference
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context, run_context
 from nyc_taxi.load.registry import REGISTRY, open_destination
@@ -14,7 +17,7 @@ from nyc_taxi.pipelines.requests import accepts, destinations, limit
 from nyc_taxi.pipelines.trips.load import Loaded, load_all
 from nyc_taxi.pipelines.trips.refine import fetch_month
 from nyc_taxi.reporting import preview
-from nyc_taxi.settings import load_settings
+from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 
 EXPORTERS = {
@@ -38,25 +41,28 @@ def month_files(reference: Mapping[str, Any]) -> MonthFiles:
     return fetch_month(MonthFiles.from_dict(reference), load_settings())
 
 
-def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
+def load_month(block: str, data: pd.DataFrame, variables: Mapping[str, Any]) -> pd.DataFrame:
     """Load the month that `trips_to_parquet` wrote into the requested destinations of a block.
 
     A destination that another one depends on is loaded first, which does nothing if it holds the month.
 
-    Outputs: the first trips; `files` (MonthFiles) and `loaded`: for each destination its `ledger` entry,
-    `describe`, `skipped` and `seconds`. Both are empty if none of the block's destinations is requested.
+    Returns a random sample of the trips, or why each of the block's destinations is skipped. The reference
+    has `files` (MonthFiles) and `loaded`: for each destination its `ledger` entry, `describe`, `skipped`
+    (it held the version) and `seconds`.
     """
-    files = month_files(data[1])
+    files = month_files(input_reference(data))
     context = run_context(variables)
     requested = destinations(variables, context.settings)
     context = limit(context, requested)
     selected = [name for name in requested if name in destinations_of(block)]
     title = "Load into " + ", ".join(REGISTRY[name].title for name in selected or destinations_of(block))
     reference: dict[str, Any] = {"files": files.to_dict(), "loaded": {}}
-    with step(block, log_context(variables, data[1]), title) as current:
+    with step(block, log_context(variables, files.to_dict()), title) as current:
         if not selected:
-            current.log(f"{block}: nothing to do; this run loads into {', '.join(requested)}.")
-            return current.outputs(preview.trips(files, 0), reference)
+            skipped = _skipped(destinations_of(block), context.settings)
+            for name, why in zip(skipped["destination"], skipped["why"], strict=True):
+                current.log(f"{name}: skipped; {why}")
+            return current.output(skipped, reference)
         names = _with_prerequisites(selected, requested)
         results = load_all(
             RefinedMonth.of(files),
@@ -67,7 +73,7 @@ def load_month(block: str, data: list[Any], variables: Mapping[str, Any]) -> lis
         reference["loaded"] = {
             result.destination: _as_plain(result) for result in results if result.destination in selected
         }
-        return current.outputs(preview.trips(files), reference)
+        return current.output(preview.trips(files), reference)
 
 
 def assert_recorded(reference: Mapping[str, Any]) -> None:
@@ -84,6 +90,21 @@ def assert_recorded(reference: Mapping[str, Any]) -> None:
             f"the ledger of {name} counts {entry.rows_loaded} trips and {entry.rows_quarantined} quarantined"
             f" rows, the Parquet files hold {files.trips} and {files.rows_quarantined}."
         )
+
+
+def _skipped(names: list[str], settings: Settings) -> pd.DataFrame:
+    """Why destinations are not loaded, as a table."""
+    rows = [
+        {
+            "destination": REGISTRY[name].title,
+            "status": "skipped",
+            "why": "the variable destinations does not include it"
+            if REGISTRY[name].is_automatic(settings.connections)
+            else "it is not configured",
+        }
+        for name in names
+    ]
+    return pd.DataFrame(rows)
 
 
 def _with_prerequisites(selected: list[str], requested: list[str]) -> list[str]:

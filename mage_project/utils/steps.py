@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from mage_project.utils.references import reference_of, with_reference
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import Reference
 
@@ -57,11 +58,13 @@ class Step(logging.Handler):
         # Mage logs the standard output of a block
         print(f"{text} [{self.context}]" if self.context else text)  # noqa: T201
 
-    def outputs(self, preview: pd.DataFrame, reference: Reference | dict[str, Any]) -> list[Any]:
-        """The block's two outputs: a preview for people and a reference for the next block."""
-        values = reference if isinstance(reference, dict) else reference.to_dict()
-        self.send_event("outputs", reference=values)
-        return [preview, values]
+    def output(self, rows: pd.DataFrame, reference: Reference | dict[str, Any]) -> pd.DataFrame:
+        """The block's output: rows for people, which carry the reference for the next block."""
+        output = with_reference(rows, reference)
+        self.send_event("outputs", reference=reference_of(output))
+        if shown := output.attrs.get("sample"):
+            self.log(f"shown: {shown}")
+        return output
 
 
 @contextmanager

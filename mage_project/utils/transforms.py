@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mage_project.utils.references import input_reference
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
 from nyc_taxi.errors import TransformError
@@ -21,32 +22,35 @@ from nyc_taxi.transform.user.source import read_transform
 BLOCK = Path(__file__).parent.parent / "transformers" / "derive_trips.py"
 
 
-def derive_month(function: Callable[[Any], Any], data: list[Any], variables: Mapping[str, Any]) -> list[Any]:
+def derive_month(
+    function: Callable[[Any], Any], data: pd.DataFrame, variables: Mapping[str, Any]
+) -> pd.DataFrame:
     """Apply the project's transform to the month of `clean_trips`.
 
     `function` is the one of the block as Mage runs it. Raises TransformError when it is not the one that
     the command line and Airflow apply: it was edited and not saved, or TAXI_TRANSFORM names another file.
 
-    Outputs: trips as they are loaded; a reference to the month (CleanMonth).
+    Returns a random sample of what is loaded: quarantined and dropped rows first, then trips.
     """
-    settings = load_settings()
-    with step("derive_trips", log_context(variables, data[1])) as current:
+    reference, settings = input_reference(data), load_settings()
+    with step("derive_trips", log_context(variables, reference)) as current:
         _refuse_other_code(function, settings)
-        clean = staged(CleanMonth.from_dict(data[1]), settings)
+        clean = staged(CleanMonth.from_dict(reference), settings)
         month = derive(clean, settings, current.progress)
         dropped = month.quarantined.get(month.transform, 0)
         current.log(
-            f"{len(month.derived_columns)} columns added, {dropped:,} trips dropped: {month.trips:,} trips"
+            f"added {', '.join(month.derived_columns) or 'no column'}, dropped {dropped:,} trips:"
+            f" {month.trips:,} trips remain"
             if month.transform
             else "the function changes nothing"
         )
-        return current.outputs(preview.clean(month, settings), month)
+        return current.output(preview.month(month, settings), month)
 
 
 def assert_preview_is_real(rows: pd.DataFrame, month: CleanMonth) -> None:
     """Assert that a block shows the trips that are loaded, not some that its own code has changed."""
     settings = load_settings()
-    expected = preview.clean(staged(month, settings), settings)
+    expected = preview.month(staged(month, settings), settings)
     assert (len(rows), list(rows)) == (len(expected), list(expected)), (
         f"the block returns {len(rows)} rows of {rows.shape[1]} columns, but {len(expected)} of"
         f" {expected.shape[1]} are loaded: change trips in the block derive_trips instead."

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from nyc_taxi.errors import SettingsError, SourceUnreachable
-from nyc_taxi.model.months import expected_last
+from nyc_taxi.model.months import Month, expected_last
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.offline import choose_source
@@ -23,28 +23,42 @@ RUN_ID = "TAXI_RUN_ID"
 def request_of(variables: Mapping[str, Any]) -> LoadRequest:
     """The load request of a run; raises SettingsError that names the invalid variable.
 
-    Without `month`, it is the newest month that is published on the run's execution date. Without a network,
-    a block that is run by hand in the editor gets a generated month, as `make run` does.
+    A run of Mage's page Backfills loads the month of its execution date. Any other run without `month` loads
+    the newest month that is published on its execution date. Without a network, a block that is run by hand
+    in the editor gets a generated month, as `make run` does.
     """
     settings, day = load_settings(), execution_day(variables)
     by_hand = _run_id(variables) is None
+    if is_backfill(variables):
+        variables = {**variables, "month": str(Month.of(day))}
+    elif variables.get("month"):
+        print(f"The variable month is {variables['month']}; empty, it stands for the newest published month.")  # noqa: T201
+    if not by_hand:
+        return make_request(variables, settings, day)
     try:
         request = make_request(variables, settings, day)
     except SourceUnreachable:
-        if not by_hand:
-            raise
         request = make_request({**variables, "month": str(expected_last(day))}, settings)
-    message = ""
-    if by_hand:
-        source, message = choose_source(request, settings)
-        if source is None:
-            raise SourceUnreachable(message)
-        request = replace(request, source=source)
-    if variables.get("month"):
-        print(f"The variable month is {request.month}; empty, it stands for the newest published month.")  # noqa: T201
+    source, message = choose_source(request, settings)
+    if source is None:
+        raise SourceUnreachable(message)
     if message:
         print(message)  # noqa: T201
-    return request
+    return replace(request, source=source)
+
+
+def is_backfill(variables: Mapping[str, Any]) -> bool:
+    """Whether the run is one of Mage's page Backfills."""
+    run_id = variables.get("pipeline_run_id")
+    if not run_id:
+        return False
+    from mage_ai.orchestration.db import db_connection
+    from mage_ai.orchestration.db.models.schedules import PipelineRun
+
+    if db_connection.session is None:
+        db_connection.start_session()
+    run = PipelineRun.query.get(run_id)
+    return run is not None and run.backfill_id is not None
 
 
 def run_context(variables: Mapping[str, Any]) -> RunContext:

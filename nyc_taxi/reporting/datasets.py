@@ -21,10 +21,13 @@ from pyarrow.fs import LocalFileSystem
 from nyc_taxi.errors import SchemaError, SettingsError, TaxiError
 from nyc_taxi.extras import require_extra
 from nyc_taxi.lake.current import current_folder, current_months
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.versions import read_month
 from nyc_taxi.model.months import Month, Service, month_range
-from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.settings import Settings, load_settings
+from nyc_taxi.transform.judged import judged_batches, trips_schema
+from nyc_taxi.transform.rules import load_rules
 
 if TYPE_CHECKING:
     import duckdb
@@ -133,6 +136,48 @@ def current_files(service: Service, month: Month, settings: Settings) -> MonthFi
     )
 
 
+def read_month_trips(
+    month: CleanMonth,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filters = None,
+    as_: Form = "arrow",
+    settings: Settings,
+) -> Any:
+    """Read the trips of one version of a month, staged on this machine or Parquet; otherwise as `read_trips`.
+
+    Of a staged month the result is in memory, whatever its form. Raises TaxiError when the version is gone.
+    """
+    if not is_staged(month):
+        return _read("trips", [files_of(month, settings)], columns, filters, as_)
+    batches = judged_batches(month, load_rules(settings.rules, month.service))
+    first_day = pa.scalar(month.month.first_day)
+    schema = trips_schema(month).append(pa.field("month", pa.date32()))
+    dated = (
+        pa.RecordBatch.from_arrays([*trips.columns, pa.repeat(first_day, len(trips))], schema=schema)
+        for trips, _ in batches
+    )
+    columns, expression = _checked(schema, columns, filters, as_)
+    rows = ds.Scanner.from_batches(dated, schema=schema, columns=columns, filter=expression).to_table()
+    return _FORMS[as_](ds.InMemoryDataset(rows), None)
+
+
+def is_staged(month: CleanMonth) -> bool:
+    """Whether the month's scratch files, rather than its Parquet, are on this machine."""
+    return not isinstance(month, MonthFiles) and month.local is not None and month.local.exists()
+
+
+def files_of(month: CleanMonth, settings: Settings) -> MonthFiles:
+    """The Parquet files of a month's version, on this machine; raises TaxiError when it is gone."""
+    if isinstance(month, MonthFiles) and month.local is not None:
+        return month
+    versions = Lake(settings).versions
+    files = versions.find(month.service, month.month, month.version)
+    if files is None:
+        raise TaxiError(f"{month}: version {month.version} no longer exists; clean the month again.")
+    return versions.fetch(files)
+
+
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """A data frame whose integers stay integers where values are missing."""
     require_extra("pandas", "A pandas data frame")
@@ -146,15 +191,21 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 def _read(
     kind: str, files: list[MonthFiles], columns: Sequence[str] | None, filters: Filters, form: Form
 ) -> Any:
+    dataset = _dataset(kind, files)
+    columns, expression = _checked(dataset.schema, columns, filters, form)
+    return _FORMS[form](dataset if expression is None else dataset.filter(expression), columns)
+
+
+def _checked(
+    schema: pa.Schema, columns: Sequence[str] | None, filters: Filters, form: Form
+) -> tuple[list[str] | None, pc.Expression | None]:
+    """What a call asks for; raises SettingsError or SchemaError for what the schema does not have."""
     if form not in _FORMS:
         raise SettingsError(f"as_={form!r} is not known: use one of {', '.join(_FORMS)}.")
-    dataset = _dataset(kind, files)
     if columns is not None:
         columns = [columns] if isinstance(columns, str) else list(columns)
-        _check_columns(columns, dataset.schema)
-    if filters is not None:
-        dataset = dataset.filter(_expression(filters, dataset.schema))
-    return _FORMS[form](dataset, columns)
+        _check_columns(columns, schema)
+    return columns, None if filters is None else _expression(filters, schema)
 
 
 def _select(service: Service, selection: Months, generated: bool, settings: Settings) -> list[MonthFiles]:

@@ -1,4 +1,4 @@
-"""The first rows of a month at any stage, as a dataframe that any page can show.
+"""Rows of a month at any stage, as a data frame that any page can show.
 
 Bounded whatever the month's size; lists become text, because the pages that show dataframes are
 slow with nested values or fail on them.
@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import TaxiError
-from nyc_taxi.lake.lake import Lake
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
-from nyc_taxi.reporting.datasets import to_pandas
+from nyc_taxi.reporting import sample
+from nyc_taxi.reporting.datasets import files_of, is_staged, to_pandas
 from nyc_taxi.settings import Settings
-from nyc_taxi.transform.judged import judged_batches
 from nyc_taxi.transform.read import open_month
 from nyc_taxi.transform.rules import load_rules
 
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROWS = 1000
+
+QUARANTINED_ROWS = 5
+"""So few that trips are visible, too, on a page that shows the first ten rows."""
 
 
 def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
@@ -35,24 +37,42 @@ def raw(source: SourceFile, rows: int = ROWS) -> pd.DataFrame:
         return _frame(reader.schema.empty_table())
     if isinstance(first, bytes):  # a block of lines is cut before it is parsed
         first = b"\n".join(first.split(b"\n", rows + 1)[: rows + 1]) + b"\n"
-    return _frame(pa.Table.from_batches([reader.parse(first).batch]).slice(0, rows))
+    frame = _frame(pa.Table.from_batches([reader.parse(first).batch]).slice(0, rows))
+    frame.attrs["sample"] = f"the first {len(frame):,} rows of the file"
+    return frame
 
 
-def clean(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataFrame:
-    """The first trips with their flags."""
-    if cleaned.local is None or not cleaned.local.exists():  # it has become Parquet
-        versions = Lake(settings).versions
-        files = versions.find(cleaned.service, cleaned.month, cleaned.version)
-        return _frame(head(versions.fetch(files).trips_path, rows)) if files else _frame(pa.table({}))
-    batches = judged_batches(cleaned, load_rules(settings.rules, cleaned.service))
-    trips, _ = next(batches)
-    batches.close()
-    return _frame(pa.Table.from_batches([trips]).slice(0, rows))
+def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataFrame:
+    """A random sample of a month, staged or Parquet: a few quarantined rows first, then trips.
+
+    `reasons`, `flags` and derived columns come first; `attrs["sample"]` describes the sample. Raises
+    TaxiError when the month is neither on this machine nor in the lake.
+    """
+    quarantined = min(cleaned.rows_quarantined, QUARANTINED_ROWS, rows // 2)
+    counts = rows - quarantined, quarantined
+    if is_staged(cleaned):
+        drawn = sample.of_staged(cleaned, load_rules(settings.rules, cleaned.service), *counts)
+    else:
+        drawn = sample.of_files(files_of(cleaned, settings), *counts)
+    both = pa.concat_tables([drawn.quarantined, drawn.trips], promote_options="default")
+    frame = _frame(_first(both, ["reasons", "flags", *cleaned.derived_columns]))
+    frame.attrs["sample"] = ", then ".join(
+        _share(shown, total, name)
+        for shown, total, name in (
+            (len(drawn.quarantined), cleaned.rows_quarantined, "quarantined rows"),
+            (len(drawn.trips), cleaned.trips, "trips"),
+        )
+        if total
+    )
+    return frame
 
 
 def trips(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
-    """The first trips."""
-    return _frame(head(files.trips_path, rows))
+    """A random sample of the trips, `flags` and derived columns first; `attrs["sample"]` describes it."""
+    drawn = sample.of_files(files, rows, 0).trips
+    frame = _frame(_first(drawn, ["flags", *files.derived_columns]))
+    frame.attrs["sample"] = _share(len(drawn), files.trips, "trips")
+    return frame
 
 
 def quarantine(files: MonthFiles, rows: int = ROWS) -> pd.DataFrame:
@@ -76,9 +96,18 @@ def head(path: Path, rows: int) -> pa.Table:
         raise TaxiError(f"{path}: is damaged ({error}); `taxi run` makes it anew.") from error
 
 
+def _first(table: pa.Table, names: list[str]) -> pa.Table:
+    """The table with these columns first."""
+    return table.select([*names, *(name for name in table.column_names if name not in names)])
+
+
+def _share(shown: int, total: int, name: str) -> str:
+    return f"all {total:,} {name}" if shown == total else f"{shown:,} of {total:,} {name}, drawn at random"
+
+
 def _frame(table: pa.Table) -> pd.DataFrame:
     frame = to_pandas(table)
     for field in table.schema:
         if pa.types.is_list(field.type):
-            frame[field.name] = [", ".join(items) for items in table[field.name].to_pylist()]
+            frame[field.name] = [", ".join(items or ()) for items in table[field.name].to_pylist()]
     return frame

@@ -87,6 +87,35 @@ def as_plain(months: list[MonthStatus]) -> list[dict[str, Any]]:
     ]
 
 
+COLUMNS = [
+    *("service", "month", "destination", "trips", "quarantined", "version", "loaded_utc", "status", "source")
+]
+"""Of `by_destination`."""
+
+
+def by_destination(months: list[MonthStatus]) -> list[dict[str, Any]]:
+    """A row for each service, month and destination, the newest months first."""
+    return [
+        dict(zip(COLUMNS, values, strict=True))
+        for status in reversed(months)
+        for values in _rows(status, "; ".join(status.marks) or "current")
+    ]
+
+
+def _rows(status: MonthStatus, text: str) -> list[tuple[Any, ...]]:
+    month = str(status.service), str(status.month)
+    if not status.held:
+        return [(*month, "", 0, 0, "", "", text, "")]
+    return [
+        (*month, name, *_counts(entry), f"{entry.finished_at:%Y-%m-%d %H:%M}", text, entry.source_url)
+        for name, entry in status.held.items()
+    ]
+
+
+def _counts(entry: LedgerEntry) -> tuple[int, int, str]:
+    return entry.rows_loaded, entry.rows_quarantined, entry.version
+
+
 def table(months: list[MonthStatus]) -> Table:
     """For people: a line for each version that is held, and any problems."""
     shown = Table(

@@ -6,7 +6,7 @@ a pass is cheap, and none waits for the other.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,6 +28,9 @@ _MADE = ("source_version", "flags", "reversal_source_row")
 
 Judged = tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray]
 """Staged rows, and for each its reasons, flags and other row."""
+
+Select = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Given the `source_row` of staged rows and whether each is a trip: which of them to take."""
 
 
 def staged_trips(
@@ -107,22 +110,28 @@ class StagedMonth:
         return opened.enter_context(pa.ipc.open_stream(opened.enter_context(pa.OSFile(str(path)))))
 
 
-def judged_batches(clean: CleanMonth, rules: Rules) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The staged month with its final verdicts: batches of trips and of quarantined rows."""
+def judged_batches(
+    clean: CleanMonth, rules: Rules, select: Select | None = None
+) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    """The staged month with its final verdicts: batches of trips and of quarantined rows.
+
+    With `select`, only the readable rows that it selects, and all unreadable ones.
+    """
     rules = replace(rules, transform=clean.transform)
     with StagedMonth(clean) as staged:
         schema = staged.trips_schema()
         unreadable = SortedCursor(staged.unreadable, arrow_schema(QUARANTINE))
 
         def both(judged: Judged) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-            batch, reasons, flags, other_rows = judged
+            last = int(judged[0]["source_row"][-1].as_py())
+            batch, reasons, flags, other_rows = _selected(judged, select) if select else judged
             keep = reasons == 0
             bad = batch.filter(pa.array(~keep)) if not keep.all() else batch.slice(0, 0)
             return (
                 _trips(batch, keep, flags, other_rows, rules, clean, schema),
                 _merge(
                     _quarantine(bad, reasons[~keep], rules, clean),
-                    unreadable.up_to(int(batch["source_row"][-1].as_py())),
+                    unreadable.up_to(last),
                 ),
             )
 
@@ -130,6 +139,12 @@ def judged_batches(clean: CleanMonth, rules: Rules) -> Generator[tuple[pa.Record
         rest = unreadable.up_to(np.iinfo(np.int64).max)
         if len(rest):
             yield pa.RecordBatch.from_pylist([], schema), rest
+
+
+def _selected(judged: Judged, select: Select) -> Judged:
+    batch, reasons, flags, other_rows = judged
+    places = np.flatnonzero(select(batch["source_row"].to_numpy(), reasons == 0))
+    return batch.take(pa.array(places)), reasons[places], flags[places], other_rows[places]
 
 
 def _verdicts(batch: pa.RecordBatch, numbers: np.ndarray, matches: pa.RecordBatch) -> tuple[np.ndarray, ...]:

@@ -13,6 +13,7 @@ from nyc_taxi.errors import NotPublished, SettingsError
 from nyc_taxi.pipelines.bikeshare import bucket, flow, sample
 from nyc_taxi.settings import PROJECT
 from tests.support.bikeshare import DAY, RUN, Stack, lines, trip
+from tests.support.blocks import output_with, parts
 
 pytestmark = [pytest.mark.mage, pytest.mark.filterwarnings("ignore")]  # Mage warns of much
 
@@ -37,17 +38,17 @@ def block(name):
 
 
 def call(name, *arguments, **variables):
-    """A block's outputs: preview and reference."""
+    """A block's output."""
     return getattr(block(name), name)(*arguments, **{"day": str(DAY), **variables})
 
 
 def check(name, test, rows, reference):
     """One of a block's tests, as Mage calls it."""
-    getattr(block(name), test)(rows, reference)
+    getattr(block(name), test)(output_with(rows, reference))
 
 
 def run_all():
-    """Each block's outputs."""
+    """Each block's output."""
     outputs, last = {}, []
     for name in BLOCKS:
         outputs[name] = call(name, *last)
@@ -62,7 +63,8 @@ def test_pipeline_runs_with_its_tests_and_gives_what_the_command_gives(stack, tm
     pipeline = Pipeline.get("bikeshare_stations", repo_path=str(PROJECT / "mage_project"))
     pipeline.execute_sync(global_vars={"day": str(DAY)}, run_tests=True, update_status=False)
     for name in BLOCKS:
-        rows, reference = pipeline.get_block(name).get_raw_outputs(name)
+        (output,) = pipeline.get_block(name).get_raw_outputs(name)
+        rows, reference = parts(output)
         assert isinstance(rows, pd.DataFrame)
         assert 0 < len(rows) <= 1000, name
         assert reference["day"] == str(DAY)
@@ -92,16 +94,16 @@ def test_blocks_are_ordered_and_described(here):
 
 def test_previews_show_what_a_block_gives(stack):
     outputs = run_all()
-    assert outputs["extract_bikeshare"][0]["name"].iloc[0] == sample.NASTY
-    assert len(outputs["load_bikeshare"][0]) == 200
-    top = outputs["transform_bikeshare"][0]
+    assert outputs["extract_bikeshare"]["name"].iloc[0] == sample.NASTY
+    assert len(outputs["load_bikeshare"]) == 200
+    top = outputs["transform_bikeshare"]
     assert list(top["position"]) == list(range(1, 11))
     assert list(top["trips"]) == sorted(top["trips"], reverse=True)
 
 
 def test_wrong_outputs_are_found_out(stack, tmp_path):
     outputs = run_all()
-    rows, reference = outputs["extract_bikeshare"]
+    rows, reference = parts(outputs["extract_bikeshare"])
     changed = tmp_path / "changed.parquet"
     changed.write_bytes(b"changed")
     wrong = {**reference, "snapshots": [{**reference["snapshots"][0], "path": str(changed)}]}
@@ -110,9 +112,9 @@ def test_wrong_outputs_are_found_out(stack, tmp_path):
 
     bucket.put(stack.config, reference["snapshots"][0]["key"], b"changed")
     with pytest.raises(AssertionError, match=r"stations.parquet has SHA-256"):
-        check("land_bikeshare", "test_bucket_holds_the_snapshots", *outputs["land_bikeshare"])
+        check("land_bikeshare", "test_bucket_holds_the_snapshots", *parts(outputs["land_bikeshare"]))
 
-    rows, reference = outputs["load_bikeshare"]
+    rows, reference = parts(outputs["load_bikeshare"])
     ledger = [{**entry, "row_count": entry["row_count"] + 1} for entry in reference["ledger"]]
     with pytest.raises(AssertionError, match="raw_stations has 24 rows of the day, the ledger says 25"):
         check(
@@ -125,10 +127,10 @@ def test_wrong_outputs_are_found_out(stack, tmp_path):
     with pytest.raises(
         AssertionError, match="fact_trips_daily counts 200 trips of the day, raw_trips has 201"
     ):
-        check("transform_bikeshare", "test_no_trip_is_lost", *outputs["transform_bikeshare"])
+        check("transform_bikeshare", "test_no_trip_is_lost", *parts(outputs["transform_bikeshare"]))
     stack.change("INSERT INTO dim_stations FROM dim_stations LIMIT 1")
     with pytest.raises(AssertionError, match="dim_stations has 25 rows for 24 stations"):
-        check("transform_bikeshare", "test_stations_are_distinct", *outputs["transform_bikeshare"])
+        check("transform_bikeshare", "test_stations_are_distinct", *parts(outputs["transform_bikeshare"]))
 
 
 def test_variables(stack):
@@ -145,4 +147,4 @@ def test_variables(stack):
     with pytest.raises(NotPublished, match="the trips of 2018-01-02 have not arrived yet"):
         call("load_bikeshare", landed)
     stack.trips(lines(trip(1, DAY.replace(day=2))), DAY.replace(day=2))
-    assert len(call("load_bikeshare", landed)[0]) == 1
+    assert len(call("load_bikeshare", landed)) == 1

@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from mage_project.utils.checks import parquet_of, raw_path
+from mage_project.utils.references import reference_of
 from nyc_taxi.errors import Implausible, NotPublished, NotTripData, SettingsError
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
+from tests.support.blocks import output_with, parts
 
 VARIABLES = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
 
@@ -31,13 +33,13 @@ def block(name):
 
 
 def call(name, *arguments, **variables):
-    """A block's outputs: preview and reference."""
+    """A block's output."""
     return getattr(block(name), name)(*arguments, **{**VARIABLES, **variables})
 
 
 def check(name, test, rows, reference):
     """One of a block's tests, as Mage calls it."""
-    getattr(block(name), test)(rows, reference, **VARIABLES)
+    getattr(block(name), test)(output_with(rows, reference), **VARIABLES)
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def loaded(written):
 
 
 def test_download_gives_the_file_and_its_first_rows(downloaded):
-    rows, reference = downloaded
+    rows, reference = parts(downloaded)
     assert raw_path(SourceFile.from_dict(reference)).exists()
     assert len(rows) == 300
     for test in ("test_file_is_the_one_downloaded", "test_preview_is_safe"):
@@ -69,7 +71,7 @@ def test_download_gives_the_file_and_its_first_rows(downloaded):
 
 
 def test_a_file_changed_after_the_download_is_found_out(downloaded, tmp_path):
-    rows, reference = downloaded
+    rows, reference = parts(downloaded)
     changed = tmp_path / "changed.csv.gz"
     content = raw_path(SourceFile.from_dict(reference)).read_bytes()
     changed.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -84,11 +86,11 @@ def test_a_file_without_a_readable_row_is_refused_by_the_block_that_says_why(her
     path = tmp_path / "green_tripdata_2020-04.csv"
     samples.write(Service.GREEN, Month(2020, 4), path, rows=20)
     path.write_text(re.sub(r"2020-(\d\d)-(\d\d) (\d\d:\d\d):\d\d", r"\1/\2/2020 \3", path.read_text()))
-    rows, reference = call("download_trips", source=str(tmp_path))
+    rows, reference = parts(call("download_trips", source=str(tmp_path)))
     for test in ("test_file_is_the_one_downloaded", "test_preview_is_safe"):
         check("download_trips", test, rows, reference)
     with pytest.raises(NotTripData, match="rows cannot be read"):
-        call("clean_trips", [rows, reference])
+        call("clean_trips", rows)
 
 
 def test_download_says_what_is_wrong_with_its_variables(here, tmp_path):
@@ -99,7 +101,7 @@ def test_download_says_what_is_wrong_with_its_variables(here, tmp_path):
 
 
 def test_clean_balances(cleaned):
-    rows, reference = cleaned
+    rows, reference = parts(cleaned)
     month = CleanMonth.from_dict(reference)
     assert month.rows_in == 300
     assert month.rows_quarantined > 0
@@ -108,7 +110,7 @@ def test_clean_balances(cleaned):
 
 
 def test_a_lost_row_is_found_out_with_the_counts(cleaned):
-    rows, reference = cleaned
+    rows, reference = parts(cleaned)
     lossy = {**reference, "trips": reference["trips"] - 1}
     with pytest.raises(
         AssertionError, match=rf"300 rows came in, {lossy['trips']} trips and .* 1 rows are unaccounted"
@@ -117,7 +119,7 @@ def test_a_lost_row_is_found_out_with_the_counts(cleaned):
 
 
 def test_a_lost_column_is_found_out_by_name(cleaned):
-    rows, reference = cleaned
+    rows, reference = parts(cleaned)
     with pytest.raises(AssertionError, match="lack fare_amount"):
         check(
             "clean_trips",
@@ -128,7 +130,7 @@ def test_a_lost_column_is_found_out_by_name(cleaned):
 
 
 def test_parquet_is_what_the_manifest_says(written):
-    rows, reference = written
+    rows, reference = parts(written)
     files = MonthFiles.from_dict(reference)
     assert set(files.objects) == {"trips.parquet", "quarantine.parquet", "quality.parquet"}
     for test in (
@@ -142,7 +144,7 @@ def test_parquet_is_what_the_manifest_says(written):
 @pytest.fixture
 def meddled(written):
     """The month's files with another trips.parquet, made of the right one by a function."""
-    rows, reference = written
+    rows, reference = parts(written)
     files = parquet_of(reference)
 
     def meddle(change):
@@ -183,16 +185,16 @@ def test_loaded_twice_it_is_there_once_beside_other_months(loaded, written):
     other = {"month": "2020-05"}
     call("trips_to_postgres", call("trips_to_parquet", call("clean_trips", call("download_trips", **other))))
     again = call("trips_to_postgres", written)
-    first, second = loaded[1]["loaded"]["postgres"], again[1]["loaded"]["postgres"]
+    first, second = (reference_of(output)["loaded"]["postgres"] for output in (loaded, again))
     assert second["skipped"]
     assert second["ledger"] == first["ledger"]
     assert second["ledger"]["orchestrator"] == "mage"
     for test in ("test_table_has_as_many_trips_as_the_parquet", "test_ledger_names_the_version_loaded"):
-        check("trips_to_postgres", test, *again)
+        check("trips_to_postgres", test, *parts(again))
 
 
 def test_a_table_that_differs_from_the_parquet_is_found_out(loaded, meddled):
-    rows, reference = loaded
+    rows, reference = parts(loaded)
     _, files = meddled(lambda table: table.slice(1))
     with pytest.raises(AssertionError, match=r"the table has \d+ trips of 2020-04, the Parquet \d+"):
         check(
@@ -204,14 +206,14 @@ def test_a_table_that_differs_from_the_parquet_is_found_out(loaded, meddled):
 
 
 def test_another_version_in_the_ledger_is_found_out(loaded):
-    rows, reference = loaded
+    rows, reference = parts(loaded)
     other = {**reference, "files": {**reference["files"], "version": "other"}}
     with pytest.raises(AssertionError, match="the Parquet files are version other"):
         check("trips_to_postgres", "test_ledger_names_the_version_loaded", rows, other)
 
 
 def test_another_quarantine_in_the_ledger_is_found_out(loaded):
-    rows, reference = loaded
+    rows, reference = parts(loaded)
     files = reference["files"]
     reason, count = next(iter(files["quarantined"].items()))
     other = {**files, "quarantined": {**files["quarantined"], reason: count + 1}}
@@ -222,9 +224,9 @@ def test_another_quarantine_in_the_ledger_is_found_out(loaded):
 
 
 def test_blocks_run_again_find_what_is_there(downloaded, cleaned, written, loaded):
-    assert call("download_trips")[1] == downloaded[1]
-    assert call("clean_trips", downloaded)[1] == cleaned[1]
-    assert call("trips_to_parquet", cleaned)[1] == written[1]
+    assert reference_of(call("download_trips")) == reference_of(downloaded)
+    assert reference_of(call("clean_trips", downloaded)) == reference_of(cleaned)
+    assert reference_of(call("trips_to_parquet", cleaned)) == reference_of(written)
 
 
 def test_a_preview_that_mage_cannot_show_is_found_out():
@@ -247,5 +249,5 @@ def test_a_file_of_another_month_is_refused_until_it_is_accepted(here, tmp_path)
     outputs = call("trips_to_parquet", cleaned, **accepted)
     with pytest.raises(Implausible, match="would be quarantined"):
         call("trips_to_postgres", outputs, **wrong)
-    _, reference = call("trips_to_postgres", outputs, **accepted)
-    assert "would be quarantined" in reference["loaded"]["postgres"]["ledger"]["accepted"]
+    loaded = reference_of(call("trips_to_postgres", outputs, **accepted))["loaded"]
+    assert "would be quarantined" in loaded["postgres"]["ledger"]["accepted"]

@@ -1,4 +1,7 @@
+import pandas as pd
+
 from mage_project.utils.callback_messages import log_line
+from mage_project.utils.references import with_reference
 from nyc_taxi.errors import NotPublished
 
 
@@ -8,7 +11,8 @@ def test_a_line_names_month_run_and_reason():
     assert log_line("failed", (), {**variables, "__error": error}) == (
         "taxi_trips: a block failed: green 2020-04 is not there. [service=green run=7]"
     )
-    outputs = ([None, {"service": "green", "month": "2020-04"}],)  # as Mage hands a block's outputs on
+    rows = with_reference(pd.DataFrame({"a": [1]}), {"service": "green", "month": "2020-04"})
+    outputs = ([rows],)  # as Mage hands a block's output on
     assert log_line("finished", outputs, variables) == (
         "taxi_trips: a block finished [service=green month=2020-04 run=7]"
     )

@@ -127,3 +127,24 @@ def test_backfill_asks_for_every_month_of_the_range(mage):
         execute("taxi_backfill", **{**variables, "last": "2020-02"})
     with pytest.raises(SettingsError, match="month '' is not a month"):
         execute("taxi_backfill", service="green")
+
+
+def test_mages_own_backfill_loads_the_month_of_its_execution_date(mage):
+    from mage_ai.orchestration.backfills.service import start_backfill
+    from mage_ai.orchestration.db.models.schedules import Backfill
+
+    from mage_project.utils.variables import request_of
+
+    backfill = Backfill.create(
+        name="spring",
+        pipeline_uuid="taxi_trips",
+        start_datetime=dt.datetime(2020, 3, 1),
+        end_datetime=dt.datetime(2020, 5, 1),
+        interval_type="month",
+        interval_units=1,
+        variables={"service": "green", "source": "sample:50"},
+    )
+    runs = [mage.query.get(run.id) for run in start_backfill(backfill)]
+    requests = [request_of(run.get_variables(extra_variables={"pipeline_run_id": run.id})) for run in runs]
+    assert [str(request.month) for request in requests] == ["2020-03", "2020-04", "2020-05"]
+    assert [run.execution_date.strftime("%Y-%m") for run in runs] == ["2020-03", "2020-04", "2020-05"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from launchers.mage.progress_display import Display
 from mage_project.utils import steps
 from mage_project.utils.destination_queries import query_destination
 from mage_project.utils.loading import EXPORTERS, destinations_of
+from mage_project.utils.references import reference_of, with_reference
 from nyc_taxi.load.registry import REGISTRY, open_destination
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import PROJECT, load_settings
@@ -33,7 +35,7 @@ def run(**variables):
     pipeline = Pipeline.get("taxi_trips", repo_path=str(PROJECT / "mage_project"))
     month = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
     pipeline.execute_sync(global_vars={**month, **variables}, run_tests=True, update_status=False)
-    return pipeline.get_block(BLOCK).get_raw_outputs(BLOCK)
+    return pipeline.get_block(BLOCK).get_raw_outputs(BLOCK)[0]
 
 
 def test_every_destination_is_loaded_by_exactly_one_block():
@@ -49,7 +51,8 @@ def test_pipeline_loads_it(monkeypatch):
         "send_event",
         lambda step, event, **facts: events.append({"step": step.step, "event": event, **facts}),
     )
-    rows, reference = run()
+    rows = run()
+    reference = reference_of(rows)
     assert list(reference["loaded"]) == ["archive"], "S3 is not configured"
     assert len(rows) > 0
     settings = load_settings()
@@ -76,9 +79,14 @@ def test_it_is_loaded_after_those_that_it_depends_on(monkeypatch):
         requested.append((month, names))
         return []
 
-    _, reference = run(destinations="gcs")
+    skipped = run(destinations="gcs")
+    assert list(skipped["status"]) == ["skipped", "skipped"]
+    assert dict(zip(skipped["destination"], skipped["why"], strict=True)) == {
+        "S3": "it is not configured",
+        "Archive": "the variable destinations does not include it",
+    }
     monkeypatch.setattr(loading, "load_all", load_all)
-    data = [None, reference["files"]]
+    data = with_reference(pd.DataFrame(), reference_of(skipped)["files"])
     loading.load_month(BLOCK, data, {"destinations": "postgres,gcs,archive"})
     loading.load_month(BLOCK, data, {"destinations": "postgres,archive"})
     assert [names for _, names in requested] == [["gcs", "archive"], ["archive"]]

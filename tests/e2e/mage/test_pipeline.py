@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mage_project.utils.checks import parquet_of
+from mage_project.utils.references import input_reference, reference_of
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines.trips.clean import clean, derive
 from nyc_taxi.pipelines.trips.download import download
@@ -44,23 +45,27 @@ def run(pipeline, **variables):
     pipeline.execute_sync(global_vars={**VARIABLES, **variables}, run_tests=True, update_status=False)
 
 
-def test_pipeline_runs_with_its_tests_and_keeps_two_outputs_a_block(pipeline):
+def test_pipeline_runs_with_its_tests_and_keeps_one_data_frame_a_block(pipeline):
     before = {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")}
     run(pipeline)
     for name in WITH_ROWS:
-        rows, reference = pipeline.get_block(name).get_raw_outputs(name)
+        (rows,) = pipeline.get_block(name).get_raw_outputs(name)
         assert isinstance(rows, pd.DataFrame)
         assert 0 < len(rows) <= 300, name
-        assert reference["loaded" if name in EXPORTERS else "service"], name
-    rows, reference = pipeline.get_block(OTHERS).get_raw_outputs(OTHERS)
-    assert (len(rows), reference["loaded"]) == (0, {}), "S3 is not configured"
+        assert input_reference(rows)["loaded" if name in EXPORTERS else "service"], name
+        assert isinstance(reference_of(rows[rows.index > 0]), dict), "filtering keeps the reference"
+    (rows,) = pipeline.get_block(OTHERS).get_raw_outputs(OTHERS)
+    assert rows.to_dict("records") == [
+        {"destination": "S3", "status": "skipped", "why": "it is not configured"}
+    ]
+    assert reference_of(rows)["loaded"] == {}
     assert {path: path.read_bytes() for path in MAGE_PROJECT.rglob("*.yaml")} == before
 
 
 def test_parquet_is_the_same_bytes_as_through_the_command_line(pipeline, tmp_path, monkeypatch):
     run(pipeline)
-    _, reference = pipeline.get_block("trips_to_parquet").get_raw_outputs("trips_to_parquet")
-    through_mage = parquet_of(reference)
+    (rows,) = pipeline.get_block("trips_to_parquet").get_raw_outputs("trips_to_parquet")
+    through_mage = parquet_of(reference_of(rows))
     monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path))
     settings = load_settings()
     source = download(Service.GREEN, Month(2020, 4), VARIABLES["source"], settings)
@@ -79,13 +84,12 @@ def test_a_month_that_is_not_there_stops_the_pipeline(pipeline, tmp_path):
 
 
 def test_previews_survive_the_way_to_mages_pages(pipeline):
-    """What a page gets: JSON of the first rows and of the reference, without an error."""
+    """What a page gets: JSON of the first rows, without an error, and nothing else."""
     run(pipeline)
     for name in WITH_ROWS:
-        rows, reference = pipeline.get_block(name).get_outputs()
+        (rows,) = pipeline.get_block(name).get_outputs()
         assert rows["sample_data"]["rows"], name
-        assert reference["sample_data"]["rows"], name
-        json.dumps([rows, reference])
+        json.dumps(rows)
 
 
 def test_blocks_are_named_and_ordered(pipeline):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from mage_project.utils import steps
+from mage_project.utils.references import reference_of
 from nyc_taxi.errors import NotPublished
 
 
@@ -31,14 +32,15 @@ def events(monkeypatch):
     os.close(writing)
 
 
-def test_a_step_sends_events_and_returns_two_outputs(events):
+def test_a_step_sends_events_and_returns_rows_with_their_reference(events):
     rows = pd.DataFrame({"a": [1]})
     with steps.step("clean_trips") as current:
         current.progress(10, None)
         current.progress(20, 20)
         logging.getLogger("nyc_taxi.pipelines.trips").info("it is %s already", "clean")
-        outputs = current.outputs(rows, {"rows": 20})
-    assert outputs == [rows, {"rows": 20}]
+        output = current.output(rows, {"rows": 20})
+    assert output is rows
+    assert reference_of(output) == {"rows": 20}
     sent = events()
     assert {event["step"] for event in sent} == {"clean_trips"}
     assert [event["event"] for event in sent] == [

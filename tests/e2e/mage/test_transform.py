@@ -8,15 +8,17 @@ import importlib.util
 import pandas as pd
 import pytest
 
+from mage_project.utils.references import month_of, reference_of
 from mage_project.utils.transforms import derive_month
 from nyc_taxi.errors import TaxiError, TransformError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.pipelines.trips.clean import clean, derive
 from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.settings import PROJECT, load_settings
+from tests.support.blocks import output_with, parts
 from tests.support.mage import copy_project, environment_of, running
 from tests.support.postgres_probe import session
 
@@ -75,29 +77,29 @@ def save(tmp_path, monkeypatch):
 
 def check(module, rows, reference):
     for name in ("test_every_row_is_a_trip_or_in_quarantine", "test_preview_is_what_is_loaded"):
-        getattr(module, name)(rows, reference, **VARIABLES)
+        getattr(module, name)(output_with(rows, reference), **VARIABLES)
 
 
 def test_the_shipped_block_hands_the_month_on(cleaned):
     module = block("transformers", "derive_trips")
-    rows, reference = module.derive_trips_of_month(cleaned, **VARIABLES)
-    assert reference == cleaned[1]
-    pd.testing.assert_frame_equal(rows, cleaned[0])
+    rows, reference = parts(module.derive_trips_of_month(cleaned, **VARIABLES))
+    assert reference == reference_of(cleaned)
+    pd.testing.assert_frame_equal(rows, cleaned)
     check(module, rows, reference)
 
 
 def test_the_preview_is_of_the_trips_that_are_written(cleaned, save):
     module = save(edited())
-    rows, reference = module.derive_trips_of_month(cleaned, **VARIABLES)
+    rows, reference = parts(module.derive_trips_of_month(cleaned, **VARIABLES))
     check(module, rows, reference)
     month = CleanMonth.from_dict(reference)
     dropped = month.quarantined["derive_trips"]
-    assert 0 < dropped == CleanMonth.from_dict(cleaned[1]).trips - month.trips
-    written, files = block("transformers", "trips_to_parquet").trips_to_parquet(
-        [rows, reference], **VARIABLES
-    )
+    assert 0 < dropped == month_of(cleaned).trips - month.trips
+    written = block("transformers", "trips_to_parquet").trips_to_parquet(rows, **VARIABLES)
     pd.testing.assert_frame_equal(written, rows)
-    assert len(rows) == MonthFiles.from_dict(files).trips
+    assert (rows["reasons"] == "derive_trips").sum() > 0
+    rows = rows[rows["reasons"] == ""]
+    assert len(rows) == month_of(written).trips
     assert (rows["passenger_count"] > 0).all()
     expected = (rows["dropoff_datetime"] - rows["pickup_datetime"]).dt.total_seconds() / 60
     pd.testing.assert_series_equal(rows["minutes"], expected, check_names=False)
@@ -123,28 +125,42 @@ def test_an_edit_of_the_projects_own_block_that_is_not_saved_is_refused(cleaned)
 
 def test_the_shipped_block_applies_the_file_that_the_settings_name(cleaned, save):
     save(edited())
-    _, reference = block("transformers", "derive_trips").derive_trips_of_month(cleaned, **VARIABLES)
-    assert CleanMonth.from_dict(reference).derived_columns == ["minutes"]
+    derived = block("transformers", "derive_trips").derive_trips_of_month(cleaned, **VARIABLES)
+    assert month_of(derived).derived_columns == ["minutes"]
 
 
 def test_an_edit_after_the_block_has_run_is_refused_until_it_runs_again(cleaned, save):
-    outputs = save(edited()).derive_trips_of_month(cleaned, **VARIABLES)
+    output = save(edited()).derive_trips_of_month(cleaned, **VARIABLES)
     module = save(edited(MINUTES.replace("/ 60", "/ 3600")))
     write = block("transformers", "trips_to_parquet").trips_to_parquet
     with pytest.raises(TaxiError, match="has changed since the month was cleaned"):
-        write(outputs, **VARIABLES)
-    rows, _ = write(module.derive_trips_of_month(cleaned, **VARIABLES), **VARIABLES)
-    assert rows["minutes"].max() < 24 < outputs[0]["minutes"].max()
+        write(output, **VARIABLES)
+    rows = write(module.derive_trips_of_month(cleaned, **VARIABLES), **VARIABLES)
+    assert rows["minutes"].max() < 24 < output["minutes"].max()
 
 
 def test_an_edit_of_a_block_that_cannot_reach_the_tables_is_refused(cleaned):
-    rows, reference = cleaned
     module = block("transformers", "clean_trips")
-    for changed in (rows.assign(minutes=1), rows[rows["trip_distance"] > 1]):
+    for changed in (cleaned.assign(minutes=1), cleaned[cleaned["trip_distance"] > 1]):
         with pytest.raises(
             AssertionError, match="are loaded: change trips in the block derive_trips instead"
         ):
-            module.test_preview_has_the_canonical_columns(changed, reference, **VARIABLES)
+            module.test_preview_has_the_canonical_columns(changed, **VARIABLES)
+
+
+def test_a_block_between_the_projects_own_cannot_change_rows_in_vain(cleaned):
+    """Its edit would be shown, and not be loaded."""
+    next_block = block("transformers", "derive_trips").derive_trips_of_month
+    for changed in (
+        cleaned.assign(minutes=1),
+        cleaned[cleaned["trip_distance"] > 1],
+        cleaned.rename(columns=str.upper),
+        cleaned.assign(fare_amount=cleaned["fare_amount"] + 1),
+    ):
+        with pytest.raises(TaxiError, match=r"is not loaded: add columns and drop trips in .* derive_trips"):
+            next_block(changed, **VARIABLES)
+    with pytest.raises(TaxiError, match="carries no reference to a month"):
+        next_block(pd.DataFrame(cleaned.to_numpy()), **VARIABLES)
 
 
 @pytest.mark.mage

@@ -40,6 +40,7 @@ def test_the_first_rows_of_the_source(tmp_path: Path) -> None:
     source = green_csv(tmp_path / "green.csv", LINES)
     frame = preview.raw(source)
     assert len(frame) == 5  # all that can be read, before any rule
+    assert frame.attrs["sample"] == "the first 5 rows of the file"
     assert list(frame["trip_distance"]) == [2.5, 301.0, 2.5, 2.5, 2.5]
     assert frame["passenger_count"].dtype == "Int16"
     assert frame["passenger_count"].isna().tolist() == [False, False, True, False, False]
@@ -82,14 +83,22 @@ def test_a_source_without_rows(tmp_path: Path) -> None:
 def test_the_cleaned_month_before_and_after_it_is_parquet(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", LINES)
     cleaned = clean(download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings())
-    before = preview.clean(cleaned, load_settings())
-    assert list(before["source_row"]) == [1, 3, 4, 6]
-    assert list(before["flags"]) == ["", "many_passengers, absurd_distance", "", ""]
-    assert len(preview.clean(cleaned, load_settings(), rows=2)) == 2
+    before = preview.month(cleaned, load_settings(), rows=20)
+    assert list(before)[:2] == ["reasons", "flags"]
+    assert list(before["source_row"]) == [2, 5, 1, 3, 4, 6]  # the quarantined ones first
+    assert list(before["reasons"]) == ["unreadable", "outside_month", "", "", "", ""]
+    assert list(before["flags"]) == ["", "", "", "many_passengers, absurd_distance", "", ""]
+    assert before["pickup_datetime"].isna().tolist() == [True, *[False] * 5]
+    assert before["pickup_datetime"][1] == dt.datetime(2009, 1, 1)
+    assert before.attrs["sample"] == "all 2 quarantined rows, then all 4 trips"
+    assert len(preview.month(cleaned, load_settings(), rows=2)) == 2
     files = run_month(Service.GREEN, Month(2020, 4), str(tmp_path), [], Run("1", "cli")).files
     assert not cleaned.folder.exists()
-    pd.testing.assert_frame_equal(preview.clean(cleaned, load_settings()), before)
-    pd.testing.assert_frame_equal(preview.trips(files), before)
+    for stage in (cleaned, files):
+        pd.testing.assert_frame_equal(preview.month(stage, load_settings(), rows=20), before)
+    trips_only = before[before["reasons"] == ""].drop(columns="reasons").reset_index(drop=True)
+    pd.testing.assert_frame_equal(preview.trips(files), trips_only)
+    assert preview.trips(files).attrs["sample"] == "all 4 trips"
 
 
 def test_trips_quarantine_and_quality(files: MonthFiles) -> None:
@@ -111,7 +120,25 @@ def test_no_cell_holds_a_list(files: MonthFiles) -> None:
 def test_a_month_without_trips(tmp_path: Path) -> None:
     green_csv(tmp_path / "green_tripdata_2020-04.csv", [STRAY])
     cleaned = clean(download(Service.GREEN, Month(2020, 4), str(tmp_path), load_settings()), load_settings())
-    assert len(preview.clean(cleaned, load_settings())) == 0
+    assert list(preview.month(cleaned, load_settings(), rows=20)["reasons"]) == ["outside_month"]
     files = to_parquet(cleaned, load_settings())
     assert len(preview.trips(files)) == 0
-    assert list(preview.trips(files).columns) == list(preview.clean(cleaned, load_settings()).columns)
+    columns = [name for name in preview.month(cleaned, load_settings()) if name != "reasons"]
+    assert list(preview.trips(files)) == columns
+
+
+def test_a_sample_is_of_the_whole_month_and_the_same_at_every_stage(workspace: Path) -> None:
+    source = download(Service.GREEN, Month(2020, 4), "sample:3000:1", load_settings())
+    cleaned = clean(source, load_settings())
+    before = preview.month(cleaned, load_settings(), rows=200)
+    drawn = before[before["reasons"] == ""]
+    assert len(before) == 200
+    quarantined = min(cleaned.rows_quarantined, preview.QUARANTINED_ROWS)
+    assert (before["reasons"] != "").tolist() == [True] * quarantined + [False] * (200 - quarantined)
+    assert drawn["source_row"].is_monotonic_increasing
+    thirds = (drawn["source_row"] - 1) // 1000
+    assert all(40 <= count <= 80 for count in thirds.value_counts()), "drawn from the whole file"
+    assert f"of {cleaned.trips:,} trips, drawn at random" in before.attrs["sample"]
+    files = to_parquet(cleaned, load_settings())
+    pd.testing.assert_frame_equal(preview.month(files, load_settings(), rows=200), before)
+    assert preview.month(files, load_settings(), rows=200).attrs == before.attrs
