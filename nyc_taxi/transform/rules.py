@@ -80,12 +80,16 @@ class Rules:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a rule that matters to the service changes (not with comments or `why`)."""
-        ignored = {"why", "services", "enabled"}
-        plain = [
-            rule.model_dump(mode="json", exclude=ignored if rule.unless else {*ignored, "unless"})
-            for rule in self.rules
-        ]
+        """Changes when a rule that matters to the service changes.
+
+        Comments and the `why` of flags do not matter; the `why` of others is in the quarantine's `detail`.
+        """
+
+        def ignored(rule: Rule) -> set[str]:
+            unused = {"why": rule.action == "flag", "unless": not rule.unless}
+            return {"services", "enabled", *(name for name, is_unused in unused.items() if is_unused)}
+
+        plain = [rule.model_dump(mode="json", exclude=ignored(rule)) for rule in self.rules]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def of(self, action: str) -> list[tuple[int, Rule]]:

@@ -374,6 +374,7 @@ def test_the_fingerprint_changes_with_what_matters_to_the_service(tmp_path: Path
         fingerprint(RULE, other),
         fingerprint(other, RULE),
         fingerprint({**RULE, "action": "quarantine"}),
+        fingerprint({**RULE, "action": "quarantine", "why": "Another reason."}),  # is in quarantine.detail
         fingerprint({**RULE, "when": "trip_distance > 51"}),
         fingerprint({**RULE, "name": "longer"}),
     ]
