@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from nyc_taxi.errors import LockTimeout
+from nyc_taxi.model.months import Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.retry import RetryPolicy, wait_for_others
 from nyc_taxi.schema.tables import Table
@@ -73,9 +74,17 @@ class Engine(Reader, Protocol):
         ...
 
     def transact(
-        self, statements: Sequence[Statement], values: Mapping[str, Any], run: Run, name: str
+        self,
+        statements: Sequence[Statement],
+        values: Mapping[str, Any],
+        run: Run,
+        name: str,
+        service: Service | None = None,
     ) -> None:
-        """Run statements in one transaction, all or nothing; `name` identifies what they do."""
+        """Run statements in one transaction, all or nothing; `name` identifies what they do.
+
+        `service`: that of the trips that they change, if they do.
+        """
         ...
 
 

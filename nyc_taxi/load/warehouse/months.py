@@ -74,7 +74,7 @@ class WarehouseMonths(Generic[E]):
         ]
         values = entry.to_row() | {"held_at": held.finished_at}
         name = f"{service}-{month}-{held.version}-delete-{entry.finished_at:%Y%m%dT%H%M%S%f}"
-        self.engine.transact(statements, values, run, name)
+        self.engine.transact(statements, values, run, name, service)
         return entry
 
     def create_tables(self) -> None:

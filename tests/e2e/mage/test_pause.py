@@ -30,6 +30,7 @@ def folder(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     database_manager.run_migrations()
     db_connection.start_session(force=True)
+    PipelineSchedule.query.delete()  # those of other tests
     PipelineSchedule.create_or_update_batch(triggers.get_triggers_by_pipeline(PIPELINE))
     yield project / "pipelines" / PIPELINE
     PipelineSchedule.query.delete()

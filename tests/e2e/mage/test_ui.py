@@ -110,14 +110,16 @@ def test_where_nothing_can_be_written_it_is_one_sentence(environment, tmp_path, 
 
 
 @pytest.mark.mage
-def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
+def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    data = str(tmp_path / "mage_data")  # without the users of other tests
     options: dict[str, Any] = {
         "cwd": PROJECT,
         "env": {
             **os.environ,
             **{name: value for name, value in environment.items() if name != "MAGE_REPO_PATH"},
+            "MAGE_DATA_DIR": data,
             **dict.fromkeys(LOGIN, "taxi@localhost.localdomain"),
             "TAXI_TRIGGER_TOKEN": "token",
         },
@@ -155,7 +157,7 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request):
     second = subprocess.run([*command, str(port + 1)], **options, check=False)
     assert (second.returncode, second.stdout) == (
         1,
-        f"Mage is already running on {environment['MAGE_DATA_DIR']}, at http://127.0.0.1:{port}: use it, "
+        f"Mage is already running on {data}, at http://127.0.0.1:{port}: use it, "
         "stop it, or set MAGE_DATA_DIR to another folder.\n",
     )
 

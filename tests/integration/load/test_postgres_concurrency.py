@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg2.extensions
 import pyarrow as pa
 import pytest
+import stamina
 
 from nyc_taxi.errors import LockTimeout
 from nyc_taxi.load.postgres import locks, replace
@@ -232,6 +233,7 @@ def test_patience_with_readers_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(locks, "LOCK_TIMEOUT", "50ms")
+    stamina.instrumentation.set_on_retry_hooks(None)  # as libraries log, not as the command line does
     Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
     before = state(postgres)
     with session(postgres) as slow:

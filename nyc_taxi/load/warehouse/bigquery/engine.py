@@ -18,6 +18,7 @@ from nyc_taxi.load.warehouse.bigquery.queries import run_transaction, select
 from nyc_taxi.load.warehouse.bigquery.staging import Staged, begin_load, lacks_rows
 from nyc_taxi.load.warehouse.bigquery.tables import add_missing, create_missing, lock
 from nyc_taxi.load.warehouse.engine import Statement
+from nyc_taxi.model.months import Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types
 
@@ -64,9 +65,14 @@ class BigQueryEngine:
             connection.client.delete_table(connection.name(staging), not_found_ok=True, **connection.options)
 
     def transact(
-        self, statements: Sequence[Statement], values: Mapping[str, Any], run: Run, name: str
+        self,
+        statements: Sequence[Statement],
+        values: Mapping[str, Any],
+        run: Run,
+        name: str,
+        service: Service | None = None,
     ) -> None:
         """See Engine."""
         parameters = {**values, "run_id": run.run_id}
         job = job_name(self.connection, name)
-        run_transaction(self.connection, job, lock(), statements, parameters, labels(run))
+        run_transaction(self.connection, job, lock(service), statements, parameters, labels(run))

@@ -12,6 +12,7 @@ from nyc_taxi.load.warehouse.duckdb.client import opened
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
 from nyc_taxi.load.warehouse.engine import Statement
+from nyc_taxi.model.months import Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.sql import literal, quoted
 from nyc_taxi.schema.tables import Table
@@ -56,7 +57,12 @@ class DuckDbEngine:
         yield f"read_parquet({literal(str(path))}, hive_partitioning = false)"
 
     def transact(
-        self, statements: Sequence[Statement], values: Mapping[str, Any], run: Run, name: str
+        self,
+        statements: Sequence[Statement],
+        values: Mapping[str, Any],
+        run: Run,
+        name: str,
+        service: Service | None = None,
     ) -> None:
         """See Engine."""
         with self.session() as session:
