@@ -30,6 +30,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     MAGE_ACCESS_TOKEN_EXPIRY_TIME=28800 \
     HIDE_API_TRIGGER_TOKEN=1 \
     MAGE_DATA_DIR=/var/lib/mage \
+    MAGE_PRESENTERS_DIRECTORY=/srv/taxi/mage_project/presenters \
     TAXI_WORKSPACE=/workspace
 # Whoever the container runs as (compose: the owner of the checkout) may write into new volumes.
 RUN useradd --no-create-home --home-dir /tmp --uid 1000 taxi && \

@@ -185,7 +185,7 @@ def previous(folder: str) -> Deployment | None:
         if "matched no objects" in str(error):
             return None
         raise
-    # lists of earlier versions name no packages: those that are wanted now were added then
+    # lists of earlier versions name no packages: those that are required now were added then
     return Deployment(listed["files"], listed.get("packages", list(composer_packages())), listed["version"])
 
 

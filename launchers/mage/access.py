@@ -84,7 +84,7 @@ def refusal(route: Route, session: Any) -> tuple[int, str] | None:
     - belong to a session, be public, or carry the token of the trigger that it starts.
     """
     if not _is_own_origin(route.request):
-        return 403, "Requests from other origins are refused."
+        return 403, "Requests from other origins are refused; MAGE_PUBLIC_HOST names Mage's own address."
     if route.writes and not _is_json_or_own_upload(route.request):
         return 415, "Send JSON, with the header Content-Type: application/json."
     if session:
@@ -135,9 +135,15 @@ def _is_own_origin(request: HTTPServerRequest) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return True
-    own = (request.headers.get("Host"), urlsplit(os.environ.get("MAGE_PUBLIC_HOST", "")).netloc)
-    address = urlsplit(origin).netloc  # empty for "null", which sandboxed pages and files send
+    own = {_address(f"//{request.headers.get('Host', '')}"), _address(os.environ.get("MAGE_PUBLIC_HOST", ""))}
+    address = _address(origin)  # empty for "null", which sandboxed pages and files send
     return address != "" and address in own
+
+
+def _address(url: str) -> str:
+    """Host and port in small letters, without the ports that browsers leave out."""
+    netloc = urlsplit(url if "//" in url else f"//{url}").netloc.lower()
+    return netloc.removesuffix(":443").removesuffix(":80")
 
 
 def _is_json_or_own_upload(request: HTTPServerRequest) -> bool:

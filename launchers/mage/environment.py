@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launchers.private_files import private_file, private_folder
 from launchers.subprocess_group import MEMORY
-from nyc_taxi.errors import SettingsError
+from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.settings import PROJECT, Settings, load_settings
 
@@ -52,18 +52,29 @@ def log_file(environment: dict[str, str], name: str, project: Path = MAGE_PROJEC
         ) from None
 
 
-def embedded_addresses(settings: Settings) -> dict[str, str]:
-    """Where Mage's own blocks find the DuckDB file and the GCS emulator, which is started.
+def embedded_addresses(settings: Settings, show: Callable[[str], object]) -> dict[str, str]:
+    """Where Mage's own blocks find the DuckDB file and the GCS emulator, which is started and `show`n.
 
-    A configured bucket or file is left as it is. The pipeline itself needs neither variable.
+    A configured bucket or file is left as it is, and with credentials of Google's all buckets are Google's.
+    The pipeline itself needs neither variable.
     """
     from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
     from nyc_taxi.local import gcs
 
     addresses = {"DUCKDB_DATABASE": str(DuckDbConfig.from_settings(settings).file)}
-    if "GCS_BUCKET" not in settings.connections and gcs.available():
-        server = gcs.ensure(settings.workspace / "gcs")
-        addresses["STORAGE_EMULATOR_HOST"] = server.url
+    is_google = (
+        {"GCS_BUCKET", "GOOGLE_SERVICE_ACC_KEY_FILEPATH"} & settings.connections.keys()
+        or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+        or os.environ.get("STORAGE_EMULATOR_HOST")
+    )
+    if not is_google and gcs.available():
+        folder = settings.workspace / "gcs"
+        try:
+            addresses["STORAGE_EMULATOR_HOST"] = gcs.ensure(folder).url
+        except TaxiError as error:  # other destinations work without it
+            show(f"GCS: the emulator does not start: {error}")
+        else:
+            show(f"GCS: GCS_BUCKET is not set; using the emulator in {folder}, for Mage's own blocks, too.")
     return addresses
 
 

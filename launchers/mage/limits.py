@@ -23,8 +23,13 @@ def lost_limits(project: Path) -> list[str]:
         file = project / "pipelines" / pipeline / "metadata.yaml"
         if not file.exists():
             continue
-        metadata = yaml.safe_load(file.read_text("utf-8")) or {}
-        lost = [limit for limit in limits if not (metadata.get("concurrency_config") or {}).get(limit)]
+        try:
+            metadata = yaml.safe_load(file.read_text("utf-8"))
+            concurrency = metadata.get("concurrency_config") or {}
+        except (OSError, ValueError, AttributeError, yaml.YAMLError):
+            sentences.append(f"{file} cannot be read as the metadata of a pipeline: restore it (git diff).")
+            continue
+        lost = [limit for limit in limits if not concurrency.get(limit)]
         names = [f"concurrency_config: {limit}" for limit in lost]
         if not metadata.get("run_pipeline_in_one_process"):
             names.append("run_pipeline_in_one_process")

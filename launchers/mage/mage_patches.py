@@ -13,7 +13,7 @@ They fix these defects of Mage 0.9.80:
 - The query for users' permissions uses a method that SQLAlchemy has removed, so users cannot be edited.
 - Some routes of the server need no login, and answer web pages of other origins (launchers.mage.access).
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
-- A block is attempted again after errors that remain (launchers.mage.retries).
+- Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
 - Lists of runs show the tokens of triggers, and no months (launchers.mage.run_labels).
 """

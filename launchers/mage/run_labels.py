@@ -21,8 +21,8 @@ async def prepare_present(presenter: PipelineRunPresenter, **options: Any) -> di
     """
     data: dict[str, Any] = await _present(presenter, **options)
     data.pop("pipeline_schedule_token", None)
-    if "pipeline_schedule_name" in data:
-        variables = data.get("variables") or {}
-        if variables.get("month"):
-            data["pipeline_schedule_name"] += f" ({variables.get('service', '')} {variables['month']})"
+    variables = data.get("variables") or {}
+    if "pipeline_schedule_name" in data and variables.get("month"):
+        label = f"({variables.get('service', '')} {variables['month']})"
+        data["pipeline_schedule_name"] = f"{data['pipeline_schedule_name'] or ''} {label}".strip()
     return data

@@ -141,18 +141,19 @@ def main() -> int:
     parser.add_argument("--port", default="6789")
     parser.add_argument("--project", type=Path, default=MAGE_PROJECT, help="another copy of mage_project")
     options = parser.parse_args()
+    project = options.project.resolve()
     console = Console(highlight=False, soft_wrap=True)
     try:
         port = parse_port(options.port)
         environment = mage_environment()
-        log = log_file(environment, "ui", options.project)
+        log = log_file(environment, "ui", project)
         # checked before the port, which is usually in use by the Mage that has the lock
         with instance_lock(Path(environment["MAGE_DATA_DIR"]).resolve(), port):
             require_free(port)
             ensure_login()
             settings = load_settings()
-            addresses = embedded_addresses(settings) | ensure_postgres(settings, console.print)
-            return serve(options.project.resolve(), port, addresses, log, console)
+            addresses = embedded_addresses(settings, console.print) | ensure_postgres(settings, console.print)
+            return serve(project, port, addresses, log, console)
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return 1

@@ -4,7 +4,7 @@ SELECT
     extract(day FROM pickup_datetime)::int AS day,
     count(*) AS trips,
     round(sum(total_amount)::numeric)::float8 AS revenue
-FROM taxi.trips_{{ service }}
+FROM {{ env_var('POSTGRES_SCHEMA') or 'taxi' }}.trips_{{ service }}
 WHERE month = DATE '{{ month }}-01'
 GROUP BY 1
 ORDER BY 1

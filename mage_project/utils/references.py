@@ -31,7 +31,8 @@ def reference_of(rows: Any) -> dict[str, Any]:
     if reference is None:
         raise TaxiError(
             "the input carries no reference to a month: use the data frame of a block of taxi_trips, or one"
-            " made of it by filtering or adding columns; a new data frame and a merged one lose it."
+            " made of it by filtering or adding columns; a new data frame and a merged one lose it. If an"
+            " earlier version of the project stored the input, run the blocks before this one again."
         )
     return dict(reference)
 

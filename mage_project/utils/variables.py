@@ -32,7 +32,10 @@ def request_of(variables: Mapping[str, Any]) -> LoadRequest:
     if is_backfill(variables):
         variables = {**variables, "month": str(Month.of(day))}
     elif variables.get("month"):
-        print(f"The variable month is {variables['month']}; empty, it stands for the newest published month.")  # noqa: T201
+        print(  # noqa: T201
+            f"Loading the month {variables['month']}, as the variable says; leave it empty for the newest"
+            " published month."
+        )
     if not by_hand:
         return make_request(variables, settings, day)
     try:

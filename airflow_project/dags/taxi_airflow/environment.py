@@ -28,14 +28,19 @@ from airflow.providers.common.compat.sdk import (
 
 VARIABLE = "taxi"
 
-CODE = re.compile(r"TAXI_(TRANSFORM|RULES|IO_CONFIG|BIKESHARE_TABLES)|PATH|(PYTHON|LD_|DYLD_|AIRFLOW_).*")
-"""Names of settings and variables that decide which code a worker runs; only the deployment sets them."""
+SETTINGS = re.compile(
+    r"TAXI_(?!(TRANSFORM|RULES|IO_CONFIG|BIKESHARE_TABLES)$)[A-Z_]+"
+    r"|(POSTGRES|GCS|S3|BIGQUERY|MYSQL|BIKESHARE)_[A-Z_]+|DUCKDB_DATABASE"
+    r"|GOOGLE_(CLOUD_PROJECT|LOCATION|SERVICE_ACC_KEY_FILEPATH)|STORAGE_EMULATOR_HOST"
+    r"|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|ENDPOINT)"
+)
+"""Names that the Variable may set. Files with code, search paths and programs are the deployment's."""
 
 
 def configure_environment() -> None:
     """Put the Variable and the connections into this task's environment, where settings are read."""
     values = Variable.get(VARIABLE, None, deserialize_json=True) or {}
-    _refuse_code(values)
+    _refuse_other_names(values)
     settings = {name: str(value) for name, value in values.items()}
     for connection_id, names in (("taxi_postgres", _postgres), ("taxi_s3", _s3)):
         try:
@@ -49,13 +54,14 @@ def configure_environment() -> None:
     _choose_lake()
 
 
-def _refuse_code(names: Iterable[str]) -> None:
+def _refuse_other_names(names: Iterable[str]) -> None:
     from nyc_taxi.errors import SettingsError
 
-    if refused := sorted(filter(CODE.fullmatch, names)):
+    if refused := sorted(name for name in names if not SETTINGS.fullmatch(name)):
         raise SettingsError(
-            f"Airflow's Variable {VARIABLE} sets {', '.join(refused)}, which decides what code runs:"
-            " set it where the DAGs are deployed (airflow_project/composer.env, or the environment)."
+            f"Airflow's Variable {VARIABLE} sets {', '.join(refused)}: it may set connections and options of"
+            " the pipeline only. Set what decides which code runs where the DAGs are deployed"
+            " (airflow_project/composer.env, or the environment)."
         )
 
 

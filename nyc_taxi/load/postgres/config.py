@@ -41,7 +41,7 @@ class PostgresConfig:
             dbname=str(values.get("POSTGRES_DBNAME", "taxi")),
             user=str(values.get("POSTGRES_USER", "postgres")),
             password=str(values.get("POSTGRES_PASSWORD", "")),
-            schema=str(values.get("TAXI_SCHEMA", values.get("POSTGRES_SCHEMA", "taxi"))),
+            schema=str(values.get("PIPELINE_SCHEMA", values.get("POSTGRES_SCHEMA", "taxi"))),
             sslmode=str(values.get("POSTGRES_SSLMODE", "prefer")),
             sslrootcert=str(values.get("POSTGRES_SSLROOTCERT", "")),
             embedded=None if host else settings.workspace / "postgres",

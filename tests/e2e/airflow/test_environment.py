@@ -57,13 +57,24 @@ def test_variable_and_connections_win_over_the_environment(airflow_environment):
 
 
 @pytest.mark.parametrize(
-    "name", ["TAXI_TRANSFORM", "TAXI_RULES", "TAXI_IO_CONFIG", "PYTHONPATH", "LD_PRELOAD", "PATH"]
+    "name",
+    [
+        *(
+            "TAXI_TRANSFORM",
+            "taxi_transform",
+            "TAXI_RULES",
+            "TAXI_IO_CONFIG",
+            "TAXI_BIKESHARE_TABLES",
+            "PG_BIN",
+        ),
+        *("PG_BIN", "PYTHONPATH", "LD_PRELOAD", "PATH", "HOME", "AWS_CONFIG_FILE"),
+    ],
 )
 def test_the_variable_names_no_code(airflow_environment, name):
     environment = {**airflow_environment, "AIRFLOW_VAR_TAXI": json.dumps({name: "/tmp/other"})}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"SettingsError: Airflow's Variable taxi sets {name}, which decides what code runs" in done.stderr
+    assert f"SettingsError: Airflow's Variable taxi sets {name}: it may set connections" in done.stderr
 
 
 def test_composers_own_bucket_is_not_the_trips(airflow_environment):

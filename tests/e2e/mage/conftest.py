@@ -59,3 +59,15 @@ def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def mage_database(here: None) -> Iterator[None]:
+    """A session with Mage's database, whose tables exist."""
+    from mage_ai.orchestration.db import db_connection
+    from mage_ai.orchestration.db.database_manager import database_manager
+
+    database_manager.run_migrations()
+    db_connection.start_session(force=True)
+    yield
+    db_connection.close_session()

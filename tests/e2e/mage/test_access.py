@@ -180,6 +180,23 @@ def test_every_route_refuses_writes_that_are_not_json(server, kind):
     assert {answer.code for answer in server.send(*requests)} == {415}
 
 
+@pytest.mark.parametrize(
+    ("public", "origin"),
+    [
+        ("https://mage.example.com", "https://mage.example.com"),
+        ("https://Mage.example.com:443/", "https://mage.example.com"),
+        ("mage.example.com", "https://mage.example.com"),
+        ("http://127.0.0.1:8888", "http://127.0.0.1:8888"),
+    ],
+)
+def test_behind_a_proxy_pages_have_the_public_address(server, monkeypatch, public, origin):
+    monkeypatch.setenv("MAGE_PUBLIC_HOST", public)
+    own = {**server.sign_in("Owner"), "Origin": origin}
+    other = {**own, "Origin": "https://example.com"}
+    answers = server.send(*(Ask("GET", "/api/pipelines", headers) for headers in (own, other)))
+    assert [answer.code for answer in answers] == [200, 403]
+
+
 def test_a_session_of_the_pages_may_do_what_it_did(server):
     own = {**server.sign_in("Owner"), "Origin": "http://127.0.0.1:PORT"}
     matcher = json.dumps(

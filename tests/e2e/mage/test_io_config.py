@@ -30,7 +30,7 @@ ROWS = pd.DataFrame({"day": ["2020-04-01", "2020-04-02"], "trips": [3, 4], "mile
 @pytest.fixture
 def servers(here, environment, monkeypatch) -> Settings:
     """The environment that `make ui` gives to Mage, and a loaded month."""
-    for name, value in embedded_addresses(load_settings()).items():
+    for name, value in embedded_addresses(load_settings(), print).items():
         monkeypatch.setenv(name, value)
     request = LoadRequest(Service.GREEN, Month(2020, 4), "sample:300:1", ("postgres", "duckdb"))
     run_month(request, RunContext(load_settings(), Run("test", "cli")))

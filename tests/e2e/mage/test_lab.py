@@ -25,7 +25,7 @@ def months(here, monkeypatch):
     """March and April of green, loaded into Postgres and DuckDB."""
     from launchers.mage.environment import embedded_addresses
 
-    for name, value in embedded_addresses(load_settings()).items():
+    for name, value in embedded_addresses(load_settings(), print).items():
         monkeypatch.setenv(name, value)
     for number, rows in ((3, 400), (4, 300)):
         request = LoadRequest(Service.GREEN, Month(2020, number), f"sample:{rows}:1", ("postgres", "duckdb"))

@@ -22,6 +22,15 @@ def test_the_project_has_its_limits(project):
     assert names <= set(limits.NEEDED), "what runs by itself has limits"
 
 
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n", "- a list\n", "", ": :\n"])
+def test_metadata_that_cannot_be_read_is_reported(project, text):
+    file = project / "pipelines" / "taxi_trips" / "metadata.yaml"
+    file.write_text(text)
+    assert limits.lost_limits(project) == [
+        f"{file} cannot be read as the metadata of a pipeline: restore it (git diff)."
+    ]
+
+
 def test_a_lost_limit_is_reported_with_its_file(project, monkeypatch, capsys):
     file = project / "pipelines" / "taxi_trips" / "metadata.yaml"
     metadata = yaml.safe_load(file.read_text())

@@ -53,7 +53,7 @@ def test_an_invalid_variable_is_named():
 
 
 @pytest.fixture
-def offline(here, monkeypatch):
+def offline(mage_database, monkeypatch):
     """TLC and the mirror are on a port of this machine on which nothing listens."""
     monkeypatch.setenv("TAXI_TLC_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
@@ -71,9 +71,11 @@ def test_by_hand_without_a_network_a_generated_month_stands_in(offline, capsys):
     assert request_of({**variables, "month": "2020-02", "pipeline_run_id": 7}).source == "auto"
 
 
-def test_the_first_line_of_the_log_names_a_month_that_is_set(published, capsys):
+def test_the_first_line_of_the_log_names_a_month_that_is_set(mage_database, published, capsys):
     request_of({"month": "2023-12", "source": published, "pipeline_run_id": 7})
-    message = "The variable month is 2023-12; empty, it stands for the newest published month.\n"
+    message = (
+        "Loading the month 2023-12, as the variable says; leave it empty for the newest published month.\n"
+    )
     assert capsys.readouterr().out == message
     request_of({"month": "", "source": published, "pipeline_run_id": 7})
     assert capsys.readouterr().out == ""

@@ -106,7 +106,10 @@ def _scale(folder: Path, count: int, rows: int) -> int:
 
 
 def _month(number: int, month: str, url: str, checks: dict[str, Any]) -> Task:
-    """The first task of a month, which makes the next ones ready; two refine every third month at once."""
+    """The first task of a month, which makes the next ones ready.
+
+    Two workers refine it at once, unless one is to be killed then: the other could leave it nothing to do.
+    """
     kill = KILLS[number] if number < len(KILLS) else None
     dies = _TASK_OF[number] if kill else ""
     lock, left = threading.Lock(), set(DESTINATIONS)
@@ -136,7 +139,7 @@ def _month(number: int, month: str, url: str, checks: dict[str, Any]) -> Task:
 
     def downloaded(file: dict[str, Any]) -> list[Task]:
         first = Task("refine", {"file": file}, killed("refine"), refined)
-        return [first, Task("refine", {"file": file})] if number % 3 == 0 else [first]
+        return [first] if dies == "refine" else [first, Task("refine", {"file": file})]
 
     return Task("download", {"month": month, "source": url}, killed("download"), downloaded)
 
