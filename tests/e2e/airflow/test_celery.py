@@ -36,10 +36,9 @@ def test_a_backfill_is_shared_by_two_workers(place, inside):
         ]
         assert sum(done) >= 8 * len(MONTHS)
         assert min(done) > 0, f"tasks by worker: {done}"
-        for number in (1, 2):
-            own = airflow.home / f"worker-{number}" / "workspace"
-            assert (own / "copies").exists()
-            assert not list((own / "scratch").glob("*"))
+        workspaces = [airflow.home / f"worker-{number}" / "workspace" for number in (1, 2)]
+        assert any((own / "copies").exists() for own in workspaces)  # of the one that loads a month
+        assert not [path for own in workspaces for path in (own / "scratch").glob("*")]
         assert not (airflow.workspace / "lake").exists()
 
 

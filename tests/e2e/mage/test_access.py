@@ -191,7 +191,7 @@ def test_every_route_refuses_writes_that_are_not_json(server, kind):
 )
 def test_behind_a_proxy_pages_have_the_public_address(server, monkeypatch, public, origin):
     monkeypatch.setenv("MAGE_PUBLIC_HOST", public)
-    own = {**server.sign_in("Owner"), "Origin": origin}
+    own = {**server.sign_in("Owner"), "X-API-KEY": PAGES_KEY, "Origin": origin}
     other = {**own, "Origin": "https://example.com"}
     answers = server.send(*(Ask("GET", "/api/pipelines", headers) for headers in (own, other)))
     assert [answer.code for answer in answers] == [200, 403]
