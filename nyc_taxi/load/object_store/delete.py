@@ -1,7 +1,12 @@
 """One month deleted from a store: its manifest first says so, then its objects go.
 
 A killed deletion leaves objects that the manifest no longer describes; deleting the month again removes them.
-A load that begins meanwhile is not harmed: only objects that were read before are removed.
+
+A load that begins meanwhile wins: it writes all objects again, and the deletion stops once the manifest is
+another. GCS gives the new objects other generations, which the deletion does not remove. S3 gives the same
+bytes the same ETag, so the load also reads the month again after its manifest, and starts over if an object
+is gone. If S3 serves the deletion's last request even later, the month counts as not recorded, and the next
+run loads it.
 """
 
 from __future__ import annotations
@@ -26,19 +31,23 @@ def delete_month(store: Store, service: Service, month: Month, run: Run) -> Ledg
     Raises PreconditionFailed when another run writes the month.
     """
     held, writer = HeldMonth.read(store, service, month), MonthWriter(store)
-    manifest = held.manifest
+    manifest, tag = held.manifest, held.manifest_tag
     if manifest is None or (held.deletion and not any(held.objects.values())):
         return None
     if held.deletion is None:
         manifest = Manifest(deletion(manifest.entry, run), {})
         key, version = manifest_key(service, month), manifest.entry.version
-        writer.put(key, manifest.content(), version, held.manifest_tag)
+        tag = writer.put(key, manifest.content(), version, held.manifest_tag).tag
     writer.keep(manifest)
     for kind in reversed(KINDS):  # trips, which most readers read, first
         stored = held.objects[kind]
+        if stored is None:
+            continue
+        current = store.head(manifest_key(service, month))
+        if current is None or current.tag != tag:
+            break  # a load has finished meanwhile
         with contextlib.suppress(PreconditionFailed):  # a load that began meanwhile has replaced it
-            if stored:
-                store.delete(data_key(kind, service, month), stored.tag)
+            store.delete(data_key(kind, service, month), stored.tag)
     return manifest.entry
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Mapping
 
+from nyc_taxi.errors import PreconditionFailed
 from nyc_taxi.lake.layout import version_folder
 from nyc_taxi.lake.object_store.store import Content, Sent, Store, Stored
 from nyc_taxi.load.object_store.contents import SentRows
@@ -32,12 +33,14 @@ class MonthWriter:
         started: dt.datetime,
         contents: Mapping[str, Content | LakeObject],
         count: SentRows,
-        is_damaged: bool,
+        again: bool,
     ) -> Manifest:
         """Replace the objects of a month that differ from `contents`, then its manifest, which is returned.
 
-        `is_damaged`: objects of the lake are copied again in any case.
+        `again`: replace all of them, whether they differ or not. A load that follows a deletion always does,
+        as the deletion may still be removing objects; raises PreconditionFailed if it has removed a new one.
         """
+        again = again or held.deletion is not None
         done = 0
         for kind, content in contents.items():
             key, before, sent = (
@@ -46,14 +49,16 @@ class MonthWriter:
                 count.above(done),
             )
             if isinstance(content, Content):
-                self.bring(key, content, month.version, before, sent)
+                self.bring(key, content, month.version, before, sent, again)
             else:
-                self._copy(key, kind, content, month, before, again=is_damaged)
+                self._copy(key, kind, content, month, before, again)
                 sent(content.size)
             done += content.size
         manifest = Manifest.make(month, run, started, contents)
         key = manifest_key(month.service, month.month)
         self.put(key, manifest.content(), month.version, held.manifest_tag)
+        if held.deletion and HeldMonth.read(self._store, month.service, month.month).row is None:
+            raise PreconditionFailed(f"{month} was deleted while it was loaded; run the month again.")
         return manifest
 
     def _copy(
@@ -67,10 +72,23 @@ class MonthWriter:
         source = f"{version_folder(month.service, month.month, month.version)}{kind}.parquet"
         self._store.copy(source, key, before.tag if before else None)
 
-    def bring(self, key: str, content: Content, version: str, before: Stored | None, sent: Sent) -> None:
-        """Upload the object, unless an unfinished load has already uploaded it."""
+    def bring(
+        self,
+        key: str,
+        content: Content,
+        version: str,
+        before: Stored | None,
+        sent: Sent,
+        again: bool = False,
+    ) -> None:
+        """Upload the object, unless an unfinished load has already uploaded it. `again`: in any case."""
         expected = marks(version, content.sha256).items()
-        if before and expected <= before.metadata.items() and before.digest == self._store.digest(content):
+        if (
+            not again
+            and before
+            and expected <= before.metadata.items()
+            and before.digest == self._store.digest(content)
+        ):
             log.info("%s is already up to date.", key)
             sent(content.size)
         else:
@@ -78,9 +96,9 @@ class MonthWriter:
 
     def put(
         self, key: str, content: Content, version: str, tag: str | None, sent: Sent = lambda _: None
-    ) -> None:
+    ) -> Stored:
         """Write one object; `tag` as for Store."""
-        self._store.put(key, content, marks(version, content.sha256), tag, sent)
+        return self._store.put(key, content, marks(version, content.sha256), tag, sent)
 
     def keep(self, manifest: Manifest) -> None:
         """Add the load or deletion to the ledger's history, where it is missing."""

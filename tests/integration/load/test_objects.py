@@ -381,6 +381,39 @@ def test_many_writers_at_once_leave_one_version(cloud: Cloud, tmp_path: Path) ->
     check_holds(cloud, months[0])
 
 
+def test_a_load_of_the_same_version_during_a_deletion_stays(cloud: Cloud, tmp_path: Path) -> None:
+    files = month_files(tmp_path)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+    pause = Pause()
+    cloud.faulty.next(pause, cloud.write, HISTORY)  # the manifest says that the month is deleted
+    with ThreadPoolExecutor(1) as pool:
+        deleting = pool.submit(cloud.destination().delete_month, GREEN, APRIL, RUN)
+        assert pause.reached.wait(30)
+        row = cloud.destination().replace_month(RefinedMonth.of(files), Run("later", "cli"))
+        pause.go_on.set()
+        assert deleting.result(30) is not None
+    assert check_holds(cloud, files) == row
+
+
+def test_objects_that_a_deletion_removes_under_a_load_are_sent_again(cloud: Cloud, tmp_path: Path) -> None:
+    """The load has written its objects, but not its manifest, when the deletion removes them."""
+    files = month_files(tmp_path)
+    cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+    deletion, load = Pause(), Pause()
+    cloud.faulty.next(deletion, cloud.write, HISTORY)
+    with ThreadPoolExecutor(2) as pool:
+        deleting = pool.submit(cloud.destination().delete_month, GREEN, APRIL, RUN)
+        assert deletion.reached.wait(30)
+        cloud.faulty.next(load, cloud.write, MANIFEST)
+        loading = pool.submit(cloud.destination().replace_month, RefinedMonth.of(files), Run("later", "cli"))
+        assert load.reached.wait(30)
+        deletion.go_on.set()
+        assert deleting.result(30) is not None
+        load.go_on.set()
+        row = loading.result(30)
+    assert check_holds(cloud, files) == row
+
+
 def test_only_manifests_of_months_name_a_month() -> None:
     assert month_of(MANIFEST) == (GREEN, APRIL)
     for strange in ("service=uber/month=2020-04", "service=green/month=2020-13", "service=green"):
