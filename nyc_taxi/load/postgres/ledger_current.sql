@@ -1,4 +1,4 @@
-CREATE VIEW ledger_current AS
+CREATE OR REPLACE VIEW ledger_current AS
 SELECT *
 FROM (SELECT DISTINCT ON (service, month) * FROM ledger ORDER BY service, month, id DESC) AS latest
 WHERE coalesce(action, 'load') = 'load';

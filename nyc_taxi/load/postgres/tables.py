@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.locks import in_short_attempts
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.schema import QUALITY, QUARANTINE, trip_columns
+from nyc_taxi.schema import QUALITY, QUARANTINE, Column, trip_columns
 from nyc_taxi.schema.sql import (
     MONTH,
     POSTGRES_TYPES,
@@ -44,22 +45,31 @@ def create_missing(connection: Connection, schema: str, service: Service) -> Non
     A role that owns only the schema may do this.
     """
     create(connection, schema, _statements(service))
-    complete_ledger(connection)
+    complete_ledger(connection, schema)
 
 
-def complete_ledger(connection: Connection) -> None:
-    """Add the ledger's columns that earlier versions lack."""
-    existing = columns_of(connection, "ledger")
-    missing = [column for column in LEDGER if column.name not in existing]
-    if not missing:
+def complete_ledger(connection: Connection, schema: str) -> None:
+    """Add the ledger's columns that earlier versions lack; raises LockTimeout if readers do not leave."""
+    if not _missing_columns(connection):
         return
-    statements = [f"COMMENT ON TABLE ledger IS {literal(LEDGER_TABLE.description)}"]
-    statements += [
-        f"ALTER TABLE ledger ADD COLUMN IF NOT EXISTS {quoted(column.name)} {POSTGRES_TYPES[column.type]}"
-        for column in missing
-    ]
-    statements += [postgres_comment("ledger", column.name, comment(column)) for column in LEDGER]
-    execute(connection, ";\n".join(statements))
+    lock_schema(connection, schema)
+
+    def add() -> None:
+        statements = [
+            f"ALTER TABLE ledger ADD COLUMN IF NOT EXISTS {quoted(column.name)} {POSTGRES_TYPES[column.type]}"
+            for column in _missing_columns(connection)
+        ]
+        statements.append(f"COMMENT ON TABLE ledger IS {literal(LEDGER_TABLE.description)}")
+        statements += [postgres_comment("ledger", column.name, comment(column)) for column in LEDGER]
+        execute(connection, ";\n".join(statements))
+
+    busy = "other sessions hold locks on the table ledger, which lacks columns: run the month again later."
+    in_short_attempts(connection, busy, add)
+
+
+def _missing_columns(connection: Connection) -> list[Column]:
+    existing = columns_of(connection, "ledger")
+    return [column for column in LEDGER if column.name not in existing]
 
 
 def create(connection: Connection, schema: str, statements: dict[str, str]) -> None:

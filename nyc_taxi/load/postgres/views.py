@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from importlib import resources
 
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from nyc_taxi.load.all_rows import DESCRIPTION, all_rows_query, view_columns, view_name
 from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.errors import sqlstate
 from nyc_taxi.load.postgres.locks import LOCK_TIMEOUT
 from nyc_taxi.load.postgres.tables import columns_of, lock_schema, quarantine_of, trips_of
 from nyc_taxi.model.months import Service
@@ -18,6 +20,9 @@ from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, quoted
 log = logging.getLogger(__name__)
 
 LEDGER_CURRENT = "ledger_current"
+
+_OTHER_COLUMNS = "42P16"
+"""SQLSTATE of CREATE OR REPLACE VIEW where the view has other columns than the first ones of the new text."""
 
 
 def refresh_views(connection: Connection, schema: str) -> None:
@@ -30,10 +35,33 @@ def refresh_views(connection: Connection, schema: str) -> None:
         try:
             with connection.begin_nested():
                 execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")  # readers may use the view
-                execute(connection, f"DROP VIEW IF EXISTS {quoted(name)}")
-                execute(connection, _definition(name))
+                _replace(connection, name)
         except DBAPIError as error:
             log.warning("The view %s stays as it is: %s", name, str(error.orig).splitlines()[0])
+
+
+def _replace(connection: Connection, name: str) -> None:
+    """Create or replace the view; one whose new columns do not all come last is dropped first."""
+    try:
+        with connection.begin_nested():
+            execute(connection, _definition(name))
+    except DBAPIError as error:
+        if sqlstate(error) != _OTHER_COLUMNS:
+            raise
+        grants = _grants(connection, name)
+        for statement in (f"DROP VIEW {quoted(name)}", _definition(name), *grants):
+            execute(connection, statement)
+
+
+def _grants(connection: Connection, name: str) -> list[str]:
+    """The statements that grant the privileges on a view again, once it is dropped and created."""
+    query = (
+        "SELECT format('GRANT %s ON %I TO %s%s', privilege_type, relname,"
+        " CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,"
+        " CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
+        " FROM pg_class, aclexplode(relacl) WHERE pg_class.oid = to_regclass(:name) AND grantee <> relowner"
+    )
+    return list(connection.scalars(text(query), {"name": quoted(name)}))
 
 
 def drop_views(connection: Connection) -> None:
@@ -68,4 +96,6 @@ def _definition(name: str) -> str:
         lambda key: f"CAST(raw AS json) ->> {literal(key)}",
     )
     description = literal(DESCRIPTION.format(service=service))
-    return f"CREATE VIEW {quoted(name)} AS {query};\nCOMMENT ON VIEW {quoted(name)} IS {description}"
+    return (
+        f"CREATE OR REPLACE VIEW {quoted(name)} AS {query};\nCOMMENT ON VIEW {quoted(name)} IS {description}"
+    )
