@@ -67,7 +67,7 @@ def translate_errors(config: PostgresConfig) -> Iterator[None]:
 
 
 def _explain(error: BaseException, config: PostgresConfig) -> DestinationError:
-    message = _message(error)
+    message = message_of(error)
     code = sqlstate(error)
     if code is None:
         code = next((known for part, known in _CONNECTION_REFUSED.items() if part in message), "08000")
@@ -100,7 +100,8 @@ _ADVICE = {
 }
 
 
-def _message(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
+    """What the database says, in one line without the values of rows."""
     diagnostics = getattr(error, "diag", None)
     parts = [getattr(diagnostics, "message_primary", None)]
     if not (sqlstate(error) or "").startswith(_ABOUT_VALUES):

@@ -17,7 +17,7 @@ from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.damage import find_damage
 from nyc_taxi.load.postgres.delete import delete_month
 from nyc_taxi.load.postgres.lookup import replace_lookup
-from nyc_taxi.load.postgres.migrate import migrate
+from nyc_taxi.load.postgres.migrate import migrate, plan_steps
 from nyc_taxi.load.postgres.replace import replace_month
 from nyc_taxi.load.postgres.tables import columns_of, create_missing
 from nyc_taxi.load.postgres.views import refresh_views
@@ -103,8 +103,12 @@ class Postgres:
         return self._transact(lambda connection: delete_month(connection, schema, service, month, run))
 
     def migrate(self, *, dry_run: bool) -> list[Migration]:
-        """See Destination; one transaction."""
-        return self._transact(lambda connection: migrate(connection, self.config.schema, dry_run))
+        """See Destination; one transaction changes the tables."""
+        steps = self._transact(plan_steps)
+        tables = sorted({step.table for step in steps if step.statements})
+        if dry_run or not tables:
+            return steps
+        return self._transact(lambda connection: migrate(connection, self.config.schema, tables))
 
     def has_lookup(self, name: str) -> bool:
         """See Destination."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from importlib import resources
 
 from sqlalchemy import text
@@ -64,10 +65,28 @@ def _grants(connection: Connection, name: str) -> list[str]:
     return list(connection.scalars(text(query), {"name": quoted(name)}))
 
 
-def drop_views(connection: Connection) -> None:
-    """Drop the views before columns that they read change their types; `refresh_views` creates them again."""
-    for name in (LEDGER_CURRENT, *map(view_name, Service)):
-        execute(connection, f"DROP VIEW IF EXISTS {quoted(name)}")
+def drop_views(connection: Connection, columns: Collection[tuple[str, str]]) -> list[str]:
+    """Drop the views that read one of the columns, given as table and name, which is about to change.
+
+    `refresh_views` creates them again. Returns the statements that grant their privileges again.
+    """
+    query = text(
+        "SELECT DISTINCT view.relname FROM pg_depend"
+        " JOIN pg_rewrite ON pg_depend.classid = 'pg_rewrite'::regclass AND pg_depend.objid = pg_rewrite.oid"
+        " JOIN pg_class AS view ON view.oid = ev_class AND view.oid = to_regclass(quote_ident(view.relname))"
+        " JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid"
+        " WHERE refclassid = 'pg_class'::regclass AND refobjid = to_regclass(:table) AND attname = :column"
+    )
+    readers = {
+        name
+        for table, column in columns
+        for name in connection.scalars(query, {"table": quoted(table), "column": column})
+    }
+    dropped = [name for name in (LEDGER_CURRENT, *map(view_name, Service)) if name in readers]
+    grants = [grant for name in dropped for grant in _grants(connection, name)]
+    for name in dropped:
+        execute(connection, f"DROP VIEW {quoted(name)}")
+    return grants
 
 
 def _stale(connection: Connection) -> list[str]:

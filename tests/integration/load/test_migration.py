@@ -182,6 +182,24 @@ def test_values_that_do_not_fit_stay_while_the_month_cannot_be_loaded_again(
     assert damaged(name) == []
 
 
+def test_a_migration_that_ends_before_it_has_loaded_months_again_goes_on(
+    name: str, sql: Sql, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_month(GREEN, APRIL, str(april(tmp_path)), [name])
+    if name == "postgres":
+        sql("DROP VIEW taxi.all_rows_green")
+    sql(f"ALTER TABLE taxi.trips_green ALTER COLUMN trip_type TYPE {TYPES[name]['text']}")
+    sql("UPDATE taxi.trips_green SET trip_type = 'two' WHERE source_row = 2")
+    open_destination(name, load_settings()).migrate(dry_run=False)  # the tables are changed, no more
+    (step,) = open_destination(name, load_settings()).migrate(dry_run=True)
+    assert (step.statements, step.reload) == ((), ((GREEN, APRIL),))
+
+    assert taxi("migrate") == 0
+    assert "green 2020-04 is loaded again from the lake" in capsys.readouterr().out
+    assert sql("SELECT trip_type FROM taxi.trips_green ORDER BY source_row") == [(1,), (2,), (1,), (2,)]
+    assert (taxi("migrate"), capsys.readouterr().out) == (0, f"{name}: nothing to migrate\n")
+
+
 @pytest.mark.parametrize("name", ["postgres"], indirect=True)
 def test_a_migration_that_fails_changes_nothing(old: Sql, name: str) -> None:
     """Postgres refuses to change a column that a view of somebody's own reads."""

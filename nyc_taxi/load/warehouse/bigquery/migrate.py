@@ -9,7 +9,7 @@ import datetime as dt
 import json
 from collections.abc import Mapping
 
-from nyc_taxi.load.migration import Migration, plan
+from nyc_taxi.load.migration import Migration, only_in, plan
 from nyc_taxi.load.warehouse.bigquery.client import quoted
 from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
@@ -42,11 +42,10 @@ class _Tables:
     def converts(self, table: str, column: str, old: str, new: str) -> bool:
         return (old, new) == ("INT64", "FLOAT64")  # of the types here, the only pair that ALTER COLUMN takes
 
-    def months_with(self, table: str, column: str) -> list[dt.date]:
+    def months_with(self, table: str, column: str, instead_of: str | None = None) -> list[dt.date]:
         since = "month >= DATE '2009-01-01'"  # where the table requires a filter
-        query = (
-            f"SELECT DISTINCT month FROM {self._name(table)} WHERE {quoted(column)} IS NOT NULL AND {since}"
-        )
+        only = only_in(column, instead_of, quoted)
+        query = f"SELECT DISTINCT month FROM {self._name(table)} WHERE {only} AND {since}"
         return sorted(row["month"] for row in self._engine.rows(query, {}))
 
     def add(self, table: str, column: str, kind: str, description: str) -> list[str]:

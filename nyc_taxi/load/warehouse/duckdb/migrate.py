@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import duckdb
 
-from nyc_taxi.load.migration import Migration, plan
+from nyc_taxi.load.migration import Migration, only_in, plan
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
 from nyc_taxi.load.warehouse.duckdb.tables import all_views, column_comment, missing_tables
 from nyc_taxi.schema.sql import quoted
@@ -17,7 +17,7 @@ from nyc_taxi.schema.tables import DUCKDB_TYPES, all_tables
 def migrate(session: DuckDbSession, dry_run: bool) -> list[Migration]:
     """Plan the steps and, unless it is a dry run, take them and create the views anew."""
     steps = plan(_Tables(session))
-    if steps and not dry_run:
+    if any(step.statements for step in steps) and not dry_run:
         session.connection.begin()
         for step in steps:
             for statement in step.statements:
@@ -48,10 +48,9 @@ class _Tables:
             return False
         return not rows
 
-    def months_with(self, table: str, column: str) -> list[dt.date]:
-        query = (
-            f"SELECT DISTINCT month FROM {self._name(table)} WHERE {quoted(column)} IS NOT NULL ORDER BY 1"
-        )
+    def months_with(self, table: str, column: str, instead_of: str | None = None) -> list[dt.date]:
+        only = only_in(column, instead_of)
+        query = f"SELECT DISTINCT month FROM {self._name(table)} WHERE {only} ORDER BY 1"
         return [row["month"] for row in self._session.rows(query, {})]
 
     def add(self, table: str, column: str, kind: str, description: str) -> list[str]:
