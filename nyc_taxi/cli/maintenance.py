@@ -68,12 +68,12 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, remove nothing.")] = False,
 ) -> None:
     """Remove superseded versions, generated months that no destination holds, scratch and copies."""
+    from nyc_taxi.load.registry import holders
     from nyc_taxi.pipelines.prune import find_prunable
-    from nyc_taxi.pipelines.requests import destinations
 
     console, settings = output(), load_settings()
     count = size = 0
-    for each in find_prunable(destinations({}, settings), settings, days):
+    for each in find_prunable(holders(settings), settings, days):
         count, size = count + 1, size + each.size
         console.print(f"{each.what}: {each.size:,} bytes", soft_wrap=True, highlight=False)
         if not dry_run:

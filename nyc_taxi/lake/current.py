@@ -7,7 +7,8 @@
     generated/...    the same for generated months, so that they never count as TLC's
 
 The folders are in the workspace, laid out as in a bucket. The files are relative symbolic links into version
-folders; each is replaced atomically, the manifest last. A month becomes current when a destination holds it.
+folders; each is replaced atomically, the manifest last. A month becomes current when a destination holds it,
+and is no longer current once it is deleted from every destination.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def make_current(files: MonthFiles, workspace: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         _replace(link, Path(os.path.relpath((files.folder / name).resolve(), link.parent.resolve())))
     if not files.source.is_sample:
-        remove_generated(workspace, files.service, files.month)
+        remove_current(workspace, files.service, files.month, generated=True)
 
 
 def current_folder(
@@ -66,9 +67,9 @@ def current_months(workspace: Path, *, generated: bool = False) -> Iterator[tupl
             yield Service(match[1]), Month.parse(match[2])
 
 
-def remove_generated(workspace: Path, service: Service, month: Month) -> None:
-    """Remove the links to a generated month."""
-    root = _root(workspace, generated=True)
+def remove_current(workspace: Path, service: Service, month: Month, *, generated: bool = False) -> None:
+    """Remove the links to the current version of a month, the manifest first."""
+    root = _root(workspace, generated)
     for kind in reversed(_FILES):
         _link(root, kind, service, month).unlink(missing_ok=True)
 

@@ -11,8 +11,10 @@ postgres/, gcs/, ...                   the data of embedded servers
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,15 +57,18 @@ class Workspace:
     def prune(self, service: Service, month: Month, keep: str, older_than: float = KEEP_SECONDS) -> None:
         """Remove old scratch folders, and old versions of the month other than `keep` and the current one."""
         limit = time.time() - older_than
-        folders = [folder for folder in (self.root / "scratch").glob("*") if not folder.name.endswith(keep)]
+        folders = [folder for folder in self.scratch_before(limit) if not folder.name.endswith(keep)]
         versions = self.month_folder(service, month).glob("version=*")
         current = [current_folder(self.root, service, month, generated=each) for each in (False, True)]
         kept = [self.version_folder(service, month, keep).resolve(), *current]
-        folders += [folder for folder in versions if folder.resolve() not in kept]
+        folders += [folder for folder in _before(versions, limit) if folder.resolve() not in kept]
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):  # another run pruned it first
-                if folder.stat().st_mtime < limit:
-                    shutil.rmtree(folder)
+                shutil.rmtree(folder)
+
+    def scratch_before(self, limit: float) -> list[Path]:
+        """Scratch folders that were last changed before `limit`, in seconds since 1970."""
+        return sorted(_before((self.root / "scratch").glob("*"), limit))
 
     def prune_copies(self, older_than: float = KEEP_SECONDS) -> None:
         """Remove old downloads and copies of what the bucket holds: a worker's disk must not fill up.
@@ -72,7 +77,27 @@ class Workspace:
         """
         limit = time.time() - older_than
         for name in ("copies",) if self.lake.exists() else ("copies", "source", "inbox"):
-            for path in (self.root / name).rglob("*"):
-                with contextlib.suppress(FileNotFoundError):
-                    if path.is_file() and path.name != ".lock" and path.stat().st_mtime < limit:
-                        path.unlink()
+            for path, info in files_below(self.root / name):
+                if path.name != ".lock" and info.st_mtime < limit:
+                    path.unlink(missing_ok=True)
+
+
+def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files in a folder and those below, in order; skips what another run removes meanwhile."""
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for path in (Path(root) / name for name in sorted(names)):
+            try:
+                info = path.stat()
+            except FileNotFoundError:
+                continue
+            yield path, info
+
+
+def _before(folders: Iterable[Path], limit: float) -> list[Path]:
+    old = []
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):  # another run removed it
+            if folder.stat().st_mtime < limit:
+                old.append(folder)
+    return old

@@ -87,6 +87,9 @@ REGISTRY: dict[str, Registration] = {
 }
 """By name, in the order in which destinations are listed."""
 
+_EMBEDDED = {"postgres": "POSTGRES_HOST", "gcs": "GCS_BUCKET"}
+"""The setting without which an embedded server is used, whose data is in the workspace, in `<name>/`."""
+
 
 def open_destination(name: str, settings: Settings) -> Destination:
     """The configured destination of that name; raises SettingsError for a bad setting or a missing extra."""
@@ -105,6 +108,20 @@ def load_order(names: Iterable[str]) -> list[str]:
     selected = set(names)
     graph = {name: selected & set(REGISTRY[name].loads_after) for name in REGISTRY if name in selected}
     return list(TopologicalSorter(graph).static_order())
+
+
+def holders(settings: Settings) -> list[str]:
+    """Every destination that may hold months: the default ones, and all others that are available.
+
+    Not an embedded server without data: nothing was ever loaded into it.
+    """
+    return [
+        name
+        for name in parse_names(f"auto,duckdb,{settings.destinations}", settings)
+        if name not in _EMBEDDED
+        or _EMBEDDED[name] in settings.connections
+        or (settings.workspace / name).exists()
+    ]
 
 
 def parse_names(text: str, settings: Settings) -> list[str]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from nyc_taxi.lake.current import current_folder, remove_generated
+from nyc_taxi.lake.current import current_folder, remove_current
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.raw import RawFile
-from nyc_taxi.lake.workspace import Workspace
+from nyc_taxi.lake.workspace import Workspace, files_below
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
@@ -73,7 +73,7 @@ def _sample(raw: RawFile, lake: Lake, settings: Settings) -> Prunable:
     def remove() -> None:
         current = current_folder(settings.workspace, raw.service, raw.month, generated=True)
         if current and current.name in {f"version={files.version}" for files in versions}:
-            remove_generated(settings.workspace, raw.service, raw.month)
+            remove_current(settings.workspace, raw.service, raw.month, generated=True)
         for files in versions:
             lake.versions.remove(files)
         lake.raw.remove(raw)
@@ -114,13 +114,12 @@ def _remover(lake: Lake, files: MonthFiles) -> Callable[[], None]:
 
 def _old_local(workspace: Workspace, lake: Lake, limit: dt.datetime) -> Iterator[Prunable]:
     """Scratch of runs that never came to an end, and copies of what a bucket holds."""
-    for folder in sorted((workspace.root / "scratch").glob("*")):
-        if folder.stat().st_mtime < limit.timestamp():
-            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            yield Prunable(f"scratch {folder.name}", size, _delete(folder))
-    for path in sorted(workspace.copies.rglob("*")) if lake.is_shared else ():
-        if path.is_file() and path.name != ".lock" and path.stat().st_mtime < limit.timestamp():
-            yield Prunable(f"copy {path.relative_to(workspace.copies)}", path.stat().st_size, _delete(path))
+    for folder in workspace.scratch_before(limit.timestamp()):
+        size = sum(info.st_size for _, info in files_below(folder))
+        yield Prunable(f"scratch {folder.name}", size, _delete(folder))
+    for path, info in files_below(workspace.copies) if lake.is_shared else ():
+        if path.name != ".lock" and info.st_mtime < limit.timestamp():
+            yield Prunable(f"copy {path.relative_to(workspace.copies)}", info.st_size, _delete(path))
 
 
 def _delete(path: Path) -> Callable[[], None]:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from nyc_taxi.cli import main
+from nyc_taxi.lake.current import current_months
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.run import Run
+from nyc_taxi.pipelines.deletion import delete_month
 from nyc_taxi.reporting.verification import verify_lake, verify_months, verify_workspace
 from nyc_taxi.settings import load_settings
 from tests.support.clouds import Cloud, gcs_cloud
@@ -92,6 +95,42 @@ def test_generated_months_that_no_destination_holds_go(
     assert list(versions().values()) == [300]
     assert len(lake.versions.held(GREEN, MAY)) == 1, "a destination holds it"
     assert damaged() == []
+
+
+def test_a_generated_month_in_a_destination_that_is_no_default_stays(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAXI_DESTINATIONS", "postgres")  # embedded, and never started
+    run_month(GREEN, APRIL, "sample:50", ["duckdb"])
+    prune(monkeypatch, "--days", "0")
+    assert len(versions()) == 1
+    assert not (workspace / "postgres").exists()
+
+
+def test_scratch_that_another_run_removes_meanwhile_is_skipped(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "scratch" / "here").mkdir(parents=True)
+    gone = workspace / "scratch" / "gone"
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: [*glob(path, pattern), gone])
+    prune(monkeypatch, "--days", "0")
+    assert "scratch here: 0 bytes\n1 removed" in capsys.readouterr().out
+
+
+def test_a_month_deleted_from_every_destination_is_no_longer_current(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_month(GREEN, APRIL, file_of(tmp_path, 300), ["duckdb"])
+    assert list(current_months(workspace)) == [(GREEN, APRIL)]
+    settings = load_settings()
+    assert list(delete_month(GREEN, APRIL, [], settings, Run.new("cli"))) == []
+    assert list(current_months(workspace)) == [(GREEN, APRIL)], "a destination holds it"
+    assert len(list(delete_month(GREEN, APRIL, ["duckdb"], settings, Run.new("cli")))) == 1
+    assert list(current_months(workspace)) == []
+    assert damaged() == []
+    prune(monkeypatch, "--days", "0")
+    assert versions() == {}
 
 
 def test_versions_of_a_bucket_go(tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
