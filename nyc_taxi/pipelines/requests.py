@@ -24,7 +24,7 @@ DEFAULT_SERVICES = "yellow,green"
 
 
 def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | None = None) -> LoadRequest:
-    """Read `service`, `month`, `source`, `destinations` and `accept`; what is missing or empty has a default.
+    """Read `service`, `month`, `source`, `destinations`, `accept` and `force`; an empty value has a default.
 
     Without a month it is the newest one that is published on `day` (today by default), for which the source
     is asked. Raises SettingsError that names a value at fault, and SourceUnreachable.
@@ -41,7 +41,7 @@ def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | N
         source,
         tuple(destinations(values, settings)),
         accepts(values),
-        bool(values.get("force")),
+        _boolean(values, "force"),
     )
 
 
@@ -59,9 +59,13 @@ def limit(context: RunContext, names: Iterable[str]) -> RunContext:
 
 def accepts(values: Mapping[str, Any]) -> bool:
     """The value `accept`: whether an implausible month is loaded; raises SettingsError for no boolean."""
-    text = str(values.get("accept") or "false").strip().lower()
+    return _boolean(values, "accept")
+
+
+def _boolean(values: Mapping[str, Any], name: str) -> bool:
+    text = str(values.get(name) or "false").strip().lower()
     if text not in ("true", "false", "1", "0", "yes", "no"):
-        raise SettingsError(f"accept {text!r} is neither true nor false.")
+        raise SettingsError(f"{name} {text!r} is neither true nor false.")
     return text in ("true", "1", "yes")
 
 

@@ -98,8 +98,13 @@ def by_destination(months: list[MonthStatus]) -> list[dict[str, Any]]:
     return [
         dict(zip(COLUMNS, values, strict=True))
         for status in reversed(months)
-        for values in _rows(status, "; ".join(status.marks) or "current")
+        for values in _rows(status, "; ".join(status.marks or _whole(status)))
     ]
+
+
+def _whole(status: MonthStatus) -> list[str]:
+    """What is said of a month without problems."""
+    return ["current"] if status.held else status.notes
 
 
 def _rows(status: MonthStatus, text: str) -> list[tuple[Any, ...]]:

@@ -63,7 +63,7 @@ def complete_ledger(connection: Connection, schema: str) -> None:
         statements += [postgres_comment("ledger", column.name, comment(column)) for column in LEDGER]
         execute(connection, ";\n".join(statements))
 
-    busy = "other sessions hold locks on the table ledger, which lacks columns: run the month again later."
+    busy = "other sessions hold locks on the table ledger, which lacks columns: try again later."
     in_short_attempts(connection, busy, add)
 
 

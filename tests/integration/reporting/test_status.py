@@ -12,7 +12,7 @@ from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
-from nyc_taxi.reporting.status import as_plain, collect
+from nyc_taxi.reporting.status import as_plain, by_destination, collect
 from nyc_taxi.settings import load_settings
 from tests.support.builders import RULES
 from tests.support.runs import run_month
@@ -108,6 +108,12 @@ def test_what_was_done_on_purpose_is_noted_and_no_problem(
     assert taxi("delete", "green", "2020-05", "--from", "postgres,duckdb") == 0
     assert notes()["2020-04"] == ["deleted from postgres"]
     assert notes()["2020-05"] == ["deleted from postgres", "deleted from duckdb"]
+    rows = {
+        (row["month"], row["destination"]): row["status"]
+        for row in by_destination(collect(BOTH, load_settings()))
+    }
+    assert rows["2020-05", ""] == "deleted from postgres; deleted from duckdb"
+    assert rows["2020-04", "duckdb"] == "current"
     assert taxi("status", "--check", "--source", str(source)) == 0
     capsys.readouterr()
     assert taxi("history", "green", "2020-04") == 0

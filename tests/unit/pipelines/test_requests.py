@@ -52,3 +52,11 @@ def test_accept_is_a_boolean_or_its_text(value: object, accepted: bool) -> None:
     assert accepts({"accept": value}) is accepted
     with pytest.raises(SettingsError, match="accept 'perhaps' is neither true nor false"):
         accepts({"accept": "perhaps"})
+
+
+@pytest.mark.parametrize(("value", "forced"), [(True, True), ("true", True), ("false", False), ("", False)])
+def test_force_is_a_boolean_or_its_text(value: object, forced: bool) -> None:
+    values = {"month": "2021-03", "force": value}
+    assert make_request(values, load_settings()).force is forced
+    with pytest.raises(SettingsError, match="force 'perhaps' is neither true nor false"):
+        make_request({**values, "force": "perhaps"}, load_settings())

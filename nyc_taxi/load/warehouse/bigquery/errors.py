@@ -80,7 +80,7 @@ def failure(config: BigQueryConfig, job_id: str, error: Mapping[str, str]) -> De
 def _explain(config: BigQueryConfig, reason: str, message: str, code: int | None) -> DestinationError:
     message = one_line(message)
     if any(part in message for part in _CONFLICT):
-        return LockTimeout(f"{config.where}: conflicting loads keep committing; run the month again later.")
+        return LockTimeout(f"{config.where}: conflicting changes keep committing; try again later.")
     if reason in _TRANSIENT or (code is not None and (code in (408, 429) or code >= 500)):
         return _busy_service(config, message)
     if reason == "notFound" or code == 404:
