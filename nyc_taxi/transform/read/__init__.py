@@ -65,12 +65,24 @@ class Reader(Protocol):
 
 
 def as_json(row: dict[str, Any]) -> str:
-    """A row as JSON that any database takes: no NUL, and NaN and infinity as text."""
+    r"""A row as JSON that any database takes: `\x00` for a NUL, and NaN and infinity as text."""
     plain = {
         name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in row.items()
     }
-    return json.dumps(plain, default=str).replace("\\u0000", "\\\\x00")
+    return json.dumps(_without_nul(plain), default=str)
+
+
+def _without_nul(value: Any) -> Any:
+    r"""The value with `\x00` for each NUL; in its JSON, `\u0000` may also follow an escaped backslash."""
+    match value:
+        case str():
+            return value.replace("\0", r"\x00")
+        case list() | tuple():
+            return [_without_nul(item) for item in value]
+        case dict():
+            return {_without_nul(name): _without_nul(item) for name, item in value.items()}
+    return value
 
 
 def open_month(source: SourceFile) -> Reader:

@@ -395,6 +395,19 @@ def test_a_view_has_all_rows_of_the_file_in_canonical_columns(probe: Probe, tmp_
     assert (third["reason"], third["pickup_datetime"], "x" in third["detail"]) == ("unreadable", None, True)
 
 
+@pytest.mark.parametrize("text", [r"\u0000", r"\\u0000"], ids=["escape", "backslash"])
+def test_a_view_has_rows_whose_text_looks_like_an_escape(probe: Probe, tmp_path: Path, text: str) -> None:
+    if not isinstance(probe, SqlProbe):
+        pytest.skip("it has no views")
+    month = probe.new_month()
+    backwards = {"lpep_dropoff_datetime": "2020-04-10 07:00:00", "store_and_fwd_flag": text}
+    path = green_csv(tmp_path / "green.csv", [{}, backwards, {}]).path
+    path.write_text(path.read_text().replace("2020-04-", f"{month}-"))
+    load(probe, parquet_month(source_file(path, month=str(month)), tmp_path))
+    view = probe.query(f"SELECT * FROM all_rows_green WHERE month = DATE '{month.first_day}'")
+    assert [row["store_and_fwd_flag"] for row in view if row["reason"]] == [text]
+
+
 # ---- lookups
 
 

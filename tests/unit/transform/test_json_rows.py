@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ COLUMNS = {
     "odd": pa.array([math.nan, math.inf, -math.inf, 1e22]),
     "text": pa.array(['say "hi"\\', None, "caf\u00e9 \0 \N{TAXI}", ""]),
     'name "quoted"': pa.array(["a", "b", "c", "d"]),
+    "written_nul": pa.array([r"\u0000", "\\\0", r"\\u0000", r"\x00"]),
     "time": pa.array(
         [dt.datetime(2020, 4, 1, 0, 0, 7), None, dt.datetime(9, 1, 1), dt.datetime(9999, 12, 31)]
     ),
@@ -37,3 +39,17 @@ def test_the_text_is_that_of_each_row(names: list[str]) -> None:
     assert json_rows(batch).to_pylist() == expected
     assert json_rows(batch.slice(1, 2)).to_pylist() == expected[1:3]
     assert json_rows(batch.slice(0, 0)).to_pylist() == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\0b", r'"a\\x00b"'),
+        (r"\u0000", r'"\\u0000"'),
+        ("\\\0", r'"\\\\x00"'),
+        ([("k\0", {"\0": "\0"})], r'[["k\\x00", {"\\x00": "\\x00"}]]'),
+    ],
+)
+def test_a_nul_is_spelled_out_and_what_looks_like_one_stays(value: object, text: str) -> None:
+    assert as_json({"cell": value}) == f'{{"cell": {text}}}'
+    json.loads(text)
