@@ -76,7 +76,7 @@ class SchemaError(TaxiError):
 
 
 class RuleError(TaxiError):
-    """A rule does not compile or names no column."""
+    """A rule does not compile, names no column, or finds most rows of a month alike."""
 
 
 class TransformError(TaxiError):

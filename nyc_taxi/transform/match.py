@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nyc_taxi.errors import NotTripData
+from nyc_taxi.errors import NotTripData, RuleError, TaxiError
 from nyc_taxi.schema import Mapping
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.transform.rules import Rule, Rules
@@ -46,6 +46,7 @@ class KeyFiles:
 
     def __init__(self, folder: Path, rules: Rules, source: str) -> None:
         self._source = source
+        self._rules = dict(rules.month_rules())
         self._paths = {bit: folder / f"keys_{bit}.u64" for bit, _ in rules.month_rules()}
         self._files = {bit: path.open("wb") for bit, path in self._paths.items()}
 
@@ -62,10 +63,15 @@ class KeyFiles:
     def shared_positions(self, threads: int) -> np.ndarray:
         """Positions (from 0, ascending) of the rows that share a key with another row.
 
-        Raises NotTripData when most of millions of rows are equal, as in no month of trips.
+        Raises NotTripData when most of millions of rows are equal, as in no month of trips, and RuleError
+        when they are only alike to a rule that compares fewer columns or flags equal rows.
         """
+
+        def search(bit: int) -> list[np.ndarray]:
+            return list(_shared(self._paths[bit], _too_many(self._source, self._rules[bit])))
+
         with ThreadPoolExecutor(threads, thread_name_prefix="match") as pool:
-            shared = pool.map(lambda path: list(_shared(path, self._source)), self._paths.values())
+            shared = pool.map(search, self._paths)
             positions = list(chain(*shared))
         return np.unique(np.concatenate(positions)) if positions else np.array([], np.int64)
 
@@ -135,10 +141,10 @@ class SortedCursor:
         return pa.concat_batches(parts) if parts else pa.RecordBatch.from_pylist([], self._schema)
 
 
-def _shared(path: Path, source: str) -> Iterator[np.ndarray]:
+def _shared(path: Path, too_many: TaxiError) -> Iterator[np.ndarray]:
     """Positions of the keys that occur more than once, part by part of the key space.
 
-    Raises NotTripData for too many of them, or for a part of far more keys than the others.
+    Raises `too_many` for too many of them, or for a part of far more keys than the others.
     """
     rows = path.stat().st_size // 8
     parts, shared = max(1, -(-rows // PART_KEYS)), 0
@@ -150,7 +156,7 @@ def _shared(path: Path, source: str) -> Iterator[np.ndarray]:
             kept.append((chunk[mine], mine + start))
             count += len(mine)
             if count > MAX_PART_KEYS:
-                raise _repetitive(source)
+                raise too_many
         if not kept:
             continue
         keys, positions = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
@@ -160,14 +166,18 @@ def _shared(path: Path, source: str) -> Iterator[np.ndarray]:
             equal = positions[_is_in(keys, repeated)]
             shared += len(equal)
             if shared > max(MAX_SHARED, rows // 2):
-                raise _repetitive(source)
+                raise too_many
             yield equal
 
 
-def _repetitive(source: str) -> NotTripData:
-    return NotTripData(
-        f"{source}: most of its rows are equal to other rows; use the file as TLC publishes it."
-    )
+def _too_many(source: str, rule: Rule) -> TaxiError:
+    """What to raise when a rule would compare more rows exactly than memory and time allow."""
+    if rule.repeats == ["all"] and rule.action == "quarantine":
+        return NotTripData(
+            f"{source}: most of its rows are equal to other rows; use the file as TLC publishes it."
+        )
+    advice = "disable it" if rule.repeats == ["all"] else "add columns to it or disable it"
+    return RuleError(f"{source}: rule {rule.name!r} finds most of its rows alike; {advice} (TAXI_RULES).")
 
 
 def _is_in(keys: np.ndarray, few: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from nyc_taxi.errors import NotTripData, RuleError, TaxiError
 from nyc_taxi.model.months import Service
 from nyc_taxi.transform import match
 from nyc_taxi.transform.rules import Rules, load_rules
@@ -173,6 +174,39 @@ def test_no_month_rules(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text("rules: []")
     assert matches(tmp_path, [CHARGE, CHARGE, REVERSAL], load_rules(path, Service.GREEN)) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "message"),
+    [
+        ({"repeats": ["vendor_id"]}, RuleError, "'alike' finds most .*; add columns to it or disable it"),
+        ({"repeats": ["all"], "action": "flag"}, RuleError, "'alike' finds most .*; disable it"),
+        (
+            {"reverses": {"same": ["vendor_id"], "negated": ["fare_amount"]}},
+            RuleError,
+            "'alike' finds most .*; add columns",
+        ),
+        ({"repeats": ["all"]}, NotTripData, "most of its rows are equal .*; use the file"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(("limit", "most"), [("MAX_SHARED", 2), ("MAX_PART_KEYS", 3)])
+def test_too_many_rows_to_compare_are_the_fault_of_the_rule_unless_they_are_equal(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: dict[str, Any],
+    error: type[TaxiError],
+    message: str,
+    limit: str,
+    most: int,
+) -> None:
+    monkeypatch.setattr(match, limit, most)
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        yaml.safe_dump({"rules": [{"name": "alike", "action": "quarantine", "why": "x", **rule}]})
+    )
+    with pytest.raises(error, match=message):
+        matches(tmp_path, [NINE] * 5, load_rules(path, Service.GREEN))
 
 
 def mixed(count: int) -> list[dict[str, str]]:
