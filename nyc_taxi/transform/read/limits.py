@@ -5,6 +5,8 @@ TLC's widest files have 25 columns, rows of some 250 bytes and 25 million rows a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -94,11 +96,24 @@ def batch_rows(metadata: pq.FileMetaData, most: int, file: str) -> int:
     return max(1, min(most, BATCH_BYTES // widest))
 
 
-def check_text(batch: pa.RecordBatch, file: str) -> None:
-    """Raise NotTripData for more text than a batch of trips holds; its columns are dictionaries still."""
+def split_text(batch: pa.RecordBatch, file: str) -> Iterator[pa.RecordBatch]:
+    """The batch, or slices of it with at most BATCH_BYTES of text; its columns are dictionaries still.
+
+    Raises NotTripData for rows of more than MAX_ROW_BYTES of text on average.
+    """
     size = sum(map(_text_bytes, batch.columns))
-    if size > BATCH_BYTES:
+    if size > max(BATCH_BYTES, len(batch) * MAX_ROW_BYTES):
         raise _wide(size // len(batch), file)
+    yield from _halved(batch)
+
+
+def _halved(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    if len(batch) > 1 and sum(map(_text_bytes, batch.columns)) > BATCH_BYTES:
+        middle = len(batch) // 2
+        yield from _halved(batch[:middle])
+        yield from _halved(batch[middle:])
+    else:
+        yield batch
 
 
 def _wide(width: int, file: str) -> NotTripData:
@@ -111,7 +126,8 @@ def _text_bytes(array: pa.Array) -> int:
     if pa.types.is_struct(kind):
         return sum(map(_text_bytes, array.flatten()))
     if pa.types.is_map(kind):
-        return _text_bytes(array.keys) + _text_bytes(array.items)
+        entries = slice(array.offsets[0].as_py(), array.offsets[-1].as_py())  # of a slice, not of its parent
+        return _text_bytes(array.keys[entries]) + _text_bytes(array.items[entries])
     if pa.types.is_nested(kind):
         return _text_bytes(array.flatten())
     if not pa.types.is_dictionary(kind) or not (

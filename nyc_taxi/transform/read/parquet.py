@@ -15,7 +15,7 @@ from nyc_taxi.model.references import SourceFile
 from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
 from nyc_taxi.transform.read import Chunk, Unreadable, as_json
 from nyc_taxi.transform.read.convert import Converted, convert, first_that_holds, wall_time
-from nyc_taxi.transform.read.limits import batch_rows, check_columns, check_text
+from nyc_taxi.transform.read.limits import batch_rows, check_columns, split_text
 
 BATCH_ROWS = 65_536
 _READ_BUFFER = 1 << 20
@@ -47,8 +47,7 @@ class ParquetReader:
         with self._opened(self._texts) as file:
             try:
                 for batch in file.iter_batches(self._batch_rows):
-                    check_text(batch, self._file)
-                    yield batch
+                    yield from split_text(batch, self._file)
             except (pa.ArrowInvalid, OSError) as error:
                 raise NotTripData(
                     f"{self._file}: the Parquet data is damaged ({_first(error)}); download it again."

@@ -7,7 +7,7 @@ import pytest
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.transform.read import limits, open_month
-from nyc_taxi.transform.read.limits import batch_rows, check_lines, check_text
+from nyc_taxi.transform.read.limits import batch_rows, check_lines, split_text
 from tests.support import hostile
 from tests.support.builders import GREEN_TRIP, green_csv, read_all, source_file
 
@@ -74,5 +74,36 @@ def test_a_row_group_of_one_huge_column_is_refused(tmp_path: Path, monkeypatch: 
 )
 def test_text_is_measured_before_it_is_decoded(column: pa.Array) -> None:
     with pytest.raises(NotTripData, match="has rows of 50,000 bytes on average"):
-        check_text(pa.record_batch({"note": column}), "trips.parquet")
-    check_text(pa.record_batch({"note": column[:100]}), "trips.parquet")
+        list(split_text(pa.record_batch({"note": column}), "trips.parquet"))
+    few = pa.record_batch({"note": column[:100]})
+    assert list(split_text(few, "trips.parquet")) == [few]
+
+
+def texts(rows: int, length: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(range(rows), pa.int32()), ["y" * length] * rows)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        texts(60_000, 300),
+        pa.MapArray.from_arrays(pa.array(range(60_001), pa.int32()), texts(60_000, 100), texts(60_000, 200)),
+    ],
+    ids=["text", "map"],
+)
+def test_text_below_the_limit_is_read_in_slices(column: pa.Array) -> None:
+    batch = pa.record_batch({"note": column})
+    assert [len(part) for part in split_text(batch, "trips.parquet")] == [30_000, 30_000]
+    assert pa.Table.from_batches(split_text(batch, "trips.parquet")).column("note").to_pylist() == (
+        column.to_pylist()
+    )
+
+
+def test_text_in_a_dictionary_may_be_as_wide_as_other_text(tmp_path: Path) -> None:
+    note = texts(60_000, 300)
+    for name, column in (("dictionary", note), ("plain", note.dictionary_decode())):
+        path = hostile.parquet(tmp_path / f"{name}.parquet", 60_000, note=column)
+        reader = open_month(source_file(path))
+        chunks = [reader.parse(block) for block in reader.blocks()]
+        assert sum(chunk.rows_in for chunk in chunks) == 60_000
+        assert {chunk.batch["note"][0].as_py() for chunk in chunks} == {"y" * 300}
