@@ -42,7 +42,7 @@ _SHORT_RESULTS = {
 """Functions that return text no longer than their arguments together, or one of their arguments."""
 
 _DEPEND_ON_TODAY = {"age", "current_localtime", "current_localtimestamp"}
-"""Functions that DuckDB calls consistent although their result depends on the time; age(a, b) is a - b."""
+"""Functions that DuckDB calls consistent although their result depends on the time; age(a, b) does not."""
 
 _VALUES_OF_SESSION = {
     *("current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"),
@@ -100,8 +100,16 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 def _objection(node: dict[str, Any], columns: Collection[str], refused: dict[str, str]) -> str | None:
     match node:
+        case {"class": "SUBQUERY", "subquery": {"node": {"select_list": [{"function_name": "unnest"}]}}}:
+            return f"compares with ANY of a list; {_USE_IN}"
         case {"class": "SUBQUERY"}:
             return "has a subquery; a condition sees one row only"
+        case {"class": "FUNCTION", "function_name": "list_value"}:
+            return f"has a list; {_USE_IN}"
+        case {"class": "FUNCTION", "function_name": "age", "children": [_, _]}:
+            return "calls age() with two times; subtract them: age(a, b) is a - b"
+        case {"class": "FUNCTION", "function_name": "replace", "children": [_, *texts]} if _shortens(texts):
+            return None
         case {"class": "FUNCTION", "function_name": name} if name in refused:
             return f"calls {name}(), {refused[name]}"
         case {"class": "COLUMN_REF", "column_names": [*_, str(name)]}:
@@ -112,6 +120,15 @@ def _objection(node: dict[str, Any], columns: Collection[str], refused: dict[str
     return None
 
 
+def _shortens(texts: list[dict[str, Any]]) -> bool:
+    """Whether replace() puts a literal in place of one that is as long or longer, in bytes."""
+    match texts:
+        case [{"value": {"value": str(searched)}}, {"value": {"value": str(replacement)}}]:
+            return len(replacement.encode()) <= len(searched.encode())
+    return False
+
+
+_USE_IN = "to compare with several values, write `IN (1, 2)`"
 _NOT_REPRODUCIBLE = (
     "whose value is not the same on every run; use columns of the row, month_start and month_end"
 )

@@ -46,12 +46,17 @@ NOT_BOUNDED = [
     "len(lpad(store_and_fwd_flag, 1000000000, ' ')) > 0",
     "len(printf('%1000000000d', passenger_count)) > 0",
     "len(replace(store_and_fwd_flag, 'N', 'NNNNNNNNNN')) > 0",
+    "len(replace(store_and_fwd_flag, 'N', '\u00e9')) > 0",
+    "len(replace(store_and_fwd_flag, 'N', store_and_fwd_flag)) > 0",
+    "len(replace(store_and_fwd_flag, store_and_fwd_flag, '')) > 0",
+    "len(replace(repeat('x', 1000000000), 'x', '')) > 0",
     "len(list_transform([1, 2], lambda x: x + fare_amount)) > 0",
     "len(hex(hex(store_and_fwd_flag))) > 0",
     "len(list_resize([fare_amount], 1000000000)) > 0",
     "store_and_fwd_flag = current_setting('TimeZone')",
     "store_and_fwd_flag = getvariable('x')",
 ]
+LISTS = ["passenger_count IN [1, 2]", "passenger_count NOT IN [1, 2]", "passenger_count = ANY([1, 2])"]
 BAD_TYPES = [
     "fare_amount::VARCHAR::VARCHAR[]::VARCHAR = ''",
     "bit_count(store_and_fwd_flag::BIT) > 0",
@@ -71,6 +76,7 @@ GOOD = [
     "TRY_CAST(store_and_fwd_flag AS DECIMAL(10, 2)) > 1",
     "pickup_datetime < DATE '2009-01-01' OR nullif(passenger_count, 0) > 9",
     "strftime(pickup_datetime, '%H') = '03' AND substring(store_and_fwd_flag, 1, 1) = 'N'",
+    "replace(store_and_fwd_flag, 'Y', '') = '' OR replace(store_and_fwd_flag, 'NN', 'Y') = 'Y'",
     "trip_distance ** 2 > 10 AND trip_distance % 2 = 0 AND (passenger_count & 1) = 1",
     "pickup_location_id IS DISTINCT FROM dropoff_location_id AND fmod(fare_amount, 1) > 0",
 ]
@@ -86,11 +92,16 @@ def written(path: Path, condition: str) -> Path:
     [
         (NOT_REPRODUCIBLE, "whose value is not the same on every run"),
         (NOT_BOUNDED, "which conditions may not use, as its result may have any size"),
+        (LISTS, r"list; to compare with several values, write `IN \(1, 2\)`"),
+        (
+            ["age(dropoff_datetime, pickup_datetime) > INTERVAL 5 HOUR"],
+            r"subtract them: age\(a, b\) is a - b",
+        ),
         (BAD_TYPES, "casts to a type other than a number, a truth value, a time or text"),
         (["fare_amount > 0" + " AND fare_amount > 0" * MAX_LENGTH], "characters; at most 10,000 are allowed"),
         (["(" * 900 + "fare_amount" + " + 1)" * 900 + " > 0"], "is nested too deeply|does not compile"),
     ],
-    ids=["not reproducible", "not bounded", "type", "length", "depth"],
+    ids=["not reproducible", "not bounded", "list", "age", "type", "length", "depth"],
 )
 def test_a_condition_that_is_a_program_is_refused(
     tmp_path: Path, conditions: list[str], message: str
