@@ -122,6 +122,11 @@ class CleanMonth(Reference):
         return self.local
 
     @property
+    def is_staged(self) -> bool:
+        """Whether the month's scratch files, rather than its Parquet, are on this machine."""
+        return self.local is not None and self.local.exists()
+
+    @property
     def rows_quarantined(self) -> int:
         """Rows that are not trips."""
         return sum(self.quarantined.values())
@@ -137,6 +142,11 @@ class MonthFiles(CleanMonth):
 
     objects: dict[str, LakeObject] = field(default_factory=dict)
     """By file name."""
+
+    @property
+    def is_staged(self) -> bool:
+        """Never: `local` is the folder of its Parquet."""
+        return False
 
     @property
     def trips_path(self) -> Path:

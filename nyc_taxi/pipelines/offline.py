@@ -27,8 +27,10 @@ def choose_source(request: LoadRequest, settings: Settings) -> tuple[str | None,
     folder = settings.workspace / "source" / request.service / str(request.month)
     if any((folder / candidate.name).exists() for candidate in candidates):
         return request.source, ""  # the download uses this file and logs that
-    held = open_destination("postgres", settings).ledger_entry(request.service, request.month)
-    if held is None or held.is_sample:
+    opened = (open_destination(name, settings) for name in request.destinations)
+    entries = (destination.ledger_entry(request.service, request.month) for destination in opened)
+    held = next((entry for entry in entries if entry is not None and not entry.is_sample), None)
+    if held is None:
         return "sample", f"No network access: loading a generated sample of {request}, not TLC's data."
     return None, (
         f"No network access: {request} remains as loaded on {held.finished_at:%Y-%m-%d}, "

@@ -148,7 +148,7 @@ def read_month_trips(
 
     Of a staged month the result is in memory, whatever its form. Raises TaxiError when the version is gone.
     """
-    if not is_staged(month):
+    if not month.is_staged:
         return _read("trips", [files_of(month, settings)], columns, filters, as_)
     batches = judged_batches(month, load_rules(settings.rules, month.service))
     first_day = pa.scalar(month.month.first_day)
@@ -160,11 +160,6 @@ def read_month_trips(
     columns, expression = _checked(schema, columns, filters, as_)
     rows = ds.Scanner.from_batches(dated, schema=schema, columns=columns, filter=expression).to_table()
     return _FORMS[as_](ds.InMemoryDataset(rows), None)
-
-
-def is_staged(month: CleanMonth) -> bool:
-    """Whether the month's scratch files, rather than its Parquet, are on this machine."""
-    return not isinstance(month, MonthFiles) and month.local is not None and month.local.exists()
 
 
 def files_of(month: CleanMonth, settings: Settings) -> MonthFiles:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.reporting import sample
-from nyc_taxi.reporting.datasets import files_of, is_staged, to_pandas
+from nyc_taxi.reporting.datasets import files_of, to_pandas
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.read import open_month
 from nyc_taxi.transform.rules import load_rules
@@ -50,7 +50,7 @@ def month(cleaned: CleanMonth, settings: Settings, rows: int = ROWS) -> pd.DataF
     """
     quarantined = min(cleaned.rows_quarantined, QUARANTINED_ROWS, rows // 2)
     counts = rows - quarantined, quarantined
-    if is_staged(cleaned):
+    if cleaned.is_staged:
         drawn = sample.of_staged(cleaned, load_rules(settings.rules, cleaned.service), *counts)
     else:
         drawn = sample.of_files(files_of(cleaned, settings), *counts)

@@ -81,7 +81,7 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
     version = month_version(cleaned.source, rules, transform)
     if cleaned.version == version:
         return cleaned
-    if cleaned.version != month_version(cleaned.source, rules) or not is_staged(cleaned):
+    if cleaned.version != month_version(cleaned.source, rules) or not cleaned.is_staged:
         cleaned = clean(cleaned.source, settings)
     if cleaned.version == version or transform is None:
         return cleaned
@@ -105,10 +105,6 @@ def staged(cleaned: CleanMonth, settings: Settings) -> CleanMonth:
     version = month_version(cleaned.source, load_rules(settings.rules, cleaned.service))
     folder = Workspace(settings.workspace).scratch_folder(cleaned.service, cleaned.month, version)
     return cleaned.at(folder)
-
-
-def is_staged(cleaned: CleanMonth) -> bool:
-    return cleaned.local is not None and cleaned.local.exists()
 
 
 def discard_scratch(cleaned: CleanMonth) -> None:

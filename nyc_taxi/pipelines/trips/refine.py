@@ -12,7 +12,6 @@ from nyc_taxi.pipelines.trips.clean import (
     clean,
     derive,
     discard_scratch,
-    is_staged,
     restart_if_lost,
     rules_of,
 )
@@ -65,9 +64,9 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
     if files is not None:
         log.info("%s %s is already Parquet: version %s.", cleaned.service, cleaned.month, cleaned.version)
         return files
-    if not is_staged(cleaned):
+    if not cleaned.is_staged:
         cleaned = derive(clean(cleaned.source, settings), settings)
-        if not is_staged(cleaned):  # another run has written the Parquet meanwhile
+        if not cleaned.is_staged:  # another run has written the Parquet meanwhile
             return to_parquet(cleaned, settings)
     folder = versions.place(cleaned.service, cleaned.month, cleaned.version)
     with wrap_os_errors(folder):

@@ -18,7 +18,6 @@ from nyc_taxi.pipelines.trips.clean import (
     clean,
     derive,
     discard_scratch,
-    is_staged,
     restart_if_lost,
     rules_of,
 )
@@ -61,7 +60,7 @@ def _run_month(
     cleaned = _clean(request, settings, reporter, seconds)
     unread: set[str] = set()
     context = review(cleaned, request.destinations, context, accept=request.accept, unread=unread)
-    rules = rules_of(cleaned, settings) if is_staged(cleaned) else None
+    rules = rules_of(cleaned, settings) if cleaned.is_staged else None
     with _parquet_in_background(cleaned, settings, seconds) as writing:
         loaded = load_all(
             RefinedMonth.in_progress(cleaned, rules, writing) if rules else RefinedMonth.of(writing.result()),

@@ -160,8 +160,8 @@ def offline(here, monkeypatch):
     monkeypatch.setenv("TAXI_CSV_URL", "http://127.0.0.1:9")
 
 
-def choose(month, source="auto"):
-    request = LoadRequest(Service.GREEN, Month.parse(month), source, ("postgres",))
+def choose(month, source="auto", destinations=("postgres",)):
+    request = LoadRequest(Service.GREEN, Month.parse(month), source, destinations)
     return choose_source(request, load_settings())
 
 
@@ -187,15 +187,16 @@ def test_without_network_a_file_fetched_earlier_is_used(offline):
     assert choose("2019-03") == ("auto", "")
 
 
-def test_without_network_a_real_month_stays_as_it_is(offline, tmp_path):
-    month = Month(2019, 4)
-    samples.write(Service.GREEN, month, tmp_path / "green_tripdata_2019-04.csv", rows=100)
+@pytest.mark.parametrize(("destination", "number"), [("postgres", 4), ("duckdb", 6)])
+def test_without_network_a_real_month_stays_as_it_is(offline, tmp_path, destination, number):
+    month = Month(2019, number)
+    samples.write(Service.GREEN, month, tmp_path / f"green_tripdata_{month}.csv", rows=100)
     published = download(Service.GREEN, month, str(tmp_path), load_settings())
     files = to_parquet(clean(published, load_settings()), load_settings())
-    load(RefinedMonth.of(files), "postgres", run_context({}))
-    source, shown = choose("2019-04")
+    load(RefinedMonth.of(files), destination, run_context({}))
+    source, shown = choose(str(month), destinations=("postgres", "duckdb"))
     assert source is None
-    assert shown.startswith("No network access: green 2019-04 remains as loaded on 20")
+    assert shown.startswith(f"No network access: green {month} remains as loaded on 20")
     assert str(tmp_path) in shown
 
 
