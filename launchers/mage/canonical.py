@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from mage_ai.data_preparation.models.pipeline import Pipeline
 
-from launchers.mage.environment import MAGE_PROJECT
+from launchers.mage.limits import MAGE_PROJECT
 
 _to_dict_base = Pipeline.to_dict_base
 

@@ -6,13 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from launchers.mage.limits import MAGE_PROJECT
 from launchers.private_files import private_file, private_folder
 from launchers.subprocess_group import MEMORY
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.settings import PROJECT, Settings, load_settings
-
-MAGE_PROJECT = PROJECT / "mage_project"
 
 
 def mage_environment() -> dict[str, str]:

@@ -9,12 +9,8 @@ import argparse
 import json
 import sys
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
-from launchers.mage.limits import lost_limits
-
-# the same as in launchers.mage.environment, which imports more than a check every ten seconds should
-MAGE_PROJECT = Path(__file__).resolve().parents[2] / "mage_project"
+from launchers.mage.limits import MAGE_PROJECT, lost_limits
 
 
 def is_healthy(port: int = 6789) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+MAGE_PROJECT = Path(__file__).resolve().parents[2] / "mage_project"
+
 NEEDED = {
     "taxi_trips": ("pipeline_run_limit_all_triggers", "pipeline_run_limit"),
     "taxi_catch_up": ("pipeline_run_limit_all_triggers", "pipeline_run_limit"),

@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from launchers.mage.environment import MAGE_PROJECT, ensure_postgres, log_file, mage_environment
+from launchers.mage.environment import ensure_postgres, log_file, mage_environment
+from launchers.mage.limits import MAGE_PROJECT
 from launchers.mage.progress_display import Display
 from launchers.mage.query import query
 from launchers.subprocess_group import MAGE, reason, subprocess_group

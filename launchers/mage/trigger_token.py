@@ -13,7 +13,8 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from launchers.mage.environment import MAGE_PROJECT, mage_environment
+from launchers.mage.environment import mage_environment
+from launchers.mage.limits import MAGE_PROJECT
 
 TRIGGER = ("taxi_trips", "new file")
 TIMEOUT = 30.0

@@ -16,14 +16,13 @@ from rich.markup import escape
 from launchers.env_file import complete, login
 from launchers.instance_lock import STARTER_FD, instance_lock
 from launchers.mage.environment import (
-    MAGE_PROJECT,
     embedded_addresses,
     ensure_postgres,
     log_file,
     mage_environment,
 )
 from launchers.mage.health import is_healthy
-from launchers.mage.limits import lost_limits
+from launchers.mage.limits import MAGE_PROJECT, lost_limits
 from launchers.mage.trigger_token import set_token
 from launchers.subprocess_group import START, Stopped, reason, subprocess_group
 from nyc_taxi.errors import SettingsError, TaxiError

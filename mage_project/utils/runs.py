@@ -22,8 +22,7 @@ def start_once(variables: Mapping[str, str]) -> tuple[int, bool]:
     If a run of the same service and month is waiting or running, no other one is started: it would find
     nothing to do.
     """
-    if db_connection.session is None:  # in the editor's kernel no session is open yet
-        db_connection.start_session()
+    _open_session()
     active = PipelineRun.query.filter(
         PipelineRun.pipeline_uuid == "taxi_trips",
         PipelineRun.status.in_([_Status.INITIAL, _Status.RUNNING]),
@@ -40,7 +39,18 @@ def record_month(number: int, request: LoadRequest) -> None:
 
     A retry of the run then loads the same month, even if a newer one is published by then.
     """
-    run = PipelineRun.query.get(number)
+    run = find_run(number)
     if run is not None:
         month = {"service": str(request.service), "month": str(request.month)}
         run.update(variables={**(run.variables or {}), **month})
+
+
+def find_run(number: int) -> PipelineRun | None:
+    """The run of this number, if there is one."""
+    _open_session()
+    return PipelineRun.query.get(number)
+
+
+def _open_session() -> None:
+    if db_connection.session is None:  # in the editor's kernel no session is open yet
+        db_connection.start_session()

@@ -55,12 +55,9 @@ def is_backfill(variables: Mapping[str, Any]) -> bool:
     run_id = variables.get("pipeline_run_id")
     if not run_id:
         return False
-    from mage_ai.orchestration.db import db_connection
-    from mage_ai.orchestration.db.models.schedules import PipelineRun
+    from mage_project.utils.runs import find_run  # imports Mage's database, which runs by hand do not need
 
-    if db_connection.session is None:
-        db_connection.start_session()
-    run = PipelineRun.query.get(run_id)
+    run = find_run(run_id)
     return run is not None and run.backfill_id is not None
 
 

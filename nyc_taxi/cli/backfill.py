@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from nyc_taxi.cli.arguments import ServiceArgument, ToOption
 from nyc_taxi.cli.console import output
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import Settings, load_settings
 
 FromOption = Annotated[str, typer.Option("--source", help="As for `taxi run`.")]
-ToOption = Annotated[str, typer.Option("--to", help="Destinations, separated by commas.")]
 MONTH_HELP = "Such as 2020-03."
 
 
@@ -48,9 +48,7 @@ def catch_up(
 
 
 def backfill(
-    service: Annotated[
-        str, typer.Argument(show_default=False, metavar="SERVICE", help="yellow, green, fhv or fhvhv.")
-    ],
+    service: ServiceArgument,
     first: Annotated[str, typer.Argument(show_default=False, metavar="FIRST", help=MONTH_HELP)],
     last: Annotated[
         str, typer.Argument(show_default=False, metavar="LAST", help=f"{MONTH_HELP[:-1]}; loaded too.")

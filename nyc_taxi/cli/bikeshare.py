@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nyc_taxi.cli.arguments import JsonOption
 from nyc_taxi.cli.console import output
 from nyc_taxi.errors import SettingsError
 
@@ -35,7 +36,7 @@ def run(
 
 @app.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show which days each table of the warehouse holds, and the check results."""
     from nyc_taxi.pipelines.bikeshare.flow import load_config

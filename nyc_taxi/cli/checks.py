@@ -10,15 +10,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from nyc_taxi.cli.arguments import JsonOption, MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
 
-ToOption = Annotated[str, typer.Option("--to", help="Destinations, separated by commas.")]
-
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
+    as_json: JsonOption = False,
     check: Annotated[
         bool,
         typer.Option(
@@ -44,10 +43,8 @@ def status(
 
 
 def history(
-    service: Annotated[
-        str, typer.Argument(show_default=False, metavar="SERVICE", help="yellow, green, fhv or fhvhv.")
-    ],
-    month: Annotated[str, typer.Argument(show_default=False, metavar="MONTH", help="Such as 2020-04.")],
+    service: ServiceArgument,
+    month: MonthArgument,
     to: ToOption = "",
 ) -> None:
     """Show every load and deletion of a month: when, by whom, which version, and what was accepted."""

@@ -10,6 +10,7 @@ import typer
 
 from nyc_taxi import __version__
 from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance
+from nyc_taxi.cli.arguments import MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
@@ -23,11 +24,6 @@ app = typer.Typer(
 
 app.add_typer(bikeshare.app, name="bikeshare")
 app.add_typer(lake.app, name="lake")
-
-ServiceArgument = Annotated[
-    str, typer.Argument(show_default=False, metavar="SERVICE", help="yellow, green, fhv or fhvhv.")
-]
-MonthArgument = Annotated[str, typer.Argument(show_default=False, metavar="MONTH", help="Such as 2020-04.")]
 
 
 @app.callback()
@@ -51,7 +47,7 @@ def run(
             help="auto, tlc, csv, sample, lake (a file fetched earlier), or a folder, a file or a URL."
         ),
     ] = "",
-    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+    to: ToOption = "",
     accept: Annotated[
         bool, typer.Option("--accept", help="Load the month even if it looks like a wrong or truncated file.")
     ] = False,
@@ -96,7 +92,7 @@ app.command()(maintenance.prune)
 @app.command()
 def zones(
     source: Annotated[str, typer.Option(help="URL or file of the zone lookup; by default TLC's.")] = "",
-    to: Annotated[str, typer.Option(help="Destinations, separated by commas.")] = "",
+    to: ToOption = "",
 ) -> None:
     """Load the list of taxi zones, which pickup_location_id and dropoff_location_id refer to."""
     from nyc_taxi.pipelines.requests import destinations

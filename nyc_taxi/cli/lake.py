@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from nyc_taxi.cli.arguments import JsonOption, MonthArgument, ServiceArgument
 from nyc_taxi.cli.console import output
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
@@ -20,7 +21,7 @@ app = typer.Typer(no_args_is_help=True, help="Raw files and refined versions of 
 def list_(
     service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="yellow, green, fhv or fhvhv.")] = "",
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="Such as 2020-04.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the raw files that were fetched and the versions that were refined from them."""
     from nyc_taxi.lake.lake import Lake
@@ -37,8 +38,8 @@ def list_(
 
 @app.command()
 def fetch(
-    service: Annotated[str, typer.Argument(show_default=False, metavar="SERVICE")],
-    month: Annotated[str, typer.Argument(show_default=False, metavar="MONTH")],
+    service: ServiceArgument,
+    month: MonthArgument,
     which: Annotated[
         str,
         typer.Argument(

@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from nyc_taxi.cli.arguments import MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
-
-ToOption = Annotated[str, typer.Option("--to", help="Destinations, separated by commas.")]
 
 
 def migrate(
@@ -47,8 +46,8 @@ def migrate(
 
 
 def delete(
-    service: Annotated[str, typer.Argument(show_default=False, metavar="SERVICE")],
-    month: Annotated[str, typer.Argument(show_default=False, metavar="MONTH", help="Such as 2020-04.")],
+    service: ServiceArgument,
+    month: MonthArgument,
     from_: Annotated[str, typer.Option("--from", help="Destinations, separated by commas.")],
 ) -> None:
     """Delete a month from destinations. Schedules do not load it again; `taxi run` does."""

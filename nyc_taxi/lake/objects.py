@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.lake.folder_store import is_intact
+from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
 
 
@@ -32,8 +34,16 @@ def holds(store: Store, key: str, size: int, sha256: str) -> bool:
     if stored is None or stored.size != size:
         return False
     with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
-        path = Path(folder) / "object"
-        return store.download(key, path) and is_intact(path, size, sha256)
+        return download(store, key, Path(folder) / "object", size, sha256)
+
+
+def remove_folder(store: Store, folder: str, names: Iterable[str]) -> None:
+    """Remove objects of a folder in this order, and what else a local folder has."""
+    for name in names:
+        if stored := store.head(folder + name):
+            store.delete(folder + name, stored.tag)
+    if isinstance(store, FolderStore):
+        shutil.rmtree(store.path(folder), ignore_errors=True)
 
 
 def download(store: Store, key: str, path: Path, size: int, sha256: str) -> bool:

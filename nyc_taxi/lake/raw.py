@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import json
 import logging
-import shutil
 import uuid
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
@@ -19,7 +18,7 @@ from nyc_taxi.extract.candidates import Published
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import RAW, SOURCE, raw_folder, raw_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
-from nyc_taxi.lake.objects import download, holds, put_once
+from nyc_taxi.lake.objects import download, holds, put_once, remove_folder
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.model.references import SourceFile
@@ -159,12 +158,7 @@ class RawFiles:
 
     def remove(self, raw: RawFile) -> None:
         """Remove a raw file: its description first, without which it is not there."""
-        folder = raw_folder(raw.service, raw.month, raw.sha256)
-        for key in (folder + SOURCE, raw.key):
-            if stored := self.store.head(key):
-                self.store.delete(key, stored.tag)
-        if isinstance(self.store, FolderStore):
-            shutil.rmtree(self.store.path(folder), ignore_errors=True)
+        remove_folder(self.store, raw_folder(raw.service, raw.month, raw.sha256), (SOURCE, raw.name))
 
     def find_damage(self, raw: RawFile) -> str | None:
         """How a raw file differs from what is recorded of it; reads all of it."""

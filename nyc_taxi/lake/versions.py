@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from nyc_taxi.extract.files import digest
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import FILES, MANIFEST, VERSIONS, version_folder, version_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
-from nyc_taxi.lake.objects import download, holds
+from nyc_taxi.lake.objects import download, holds, remove_folder
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import LakeObject, MonthFiles
 from nyc_taxi.retry import RetryPolicy
@@ -91,11 +90,7 @@ class Versions:
     def remove(self, files: MonthFiles) -> None:
         """Remove a version: its manifest first, without which it is not there."""
         folder = version_folder(files.service, files.month, files.version)
-        for name in (MANIFEST, *FILES):
-            if stored := self.store.head(folder + name):
-                self.store.delete(folder + name, stored.tag)
-        if isinstance(self.store, FolderStore):
-            shutil.rmtree(self.store.path(folder), ignore_errors=True)
+        remove_folder(self.store, folder, (MANIFEST, *FILES))
 
     def find_damage(self, files: MonthFiles) -> str | None:
         """How the objects of a version differ from its manifest; reads all of them."""

@@ -18,18 +18,14 @@ NOW = {"execution_date": dt.datetime(2021, 8, 10, 8), "services": "green", "dest
 
 
 @pytest.fixture
-def mage(here):
+def mage(mage_database):
     """Mage's database in this process, without runs."""
     from mage_ai.orchestration.db import db_connection
-    from mage_ai.orchestration.db.database_manager import database_manager
     from mage_ai.orchestration.db.models.schedules import PipelineRun
 
-    database_manager.run_migrations()
-    db_connection.start_session()
     PipelineRun.query.delete()
     db_connection.session.commit()
-    yield PipelineRun
-    db_connection.close_session()
+    return PipelineRun
 
 
 def publish(server, folder, month, rows=100):

@@ -56,10 +56,8 @@ def test_a_job_that_is_not_seen_yet_is_not_handed_over_again(here, monkeypatch):
     queue.mp_manager.shutdown()
 
 
-def test_permissions_of_users_can_be_asked(here, monkeypatch):
-    from mage_ai.orchestration.db import db_connection
+def test_permissions_of_users_can_be_asked(mage_database, monkeypatch):
     from mage_ai.orchestration.db.cache import CachingQuery
-    from mage_ai.orchestration.db.database_manager import database_manager
     from mage_ai.orchestration.db.models.oauth import User
     from mage_ai.orchestration.queue.process_queue import ProcessQueue
 
@@ -67,11 +65,8 @@ def test_permissions_of_users_can_be_asked(here, monkeypatch):
 
     monkeypatch.setattr(ProcessQueue, "has_job", ProcessQueue.has_job)
     monkeypatch.setattr(CachingQuery, "from_self", None, raising=False)
-    database_manager.run_migrations()
-    db_connection.start_session()
     mage_patches.patch_users()
     assert User.fetch_permissions([1]) == []
-    db_connection.close_session()
 
 
 def test_a_page_gets_no_shell_where_terminals_are_off(here, monkeypatch):

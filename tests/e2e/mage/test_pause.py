@@ -16,11 +16,10 @@ PIPELINE = "taxi_trips"
 
 
 @pytest.fixture
-def folder(here, tmp_path, monkeypatch):
+def folder(mage_database, tmp_path, monkeypatch):
     """The folder of taxi_trips in a copy of the project; its triggers are in Mage's database."""
     from mage_ai.data_preparation.models import triggers
     from mage_ai.orchestration.db import db_connection
-    from mage_ai.orchestration.db.database_manager import database_manager
     from mage_ai.orchestration.db.models.schedules import PipelineSchedule
     from mage_ai.settings.repo import get_repo_path, set_repo_path
 
@@ -28,14 +27,11 @@ def folder(here, tmp_path, monkeypatch):
     project = copy_project(tmp_path)
     set_repo_path(str(project))
     monkeypatch.chdir(tmp_path)
-    database_manager.run_migrations()
-    db_connection.start_session(force=True)
     PipelineSchedule.query.delete()  # those of other tests
     PipelineSchedule.create_or_update_batch(triggers.get_triggers_by_pipeline(PIPELINE))
     yield project / "pipelines" / PIPELINE
     PipelineSchedule.query.delete()
     db_connection.session.commit()
-    db_connection.close_session()
     set_repo_path(before)
 
 
@@ -70,8 +66,8 @@ def click(status: str) -> None:
 def active() -> set[str]:
     from mage_ai.orchestration.db.models.schedules import PipelineSchedule
 
-    found = PipelineSchedule.query.filter(PipelineSchedule.pipeline_uuid == PIPELINE)
-    return {trigger.name for trigger in found if trigger.status == "active"}
+    triggers = PipelineSchedule.query.filter(PipelineSchedule.pipeline_uuid == PIPELINE)
+    return {trigger.name for trigger in triggers if trigger.status == "active"}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import duckdb
 
 from nyc_taxi.load.migration import Migration, only_in, plan
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.duckdb.tables import all_views, column_comment, missing_tables
+from nyc_taxi.load.warehouse.duckdb.tables import add_column, all_views, missing_tables
 from nyc_taxi.schema.sql import quoted
 from nyc_taxi.schema.tables import DUCKDB_TYPES, all_tables
 
@@ -54,11 +54,7 @@ class _Tables:
         return [row["month"] for row in self._session.rows(query, {})]
 
     def add(self, table: str, column: str, kind: str, description: str) -> list[str]:
-        name = self._name(table)
-        return [
-            f"ALTER TABLE {name} ADD COLUMN {quoted(column)} {kind}",
-            column_comment(name, column, description),
-        ]
+        return add_column(self._name(table), column, kind, description)
 
     def convert(self, table: str, column: str, kind: str) -> list[str]:
         return [f"ALTER TABLE {self._name(table)} ALTER COLUMN {quoted(column)} TYPE {kind}"]

@@ -34,11 +34,13 @@ def missing_columns(
     statements = []
     for column, kind in missing(expected, session.columns(table.name), table.name).items():
         text = comments.get(column, "Not known to the schema; as in the file.")
-        statements += [
-            f"ALTER TABLE {name} ADD COLUMN {quoted(column)} {kind}",
-            column_comment(name, column, text),
-        ]
+        statements += add_column(name, column, kind, text)
     return statements
+
+
+def add_column(table: str, column: str, kind: str, text: str) -> list[str]:
+    """ALTER TABLE and the column's comment; `table` is qualified."""
+    return [f"ALTER TABLE {table} ADD COLUMN {quoted(column)} {kind}", column_comment(table, column, text)]
 
 
 def all_views(session: DuckDbSession) -> list[str]:
