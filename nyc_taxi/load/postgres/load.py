@@ -108,7 +108,8 @@ class Postgres:
         tables = sorted({step.table for step in steps if step.statements})
         if dry_run or not tables:
             return steps
-        return self._transact(lambda connection: migrate(connection, self.config.schema, tables))
+        unchanged = [step for step in steps if step.table not in tables]
+        return unchanged + self._transact(lambda connection: migrate(connection, self.config.schema, tables))
 
     def has_lookup(self, name: str) -> bool:
         """See Destination."""

@@ -187,6 +187,17 @@ def test_values_that_do_not_fit_stay_while_the_month_cannot_be_loaded_again(
     assert damaged(name) == []
 
 
+def test_months_to_load_again_are_named_while_another_table_changes(
+    name: str, sql: Sql, tmp_path: Path
+) -> None:
+    load_with_text(name, sql, april(tmp_path))
+    destination = open_destination(name, load_settings())
+    destination.migrate(dry_run=False)  # killed before it has loaded the month again
+    sql("ALTER TABLE taxi.quality ALTER COLUMN value TYPE real")
+    steps = destination.migrate(dry_run=False)
+    assert {step.table: step.reload for step in steps} == {"trips_green": ((GREEN, APRIL),), "quality": ()}
+
+
 def test_a_migration_that_ends_before_it_has_loaded_months_again_goes_on(
     name: str, sql: Sql, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
