@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
-import psycopg2
 import pytest
 
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import gcs
 from nyc_taxi.local import postgres as embedded
-from tests.support.postgres_probe import create_database
+from tests.support.postgres_probe import create_database, drop_database
 
 if TYPE_CHECKING:
     from tests.support.bigquery import Dataset, Place
@@ -84,9 +82,7 @@ def postgres(postgres_server: embedded.Server, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("POSTGRES_SCHEMA", raising=False)
     yield PostgresConfig(server.host, server.port, dbname, server.user, server.password)
-    with contextlib.closing(psycopg2.connect(server.url)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        cursor.execute(f"DROP DATABASE {dbname} WITH (FORCE)")
+    drop_database(server, dbname)
 
 
 @pytest.fixture

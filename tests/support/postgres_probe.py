@@ -28,6 +28,16 @@ def create_database(server: Server, name: str) -> None:
         connection.cursor().execute(f"CREATE DATABASE {name} OWNER {server.user}")
 
 
+def drop_database(server: Server, name: str) -> None:
+    """Remove a database and end its sessions.
+
+    As the superuser, because one of the sessions may be an autovacuum worker, which the loader may not end.
+    """
+    with contextlib.closing(psycopg2.connect(admin_url(server))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 RELATIONS = """
     SELECT relname, relkind, relispartition FROM pg_class
     JOIN pg_namespace ON pg_namespace.oid = relnamespace AND nspname = 'taxi'

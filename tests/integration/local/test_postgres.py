@@ -25,7 +25,7 @@ from nyc_taxi.local import postgres, postgres_cluster, process, unprivileged
 from nyc_taxi.local.postgres_cluster import Cluster
 from nyc_taxi.local.postgres_programs import find
 from nyc_taxi.settings import PROJECT
-from tests.support.postgres_probe import admin_url
+from tests.support.postgres_probe import admin_url, drop_database
 from tests.support.waiting import until
 
 ROOT = os.geteuid() == 0
@@ -261,9 +261,7 @@ def test_a_half_made_cluster_is_made_again(new_folder: Path) -> None:
 
 def test_a_database_that_a_kill_kept_from_being_created_is_created(folder: Path) -> None:
     server = postgres.ensure(folder)
-    with closing(psycopg2.connect(server.url.removesuffix("taxi") + "postgres")) as connection:
-        connection.autocommit = True
-        connection.cursor().execute("DROP DATABASE taxi WITH (FORCE)")
+    drop_database(server, "taxi")
     assert postgres.running(folder) is None
     assert not postgres.ensure(folder).started
     assert postgres.running(folder) is not None
