@@ -2,7 +2,7 @@
 # Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -44,7 +44,7 @@ REPORT :=
 
 PYTHON := .venv/bin/python
 # in order of dependency; each list's second line is the command that compiles it
-LISTS := uv mage dev airflow airflow-dev airflow2 bench docs bigquery-emulator composer terraform-schema
+LISTS := uv mage dev lowest airflow airflow-dev airflow2 bench docs bigquery-emulator composer terraform-schema
 UPGRADE :=
 # Mage imports thousands of modules: keep them compiled, whatever the caller's environment says
 unexport PYTHONDONTWRITEBYTECODE
@@ -88,6 +88,12 @@ test-faults: environment-dev ## inject network faults between the pipeline, sour
 
 scale-test: environment-dev ## load twelve months with workers that share nothing, and kill workers (MONTHS)
 	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.scale --months $(MONTHS)
+
+test-lowest: ## test with the oldest versions of packages that pyproject.toml admits
+	@requirements/install.sh lowest
+	@.venv-lowest/bin/python -m pytest -n auto --maxprocesses $(CORES) --dist loadfile \
+		-m "not crash and not slow and not docker and not mage and not real" \
+		tests/unit tests/integration/extract tests/integration/lake tests/integration/load/test_conformance.py
 
 cloud-test: environment-dev ## test at Google, in a bucket and datasets of its own (GCP_PROJECT, BUCKET, LOCATION, COMPOSER=1, REPORT)
 	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.cloud google --project "$(GCP_PROJECT)" --bucket "$(BUCKET)" \
@@ -149,7 +155,7 @@ terraform-schema: environment-dev ## update the schema that terraform/ is checke
 
 clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
 	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop || true; fi
-	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench .venv-docs site .cache benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
+	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench .venv-docs .venv-lowest site .cache benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -6,6 +6,7 @@
 #   airflow2              .venv-airflow2  Airflow 2, on which the DAGs are tested too
 #   bench                 .venv-bench     the tools that the benchmark compares with
 #   docs                  .venv-docs      the documentation site
+#   lowest                .venv-lowest    the oldest versions that pyproject.toml admits
 #
 # It does nothing when the environment already holds what the requirement file says, so every make target
 # can call it. uv installs (seconds); pip (minutes) is the fallback.
@@ -16,6 +17,7 @@ case $name in
 airflow2) venv=.venv-airflow2 ;;
 bench) venv=.venv-bench ;;
 docs) venv=.venv-docs ;;
+lowest) venv=.venv-lowest ;;
 airflow*) venv=.venv-airflow ;;
 *) venv=.venv ;;
 esac

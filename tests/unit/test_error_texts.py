@@ -14,8 +14,8 @@ import psycopg2
 import pymysql
 import pytest
 import requests
-import sqlalchemy as sa
 from google.auth.exceptions import TransportError
+from sqlalchemy import engine, exc, text
 
 import nyc_taxi
 from nyc_taxi.errors import TaxiError, one_line
@@ -35,12 +35,12 @@ URL = f"https://loader:{SECRET}@host.example/upload?upload_id={SECRET}&X-Signatu
 SAID = f"connection to {URL} failed: url: /b/o?upload_id={SECRET} (password={SECRET} host=x)"
 
 POSTGRES = PostgresConfig("host", 5432, "taxi", "loader", SECRET)
-MYSQL = Database(sa.URL.create("mysql+pymysql", "loader", SECRET, "host", 3306, "bikes"))
+MYSQL = Database(engine.URL.create("mysql+pymysql", "loader", SECRET, "host", 3306, "bikes"))
 
 
-def statement(error: Exception) -> sa.exc.DBAPIError:
+def statement(error: Exception) -> exc.DBAPIError:
     """As SQLAlchemy wraps it, with SQL and parameters."""
-    return sa.exc.OperationalError("INSERT INTO ledger VALUES (:url)", {"url": SECRET}, error)
+    return exc.OperationalError("INSERT INTO ledger VALUES (:url)", {"url": SECRET}, error)
 
 
 CASES: dict[str, tuple[AbstractContextManager[None], Exception]] = {
@@ -98,7 +98,7 @@ def test_values_of_a_row_are_not_shown(postgres: PostgresConfig) -> None:
     query(postgres, "CREATE SCHEMA taxi; CREATE TABLE taxi.t (a text NOT NULL, b text UNIQUE)")
     for values in ("NULL, 's3cr3t'", "'x', 's3cr3t'"):
         with pytest.raises(TaxiError) as caught, transaction(postgres) as connection:
-            connection.execute(sa.text(f"INSERT INTO t VALUES ({values}), ({values})"))
+            connection.execute(text(f"INSERT INTO t VALUES ({values}), ({values})"))
         assert SECRET not in str(caught.value)
         assert "t" in str(caught.value)
 
@@ -106,7 +106,7 @@ def test_values_of_a_row_are_not_shown(postgres: PostgresConfig) -> None:
 def test_a_traceback_shows_no_parameters(postgres: PostgresConfig) -> None:
     """Orchestrators print the errors that led to one as well."""
     with pytest.raises(TaxiError) as caught, transaction(postgres) as connection:
-        connection.execute(sa.text("SELECT :value FROM missing"), {"value": SECRET})
+        connection.execute(text("SELECT :value FROM missing"), {"value": SECRET})
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 

@@ -283,7 +283,7 @@ from tests.support.builders import parquet_month, source_file
 
 folder = Path(sys.argv[1])
 assert parquet_month(source_file(folder / "green.csv"), folder).trips == 20
-print([name for name in ("pandas", "matplotlib", "google", "boto3", "psycopg2") if name in sys.modules])
+print([name for name in ("pandas", "matplotlib", "google.auth", "boto3", "psycopg2") if name in sys.modules])
 """
 
 
