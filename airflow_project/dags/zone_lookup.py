@@ -23,7 +23,7 @@ rarely changes it. The load replaces the whole table, so the run may be repeated
 
 | Param | Meaning |
 |---|---|
-| `source` | a URL or a file; empty: `TAXI_ZONES_URL` |
+| `source` | a URL, a file, or `lake`; empty: `TAXI_ZONES_URL` |
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
 """,
     params={
@@ -43,19 +43,29 @@ def zone_lookup() -> None:
         return requests.destinations(params, load_settings())
 
     @step()
-    def load(destination: str, params: dict[str, Any]) -> int:
-        """The list as published, in one destination; how many zones it has."""
+    def download(params: dict[str, Any]) -> dict[str, Any]:
+        """The list as published, in the lake."""
         from nyc_taxi.pipelines import zones
         from nyc_taxi.settings import load_settings
 
         settings = load_settings()
         with events.call("source", source=params["source"] or settings.zones_url):
-            lookup = zones.fetch_zones(settings, params["source"] or "")
+            return zones.fetch_zones(settings, params["source"] or "").to_dict()
+
+    @step()
+    def load(destination: str, file: dict[str, Any]) -> int:
+        """The list in one destination; returns how many zones it has."""
+        from nyc_taxi.lake.lookups import LookupFile
+        from nyc_taxi.pipelines import zones
+        from nyc_taxi.settings import load_settings
+
+        settings = load_settings()
+        lookup = zones.stored_zones(LookupFile.from_dict(file), settings)
         with events.call(destination):
             zones.load_zones(lookup, [destination], settings)
         return len(lookup.rows)
 
-    load.expand(destination=destinations())
+    load.partial(file=download()).expand(destination=destinations())
 
 
 zone_lookup()

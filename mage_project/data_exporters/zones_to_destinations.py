@@ -1,8 +1,9 @@
 from mage_project.utils.references import reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
+from nyc_taxi.lake.lookups import LookupFile
 from nyc_taxi.pipelines.requests import destinations
-from nyc_taxi.pipelines.zones import fetch_zones, load_zones
+from nyc_taxi.pipelines.zones import load_zones, stored_zones
 from nyc_taxi.settings import load_settings
 
 if "data_exporter" not in globals():
@@ -21,7 +22,7 @@ def zones_to_destinations(data, *args, **variables):
     settings = load_settings()
     names = destinations(variables, settings)
     with step("zones_to_destinations", log_context(variables)) as current:
-        load_zones(fetch_zones(settings, reference["source"]), names, settings)
+        load_zones(stored_zones(LookupFile.from_dict(reference["file"]), settings), names, settings)
         return current.output(data, {**reference, "destinations": ", ".join(names)})
 
 

@@ -1,7 +1,7 @@
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.references import reference_of
 from mage_project.utils.steps import step
-from nyc_taxi.pipelines.zones import fetch_zones
+from nyc_taxi.pipelines.zones import fetch_zones, stored_zones
 from nyc_taxi.settings import load_settings
 
 if "data_loader" not in globals():
@@ -18,8 +18,10 @@ def download_zones(*args, **variables):
     """
     source = variables.get("source") or ""
     with step("download_zones") as current:
-        zones = fetch_zones(load_settings(), source)
-        return current.output(zones.rows.to_pandas(), {"source": source, "zones": len(zones.rows)})
+        settings = load_settings()
+        file = fetch_zones(settings, source)
+        zones = stored_zones(file, settings)
+        return current.output(zones.rows.to_pandas(), {"file": file.to_dict(), "zones": len(zones.rows)})
 
 
 @test

@@ -91,16 +91,16 @@ app.command()(maintenance.prune)
 
 @app.command()
 def zones(
-    source: Annotated[str, typer.Option(help="URL or file of the zone lookup; by default TLC's.")] = "",
+    source: Annotated[str, typer.Option(help="URL or file of the list, or lake; by default TLC's.")] = "",
     to: ToOption = "",
 ) -> None:
     """Load the list of taxi zones, which pickup_location_id and dropoff_location_id refer to."""
     from nyc_taxi.pipelines.requests import destinations
-    from nyc_taxi.pipelines.zones import fetch_zones, load_zones
+    from nyc_taxi.pipelines.zones import fetch_zones, load_zones, stored_zones
 
     settings = load_settings()
     names = destinations({"destinations": to}, settings)
-    lookup = fetch_zones(settings, source)
+    lookup = stored_zones(fetch_zones(settings, source), settings)
     load_zones(lookup, names, settings)
     typer.echo(f"Loaded {len(lookup.rows)} zones into the table zones of {', '.join(names)}.")
 

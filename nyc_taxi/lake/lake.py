@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nyc_taxi.lake.folder_store import FolderStore
 from nyc_taxi.lake.layout import RAW
+from nyc_taxi.lake.lookups import LookupFiles
 from nyc_taxi.lake.object_store.store import Store
 from nyc_taxi.lake.raw import RawFiles
 from nyc_taxi.lake.versions import Versions
@@ -16,7 +17,7 @@ from nyc_taxi.settings import Settings
 
 
 class Lake:
-    """Raw files and refined versions of all months."""
+    """Raw files and refined versions of all months, and files of lookups."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -31,6 +32,11 @@ class Lake:
     def raw(self) -> RawFiles:
         """The raw files."""
         return RawFiles(self._store, self._folder, self._retry)
+
+    @functools.cached_property
+    def lookups(self) -> LookupFiles:
+        """Files of lookups, such as the taxi zones."""
+        return LookupFiles(self._store, self._folder, self._retry)
 
     @functools.cached_property
     def versions(self) -> Versions:

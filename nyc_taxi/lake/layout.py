@@ -4,6 +4,7 @@ raw/service=green/month=2020-04/sha256=0123456789ab/green_tripdata_2020-04.csv.g
 raw/service=green/month=2020-04/sha256=0123456789ab/source.json
 versions/service=green/month=2020-04/version=89abcdef0123/{trips,quarantine,quality}.parquet
 versions/service=green/month=2020-04/version=89abcdef0123/manifest.json
+lookups/zones/sha256=0123456789ab/{taxi_zone_lookup.csv,source.json}
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def raw_folder(service: Service, month: Month, sha256: str) -> str:
 def raw_month(service: Service, month: Month) -> str:
     """The folder of all raw files of a month."""
     return f"{RAW}{_partition(service, month)}"
+
+
+def lookup_folder(lookup: str, sha256: str = "") -> str:
+    """The folder of one file of a lookup, or of all its files; ends with a slash."""
+    return f"lookups/{lookup}/{f'sha256={sha256[:12]}/' if sha256 else ''}"
 
 
 def version_folder(service: Service, month: Month, version: str) -> str:

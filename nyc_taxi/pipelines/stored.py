@@ -18,17 +18,23 @@ def is_lake(source: str) -> bool:
     return source.strip().lower().partition(":")[0] == "lake"
 
 
-def in_lake(service: Service, month: Month, source: str, lake: Lake) -> SourceFile:
-    """The raw file that `lake` or `lake:<prefix>` stands for; the prefix of a SHA-256 or of a version.
-
-    Raises SettingsError for anything but hex digits, NotInLake.
-    """
+def parse_prefix(source: str) -> str:
+    """The prefix of `lake:<prefix>`, empty for `lake`; raises SettingsError for anything but hex digits."""
     prefix = source.strip().lower().partition(":")[2]
     if not re.fullmatch(r"[0-9a-f]*", prefix):
         raise SettingsError(
             f"source {source!r} is not known: write lake, or lake: and the first digits of a SHA-256 or of a"
             " version (`taxi lake list`)."
         )
+    return prefix
+
+
+def in_lake(service: Service, month: Month, source: str, lake: Lake) -> SourceFile:
+    """The raw file that `lake` or `lake:<prefix>` stands for; the prefix of a SHA-256 or of a version.
+
+    Raises SettingsError for anything but hex digits, NotInLake.
+    """
+    prefix = parse_prefix(source)
     try:
         return lake.raw.latest(service, month, prefix)
     except NotInLake:

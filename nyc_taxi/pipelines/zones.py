@@ -16,8 +16,11 @@ import pyarrow.csv as pacsv
 
 from nyc_taxi.errors import DestinationError, NotTripData, SchemaError, SourceUnreachable
 from nyc_taxi.extract.fetch import fetch_file
+from nyc_taxi.lake.lake import Lake
+from nyc_taxi.lake.lookups import LookupFile
 from nyc_taxi.load.contract import Destination, Lookup
 from nyc_taxi.load.registry import open_destination
+from nyc_taxi.pipelines.stored import is_lake, parse_prefix
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.schema import Column, arrow_schema, normalise
 from nyc_taxi.settings import Settings
@@ -36,20 +39,31 @@ COLUMNS = (
 _NAMES = {"locationid": "location_id", **{column.name: column.name for column in COLUMNS[:-1]}}
 
 
-def fetch_zones(settings: Settings, source: str = "") -> Lookup:
-    """The zones of a URL or file, TAXI_ZONES_URL by default.
+def fetch_zones(settings: Settings, source: str = "") -> LookupFile:
+    """Store the list of a URL or file, TAXI_ZONES_URL by default, in the lake; returns its reference.
 
-    Raises NotTripData or SchemaError for a file that is no list of zones, and what downloads raise.
+    The source `lake` is the list that was fetched last, `lake:<prefix>` one whose SHA-256 begins so. Raises
+    NotTripData or SchemaError for a file that is no list of zones, NotInLake, and what downloads raise.
     """
+    lake = Lake(settings)
+    if is_lake(source):
+        return lake.lookups.latest(ZONES, parse_prefix(source))
+    source = source or settings.zones_url
     folder = settings.workspace / "source" / "zones"
     try:
-        path, sha256 = fetch_file(source or settings.zones_url, folder, RetryPolicy.of(settings))
+        path, sha256 = fetch_file(source, folder, RetryPolicy.of(settings))
     except SourceUnreachable as error:
         reason = str(error).partition("; ")[0]  # the rest is advice on months
         raise SourceUnreachable(
             f"{reason}; name a file or another URL as the source, or in TAXI_ZONES_URL."
         ) from error
-    return read_zones(path, sha256[:12])
+    read_zones(path, sha256[:12])
+    return lake.lookups.add(ZONES, path, source)
+
+
+def stored_zones(file: LookupFile, settings: Settings) -> Lookup:
+    """The zones of a list in the lake, fetched to this machine; raises NotInLake."""
+    return read_zones(Lake(settings).lookups.fetch(file), file.sha256[:12])
 
 
 def shipped_zones() -> Lookup:

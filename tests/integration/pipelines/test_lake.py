@@ -13,11 +13,13 @@ import pytest
 
 from nyc_taxi.errors import NotInLake, SettingsError
 from nyc_taxi.lake.layout import FILES
+from nyc_taxi.lake.lookups import LookupFile
 from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles, SourceFile
 from nyc_taxi.model.run import Run, RunContext
+from nyc_taxi.pipelines import zones
 from nyc_taxi.pipelines.trips import download as download_step
 from nyc_taxi.pipelines.trips import load as load_step
 from nyc_taxi.pipelines.trips import refine as refine_step
@@ -282,3 +284,25 @@ def test_two_tasks_of_one_worker_may_refine_the_same_month(bucket: Bucket, url: 
         refined = list(pool.map(lambda _: refine(file), range(3)))
     assert {files.version for files in refined} == {refined[0].version}
     assert load(refined[0], bucket.name).entry.version == refined[0].version
+
+
+def test_the_list_of_zones_goes_through_the_lake(bucket: Bucket, tmp_path: Path) -> None:
+    """Any worker reads the list that one has stored; a list that was withdrawn is loaded from the lake."""
+    stored = []
+    for zone in ("NA", "Outside of NYC"):
+        path = tmp_path / "zones.csv"
+        path.write_text(f"LocationID,Borough,Zone,service_zone\n265,N/A,{zone},N/A\n")
+        stored.append(zones.fetch_zones(load_settings(), str(path)))
+        path.unlink()
+    old, new = (LookupFile.from_dict(json.loads(json.dumps(file.to_dict()))) for file in stored)
+    bucket.worker("two")
+    settings = load_settings()
+    assert zones.stored_zones(old, settings).rows["zone"].to_pylist() == ["NA"]
+    assert zones.fetch_zones(settings, "lake") == new
+    assert zones.fetch_zones(settings, f"lake:{old.sha256[:6]}") == old
+    with pytest.raises(NotInLake, match=f"holds no file 0; it holds .*{old.sha256[:12]}"):
+        zones.fetch_zones(settings, "lake:0")
+    bucket.remove("lookups/")
+    bucket.wipe("two")
+    with pytest.raises(NotInLake, match=r"no longer holds zones\.csv .*; load it from its source"):
+        zones.stored_zones(old, settings)

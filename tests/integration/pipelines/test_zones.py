@@ -15,7 +15,7 @@ from nyc_taxi.load.postgres.load import Postgres
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines.zones import fetch_zones, load_zones, read_zones
+from nyc_taxi.pipelines.zones import fetch_zones, load_zones, read_zones, stored_zones
 from nyc_taxi.settings import load_settings
 from tests.support.postgres_probe import session
 from tests.support.runs import run_month
@@ -30,6 +30,11 @@ def written(folder: Path, lines: list[str], name: str = "zones.csv") -> Path:
     path = folder / name
     path.write_text("\r\n".join(lines) + "\r\n")
     return path
+
+
+def load_list(source: str) -> None:
+    settings = load_settings()
+    load_zones(stored_zones(fetch_zones(settings, source), settings), ["postgres", "duckdb"], settings)
 
 
 @pytest.mark.parametrize(("lines", "last"), [(NEW, ("N/A", "Outside of NYC")), (OLD, ("Unknown", "NA"))])
@@ -52,11 +57,7 @@ def test_zones_are_replaced_whole(tmp_path: Path, workspace: Path, postgres: Pos
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DUCKDB_DATABASE", str(tmp_path / "zones.duckdb"))
         for lines in (OLD, [*NEW, '2,"Queens","Jamaica Bay","Boro Zone"']):
-            load_zones(
-                fetch_zones(load_settings(), str(written(tmp_path, lines, f"{len(lines)}.csv"))),
-                ["postgres", "duckdb"],
-                load_settings(),
-            )
+            load_list(str(written(tmp_path, lines, f"{len(lines)}.csv")))
     expected = [(1, "Newark Airport"), (2, "Jamaica Bay"), (264, "N/A"), (265, "Outside of NYC")]
     query = "SELECT location_id, zone FROM taxi.zones ORDER BY 1"
     with session(postgres) as connection, connection.cursor() as cursor:
@@ -86,7 +87,7 @@ def test_the_first_run_loads_the_shipped_zones_and_the_next_one_keeps_others(
     both = ["postgres", "duckdb"]
     run_month(Service.GREEN, Month(2020, 4), "sample:20", both)
     assert zones() == [(265, "1a99e1050922")] * 2
-    load_zones(fetch_zones(load_settings(), str(written(tmp_path, NEW))), both, load_settings())
+    load_list(str(written(tmp_path, NEW)))
     run_month(Service.GREEN, Month(2020, 5), "sample:20", both)
     assert [count for count, _ in zones()] == [3, 3]
 
