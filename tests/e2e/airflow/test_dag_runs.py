@@ -137,7 +137,7 @@ def test_zones_are_in_every_destination(run_dag, place, tmp_path):
         **{**storage.environment(), "GCS_BUCKET": "us-central1-env-bucket", "COMPOSER_ENVIRONMENT": "env"},
         AIRFLOW_VAR_TAXI=json.dumps({"GCS_BUCKET": storage.bucket, "TAXI_DESTINATIONS": "gcs,duckdb"}),
     )
-    assert sorted(call["to"] for call in events(log, "call")) == ["duckdb", "gcs", "source", "source"]
+    assert sorted(call["to"] for call in events(log, "call")) == ["duckdb", "gcs", "source"]
     with duckdb.connect(str(place / "workspace" / "warehouse.duckdb"), read_only=True) as warehouse:
         [[schema]] = warehouse.sql(
             "SELECT table_schema FROM information_schema.tables WHERE table_name = 'zones'"
