@@ -1,7 +1,8 @@
-"""At most one Mage per data directory: two schedulers on one database run every block twice.
+"""At most one Mage or Airflow per data directory: two schedulers on one database run everything twice.
 
-The process that starts Mage holds a file lock, which the system releases however the process ends. Mage must
-not outlive its lock, so it ends when its starter does, which it learns from a pipe between them.
+The process that starts it holds a file lock, which the system releases however the process ends. Mage must
+not outlive its lock, so it ends when its starter does, which it learns from a pipe between them; Airflow's
+processes inherit the lock.
 """
 
 from __future__ import annotations
@@ -21,8 +22,16 @@ STARTER_FD = "TAXI_STARTER_FD"
 
 
 @contextmanager
-def instance_lock(folder: Path, port: int) -> Iterator[None]:
-    """Hold the lock of an existing folder; raises SettingsError that names the port of its holder."""
+def instance_lock(
+    folder: Path,
+    port: int,
+    name: str = "Mage",
+    remedy: str = "use it, stop it, or set MAGE_DATA_DIR to another folder",
+) -> Iterator[int]:
+    """Hold the lock of an existing folder; its file descriptor.
+
+    Raises SettingsError that names the port of its holder and the remedy.
+    """
     lock = folder / "ui.lock"
     try:
         lock.touch()
@@ -37,13 +46,13 @@ def instance_lock(folder: Path, port: int) -> Iterator[None]:
             file.seek(0)
             other = file.read().strip()
             raise SettingsError(
-                f"Mage is already running on {folder}{other and f', at http://127.0.0.1:{other}'}: "
-                "use it, stop it, or set MAGE_DATA_DIR to another folder."
+                f"{name} is already running on {folder}{other and f', at http://127.0.0.1:{other}'}: "
+                f"{remedy}."
             ) from None
         file.truncate(0)
         file.write(str(port))
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def end_with_starter() -> None:

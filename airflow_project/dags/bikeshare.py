@@ -90,7 +90,6 @@ bucket under their day, waits for the day's trips, loads the raw tables and comp
   alerts; clear it when they have arrived.
 """,
     params={"day": run_params.optional("Day", "Such as 2018-01-01. Empty: yesterday.", format="date")},
-    max_active_runs=8,  # a day that is waited for does not hold up the others
     **common("bikeshare"),
 )
 def bikeshare() -> None:

@@ -35,7 +35,6 @@ Credentials: `role_arn` (a role on AWS that trusts Google's service agent), or e
         "gcs_path": Param(None, type=["null", "string"], title="Folder in GCS", description="Ends with /."),
         "role_arn": Param(None, type=["null", "string"], title="AWS role"),
     },
-    max_active_runs=1,
     render_template_as_native_obj=True,  # an empty param stays None
     **common("transfer"),
 )

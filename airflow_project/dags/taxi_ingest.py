@@ -1,4 +1,4 @@
-"""One month of one service: download, clean and derive, Parquet, then every requested destination."""
+"""One month of one service: download, refine, then a mapped task for the requested destinations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Param, dag
 
 from nyc_taxi.model.months import Month, Service
-from taxi_airflow import load_requests, run_params
-from taxi_airflow.defaults import PARALLEL_MONTHS, common
-from taxi_airflow.month import month
+from taxi_airflow import load_requests, month, run_params
+from taxi_airflow.defaults import common
 from taxi_airflow.step import step
 
 
@@ -32,7 +31,8 @@ skipped, so a run may be repeated at any time.
 | `destinations` | such as `gcs,bigquery`; empty: `TAXI_DESTINATIONS` |
 | `accept` | load the month even if it looks like a wrong or truncated file |
 
-Destinations that are not requested are skipped. `check` compares every ledger with the Parquet. The last log
+`load` is mapped over the requested destinations; those that depend on each other (BigQuery loads from the
+bucket) share a task. `check` compares every ledger with the Parquet. The last log
 line of a failed task says what to do; clear the task to continue from there.
 """,
     params={
@@ -42,7 +42,6 @@ line of a failed task says what to do; clear the task to continue from there.
         "destinations": run_params.DESTINATIONS,
         "accept": run_params.ACCEPT,
     },
-    max_active_runs=PARALLEL_MONTHS,
     **common("ingest"),
 )
 def taxi_ingest() -> None:
@@ -52,7 +51,15 @@ def taxi_ingest() -> None:
         named = Month.parse(params["month"]) if params["month"] else None
         return load_requests.for_month(Service.parse(params["service"]), named, params)
 
-    month(request())
+    @step()
+    def destinations(params: dict[str, Any]) -> list[list[str]]:
+        """The requested destinations, in groups that do not depend on each other."""
+        return load_requests.independent_destinations(params)
+
+    chosen = request()
+    files = month.refine(request=chosen, source=month.download(request=chosen))
+    loads = month.load_each.partial(request=chosen, files=files).expand(destinations=destinations())
+    loads >> month.check(request=chosen, files=files)
 
 
 taxi_ingest()

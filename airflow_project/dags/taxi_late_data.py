@@ -34,7 +34,6 @@ A sensor would occupy a worker for weeks; a poll takes seconds.
         "source": run_params.SOURCE,
         "destinations": run_params.DESTINATIONS,
     },
-    max_active_runs=1,
     **common("schedule"),
 )
 def taxi_late_data() -> None:

@@ -37,7 +37,6 @@ A missed run needs no catch-up: the next run finds the same months.
         "source": run_params.SOURCE,
         "destinations": run_params.DESTINATIONS,
     },
-    max_active_runs=4,
     **common("schedule"),
 )
 def taxi_monthly() -> None:

@@ -30,7 +30,6 @@ rarely changes it. The load replaces the whole table, so the run may be repeated
         "source": run_params.optional("Source", "A URL or a file. Empty: TAXI_ZONES_URL."),
         "destinations": run_params.DESTINATIONS,
     },
-    max_active_runs=1,
     **common("zones"),
 )
 def zone_lookup() -> None:

@@ -62,7 +62,7 @@ def workers(home: Path, count: int, share_nothing: bool = False) -> dict[str, li
         folder.mkdir(exist_ok=True)
         own = [f"TMPDIR={folder}", *([f"TAXI_WORKSPACE={folder / 'workspace'}"] if share_nothing else [])]
         commands[name] = [
-            *("env", *own, sys.executable, "-m", "airflow", "celery", "worker"),
+            *("env", *own, sys.executable, "-m", "launchers.airflow.preload", "celery", "worker"),
             *("--celery-hostname", f"{name}@{HOST}", "--pid", str(folder / "pid"), "--skip-serve-logs"),
         ]
     return commands

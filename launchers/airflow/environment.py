@@ -40,6 +40,7 @@ def settings_of(home: Path, port: int, database: str, keys: dict[str, str]) -> d
         "API__SECRET_KEY": keys["session"],
         "API_AUTH__JWT_SECRET": keys["jwt"],
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,  # or each task waits up to a second for its turn
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     return {

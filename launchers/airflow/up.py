@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,13 +24,15 @@ import httpx
 
 from launchers.airflow import celery
 from launchers.airflow.environment import HOST, USER, exports, keys_in, settings_of, write_secret
+from launchers.instance_lock import instance_lock
 from launchers.private_files import private_file, private_folder
-from nyc_taxi.errors import TaxiError
+from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.local import postgres
 from nyc_taxi.settings import PROJECT, load_settings
 
 PARTS = ("api-server", "scheduler", "dag-processor")
 AIRFLOW = (sys.executable, "-m", "airflow")
+PRELOADED = (sys.executable, "-m", "launchers.airflow.preload")
 
 START_SECONDS = 300
 """How long Airflow may take to be healthy; a slow machine needs a minute and a half."""
@@ -59,17 +62,25 @@ def running(
 ) -> Iterator[Airflow]:
     """Start Airflow with its files in `home`, and stop it in the end; `extra`: more environment.
 
-    Without `workers` the scheduler runs the tasks. Raises TaxiError that names the log of a part that does
-    not start.
+    Without `workers` the scheduler runs the tasks. Raises SettingsError where an Airflow runs in `home` or
+    something else listens on `port`, and TaxiError that names the log of a part that does not start.
     """
     private_folder(home)
     if os.geteuid() == 0:
         home.chmod(0o711)  # the account of the embedded server passes through
     private_folder(home / "logs")
+    with instance_lock(home, port, "Airflow", "use it, or stop it") as lock:
+        _refuse_taken(port)
+        with _started(home, port, extra or {}, workers, lock) as airflow:
+            yield airflow
+
+
+@contextlib.contextmanager
+def _started(home: Path, port: int, extra: dict[str, str], workers: int, lock: int) -> Iterator[Airflow]:
     server = postgres.ensure(home / "postgres")
     keys = keys_in(home / "keys.json")
-    own = {**settings_of(home, port, server.url, keys), **(extra or {})}
-    commands = {part: [*AIRFLOW, part] for part in PARTS}
+    own = {**settings_of(home, port, server.url, keys), **extra}
+    commands = {part: [*(PRELOADED if part == "scheduler" else AIRFLOW), part] for part in PARTS}
     if workers:
         broker = celery.broker(home)
         own |= broker.environment(server.url)
@@ -87,7 +98,12 @@ def running(
         for part, command in commands.items():
             log = private_file(home / f"{part}.log").open("ab")
             processes[part] = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[lock],  # held as long as any of them lives
             )
         airflow = Airflow(f"http://{HOST}:{port}", keys["password"], environment, processes)
         _wait_until_healthy(airflow, home)
@@ -95,6 +111,15 @@ def running(
     finally:
         _stop(processes)
         postgres.stop(home / "postgres")
+
+
+def _refuse_taken(port: int) -> None:
+    """Raise SettingsError where something listens: it would be taken for this Airflow."""
+    with socket.socket() as probe:
+        if not probe.connect_ex((HOST, port)):
+            raise SettingsError(
+                f"Port {port} is taken by another program: choose another one, such as AIRFLOW_PORT=8081."
+            )
 
 
 def _migrate(home: Path, environment: dict[str, str]) -> None:
@@ -150,7 +175,8 @@ def main() -> int:
     home = PROJECT / ".airflow"
     say = sys.stderr.write
     say(f"Airflow starts (half a minute to two); logs are in {home}\n")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave parts behind
+        signal.signal(number, signal.default_int_handler)
     try:
         with running(home, options.port, workers=options.workers) as airflow:
             say(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C stops it)\n")

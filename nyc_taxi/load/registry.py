@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi.errors import SettingsError
@@ -108,6 +109,16 @@ def load_order(names: Iterable[str]) -> list[str]:
     selected = set(names)
     graph = {name: selected & set(REGISTRY[name].loads_after) for name in REGISTRY if name in selected}
     return list(TopologicalSorter(graph).static_order())
+
+
+def independent_groups(names: Iterable[str]) -> list[list[str]]:
+    """The names in groups that may be loaded in any order; within a group as in `load_order`."""
+    groups: list[list[str]] = []
+    for name in load_order(names):
+        earlier = [group for group in groups if not {*group}.isdisjoint(REGISTRY[name].loads_after)]
+        groups = [group for group in groups if group not in earlier]
+        groups.append([*chain.from_iterable(earlier), name])
+    return groups
 
 
 def holders(settings: Settings) -> list[str]:

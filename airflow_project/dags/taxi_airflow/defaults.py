@@ -11,7 +11,7 @@ from taxi_airflow import events
 START = dt.datetime(2009, 1, 1, tzinfo=dt.UTC)
 """TLC's first month; backfills may begin here."""
 
-VERSION = "v1"
+VERSION = "v2"
 """Tag of the DAGs' meaning: raised when a parameter or a task changes so that old runs cannot be re-run."""
 
 PARALLEL_MONTHS = int(os.environ.get("TAXI_PARALLEL_MONTHS") or 4)
@@ -39,4 +39,7 @@ def common(*tags: str) -> dict[str, Any]:
         "tags": ["taxi", VERSION, *tags],
         "default_args": DEFAULT_ARGS,
         "dagrun_timeout": dt.timedelta(days=2),
+        # Destinations lock what they replace, so runs need not wait for each other, least of all for one that
+        # waits for its retry; what runs at once is limited by task.
+        "max_active_runs": 16,
     }

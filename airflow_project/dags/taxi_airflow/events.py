@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 log = logging.getLogger("taxi_airflow")
@@ -29,15 +30,16 @@ def retried(context: Mapping[str, Any]) -> None:
 
 
 def failed(context: Mapping[str, Any]) -> None:
-    """Callback of a task that has failed for good; also mails where TAXI_ALERT_EMAIL names an address."""
-    tell("failed", **_who(context), error=str(context.get("exception")))
-    from taxi_airflow.environment import configure_environment
+    """Callback of a task that has failed for good; also mails where TAXI_ALERT_EMAIL names an address.
 
-    configure_environment()
-    address = os.environ.get("TAXI_ALERT_EMAIL")
-    if address:
-        with call("smtp"):
-            _mail(address, context)
+    What the task failed of is the last line of its log.
+    """
+    error = str(context.get("exception"))
+    tell("failed", **_who(context), error=error)
+    try:
+        _mail(context)
+    finally:
+        log.error("%s", error)
 
 
 @contextmanager
@@ -70,13 +72,31 @@ def _who(context: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _mail(address: str, context: Mapping[str, Any]) -> None:
+def _mail(context: Mapping[str, Any]) -> None:
+    """Mail the error and the address of the task's log, where TAXI_ALERT_EMAIL names somebody."""
+    from taxi_airflow.environment import configure_environment
+
+    configure_environment()
+    address = os.environ.get("TAXI_ALERT_EMAIL")
+    if not address:
+        return
     from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
     who = _who(context)
-    SmtpNotifier(
-        to=address,
-        from_email=os.environ.get("TAXI_ALERT_FROM") or address,
-        subject=f"{who['dag']}: {who['task']} failed in {who['run']}",
-        html_content=f"<p>{context.get('exception')}</p><p>{json.dumps(who)}</p>",
-    )(context)
+    rows = "".join(f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>" for name, value in who.items())
+    url = escape(context["ti"].log_url)
+    with call("smtp"):
+        SmtpNotifier(
+            to=address,
+            from_email=os.environ.get("TAXI_ALERT_FROM") or address,
+            subject=_verbatim(f"{who['dag']}: {who['task']} failed in {who['run']}"),
+            html_content=_verbatim(
+                f"<p>{escape(str(context.get('exception')))}</p>"
+                f'<p><a href="{url}">Log of the task</a></p><table>{rows}</table>'
+            ),
+        )(context)
+
+
+def _verbatim(text: str) -> str:
+    """The text for a field that is a Jinja template: an error may quote braces."""
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}"

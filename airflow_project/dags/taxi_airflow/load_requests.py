@@ -36,6 +36,15 @@ def for_services(month: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [for_month(service, Month.parse(month), params) for service in services]
 
 
+def independent_destinations(params: Mapping[str, Any]) -> list[list[str]]:
+    """The destinations in the params, in groups that may be loaded in any order."""
+    from nyc_taxi.load.registry import independent_groups
+    from nyc_taxi.pipelines.requests import destinations
+    from nyc_taxi.settings import load_settings
+
+    return independent_groups(destinations(params, load_settings()))
+
+
 def pending(params: Mapping[str, Any], day: dt.date) -> list[tuple[LoadRequest, PendingMonth]]:
     """A load request for each month that is pending on a day, and why it is."""
     from nyc_taxi.pipelines.pending import months_to_check, pending_months

@@ -1,4 +1,4 @@
-"""The steps of one month as tasks: a task group that a DAG uses once or maps over many months.
+"""The steps of one month as tasks, and the group of them that a DAG maps over many months.
 
 Tasks pass each other references (objects of the lake, counts, versions). Each task may run on another worker:
 it fetches what it needs, works on its own disk and publishes its result.
@@ -6,24 +6,27 @@ it fetches what it needs, works on its own disk and publishes its result.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowSkipException,
-    TriggerRule,
-    task_group,
-)
+from airflow.providers.common.compat.sdk import task_group
 
+from nyc_taxi.load.registry import REGISTRY
 from taxi_airflow import events
 from taxi_airflow.defaults import PARALLEL_MONTHS
 from taxi_airflow.load_requests import run_context
 from taxi_airflow.step import step
 
-# A step of a month fills a core and some memory.
-_LIMIT = {"max_active_tis_per_dag": PARALLEL_MONTHS}
+if TYPE_CHECKING:
+    from nyc_taxi.pipelines.trips.load import Loaded
+
+# A step of a month fills a core and some memory. The label is that of a month in a mapped group.
+_OPTIONS = {
+    "max_active_tis_per_dag": PARALLEL_MONTHS,
+    "map_index_template": "{{ task.op_kwargs.request.service }} {{ task.op_kwargs.request.month }}",
+}
 
 
-@step(**_LIMIT)
+@step(**_OPTIONS)
 def download(request: dict[str, Any]) -> dict[str, Any]:
     """The month's file as published, verified, in the lake; not fetched again if the lake holds it."""
     from nyc_taxi.model.request import LoadRequest
@@ -40,7 +43,7 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
     return file.to_dict()
 
 
-@step(**_LIMIT)
+@step(**_OPTIONS)
 def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     """Every row by column name, in the canonical types, with its verdict, as Parquet in the lake.
 
@@ -62,40 +65,44 @@ def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
     return files.to_dict()
 
 
-def load_into(name: str) -> Any:
-    """The task that loads the month into a destination; skipped if the request does not name it."""
+@step(**_OPTIONS)
+def load(
+    request: dict[str, Any], files: dict[str, Any], destinations: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """The month in the destinations, by default all of the request's, complete and recorded."""
+    from nyc_taxi.model.references import MonthFiles
+    from nyc_taxi.pipelines.plausibility import review
+    from nyc_taxi.pipelines.requests import limit
+    from nyc_taxi.pipelines.trips.load import load as load_month
+    from nyc_taxi.pipelines.trips.load import load_side_by_side
+    from nyc_taxi.pipelines.trips.refine import stored_month
 
-    @step(task_id=f"to_{name}", trigger_rule=TriggerRule.NONE_FAILED, **_LIMIT)
-    def load(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
-        from nyc_taxi.model.references import MonthFiles
-        from nyc_taxi.pipelines.plausibility import review
-        from nyc_taxi.pipelines.requests import limit
-        from nyc_taxi.pipelines.trips.load import load as load_month
-        from nyc_taxi.pipelines.trips.refine import stored_month
+    reference = MonthFiles.from_dict(files)
+    context = limit(run_context(), request["destinations"])
+    refined = stored_month(reference, context.settings)
 
-        if name not in request["destinations"]:
-            raise AirflowSkipException(
-                f"{name} is not among the request's destinations: {', '.join(request['destinations'])}."
-            )
+    def load_one(name: str) -> Loaded:
         with events.call(name, service=request["service"], month=request["month"]) as facts:
-            reference = MonthFiles.from_dict(files)
-            context = limit(run_context(), request["destinations"])
-            context = review(reference, [name], context, accept=request["accept"])
-            loaded = load_month(stored_month(reference, context.settings), name, context)
-            counts = {
-                "version": loaded.entry.version,
-                "rows_in": loaded.entry.rows_in,
-                "rows_loaded": loaded.entry.rows_loaded,
-                "rows_quarantined": loaded.entry.rows_quarantined,
-                "already_there": loaded.skipped,
-            }
-            facts |= counts
-        return {"destination": name, "where": loaded.describe, **counts}
+            own = review(reference, [name], context, accept=request["accept"])
+            loaded = load_month(refined, name, own)
+            facts |= _counts(loaded)
+        return loaded
 
-    return load
+    loaded = load_side_by_side(destinations or request["destinations"], load_one)
+    return [{"destination": each.destination, "where": each.describe, **_counts(each)} for each in loaded]
 
 
-@step(trigger_rule=TriggerRule.NONE_FAILED)
+def _counts(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "version": loaded.entry.version,
+        "rows_in": loaded.entry.rows_in,
+        "rows_loaded": loaded.entry.rows_loaded,
+        "rows_quarantined": loaded.entry.rows_quarantined,
+        "already_there": loaded.skipped,
+    }
+
+
+@step()
 def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
     """Compare every destination's ledger with the Parquet; the run's summary."""
     from nyc_taxi.errors import DestinationError
@@ -125,14 +132,16 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
+load_each = load.override(
+    max_active_tis_per_dag=PARALLEL_MONTHS * len(REGISTRY),
+    map_index_template="{{ task.op_kwargs.destinations | join(', ') }}",
+)
+"""`load`, to be mapped over groups of destinations."""
+
+
 @task_group
 def month(request: dict[str, Any]) -> None:
-    """Download, refine, then all destinations in parallel, in the registry's order."""
-    from nyc_taxi.load.registry import REGISTRY
-
-    files = refine(request, download(request))
-    loads = {name: load_into(name)(request, files) for name in REGISTRY}
-    for name, registration in REGISTRY.items():
-        for earlier in registration.loads_after:
-            loads[earlier] >> loads[name]
-    list(loads.values()) >> check(request, files)
+    """Download, refine, load into all destinations, check."""
+    files = refine(request=request, source=download(request=request))
+    # one task: a group that is mapped cannot hold a mapped task
+    load(request=request, files=files) >> check(request=request, files=files)

@@ -12,7 +12,7 @@ from taxi_airflow.environment import configure_environment
 
 
 def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Like `@task(**options)`; a permanent error fails the task at once.
+    """Like `@task(**options)`; a permanent error fails the task at once, and its sentence ends the log.
 
     The result is one XCom, so it must be a small reference of plain values.
     """
@@ -28,7 +28,8 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
             except TaxiError as error:
                 if isinstance(error, Transient):
                     raise
-                raise AirflowFailException(str(error)) from error
+                sentence = str(error)
+            raise AirflowFailException(sentence)  # out of the handler: the log has one traceback, not a chain
 
         return task(multiple_outputs=False, **options)(wrapped)
 

@@ -84,9 +84,21 @@ def load_all(
     unread: Collection[str] = (),
     accept: bool = False,
 ) -> list[Loaded]:
-    """Load into several destinations side by side, each after those that the registry puts before it.
+    """Load into several destinations side by side; `load_side_by_side` says in which order and what fails.
 
     `unread`: destinations whose ledgers could not be read when the month was reviewed; it is reviewed again.
+    """
+
+    def load_one(name: str) -> Loaded:
+        own = review(month.summary, [name], context, accept=accept) if name in unread else context
+        return load(month, name, own, reporter(name), force=force)
+
+    return load_side_by_side(destinations, load_one)
+
+
+def load_side_by_side(destinations: list[str], load_one: Callable[[str], Loaded]) -> list[Loaded]:
+    """Call `load_one` on a thread per destination, after those that the registry puts before it.
+
     When one fails, those that do not depend on it are finished all the same; then its error is raised, and
     those of further ones are logged.
     """
@@ -96,8 +108,7 @@ def load_all(
         for earlier in REGISTRY[name].loads_after:
             if earlier in futures:
                 futures[earlier].result()
-        own = review(month.summary, [name], context, accept=accept) if name in unread else context
-        return load(month, name, own, reporter(name), force=force)
+        return load_one(name)
 
     with ThreadPoolExecutor(max(len(destinations), 1), thread_name_prefix="load") as pool:
         for name in load_order(destinations):
