@@ -171,10 +171,12 @@ class Local:
         listed = self.client.get(f"/dags/{dag}/dagRuns", params={"limit": 100}).json()["dag_runs"]
         return {run["dag_run_id"]: run["state"] for run in listed}
 
-    def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
-        """The task instances of a run by task id; of a mapped task any."""
+    def task(self, dag: str, run: str, task: str, label: str) -> dict[str, Any]:
+        """The instance of a mapped task with a label; before it has one, with an index."""
         listed = self.client.get(f"/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100}).json()
-        return {task["task_id"]: task for task in listed["task_instances"]}
+        instances = [each for each in listed["task_instances"] if each["task_id"] == task]
+        named = [each for each in instances if label in (each["rendered_map_index"], str(each["map_index"]))]
+        return named[0] if named else {"state": None}
 
     def wait(self, dag: str, run: str) -> str:
         """The state in which a run ends."""
@@ -210,7 +212,7 @@ def local_airflow(home: Path, workers: int = 0) -> Iterator[Local]:
         with up.running(home, free_port(), extra, workers) as running:
             headers = {"Authorization": f"Bearer {running.token()}"}
             with httpx.Client(base_url=f"{running.url}/api/v2", headers=headers, timeout=60) as client:
-                until(lambda: client.get("/dags").json()["total_entries"] == 6, seconds=120, every=0.3)
+                until(lambda: client.get("/dags").json()["total_entries"] == 7, seconds=120, every=0.3)
                 for dag in client.get("/dags").json()["dags"]:
                     client.patch(f"/dags/{dag['dag_id']}", json={"is_paused": False}).raise_for_status()
                 yield Local(running.url, running.password, home, workspace, inbox, client)

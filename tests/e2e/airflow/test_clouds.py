@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.support import google_apis
 from tests.support.clouds import s3_cloud
 
 
@@ -46,3 +47,25 @@ def test_a_month_is_in_bigquery_and_in_s3(run_dag, place, s3, shared_dataset):
         "trips.parquet"
     )
     assert s3.objects()[f"trips/service=green/month={month}/trips.parquet"][0] == parquet.read_bytes()
+
+
+def test_a_view_over_external_tables(run_dag, shared_dataset):
+    """The emulator accepts external tables but cannot read them: views stand for them."""
+    target, bucket = shared_dataset.target, shared_dataset.bucket
+    variable = {**bucket, "BIGQUERY_DATASET": target.dataset, "GOOGLE_CLOUD_PROJECT": target.project}
+    settings = {
+        "AIRFLOW_VAR_TAXI": json.dumps({name: variable[name] for name in variable if "EMULATOR" not in name}),
+        "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": google_apis.CONNECTION,
+        "BIGQUERY_EMULATOR_HOST": target.endpoint,
+        **bucket,
+    }
+    for name in ("trips", "quarantine"):
+        shared_dataset.ask(
+            f"CREATE OR REPLACE VIEW lake_{name}_green AS"
+            f" SELECT * REPLACE (FORMAT_DATE('%Y-%m', month) AS month) FROM {name}_green"
+        )
+    for _ in range(2):
+        run_dag("lake_external_tables", json.dumps({"services": "green"}), **settings)
+    assert "elt_trips_green" in shared_dataset.tables()
+    log = run_dag("lake_external_tables", json.dumps({"services": "fhv"}), good=False, **settings)
+    assert "services 'fhv': the views know the rules of yellow, green alone." in log

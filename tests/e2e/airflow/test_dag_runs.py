@@ -101,7 +101,12 @@ BAD_RULES = """rules:
         ({"month": "2020-04", "source": "{folder}"}, {}, "download", "green 2020-04 does not exist"),
         ({"destinations": "oracle"}, {}, "request", "destinations 'oracle': use auto"),
         ({}, {"TAXI_RULES": "{folder}/rules.yaml"}, "refine", "no_such_column"),
-        ({"month": "2020-05", "source": "{folder}/small"}, {}, "refine", "has 9 trips"),
+        (
+            {"month": "2020-05", "source": "{folder}/small"},
+            {},
+            "refine",
+            "9 trips are less than 50% of",
+        ),
     ],
 )
 def test_what_a_user_has_to_mend_is_the_last_line_of_the_log(

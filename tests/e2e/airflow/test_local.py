@@ -6,14 +6,19 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import httpx
 import psycopg2
+import pytest
 
+from launchers.airflow import up
+from nyc_taxi.errors import SettingsError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import postgres
+from nyc_taxi.local.process import free_port
 from nyc_taxi.settings import load_settings
 from tests.e2e.airflow.conftest import ledgers, put
 from tests.support.waiting import until
@@ -96,7 +101,7 @@ def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside)
         conf = {"service": "green", "month": "2021-09", "destinations": "postgres,duckdb"}
         assert airflow.trigger("taxi_ingest", "killed", **conf).status_code == 200
         until(lambda: waits_for_a_lock(url), seconds=300)
-        task = airflow.tasks("taxi_ingest", "killed")["month.to_postgres"]
+        task = airflow.task("taxi_ingest", "killed", "load", "postgres")
         assert task["state"] == "running"
         parent = subprocess.run(
             ["ps", "-o", "ppid=", "-p", str(task["pid"])], capture_output=True, check=True
@@ -105,7 +110,7 @@ def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside)
             os.kill(process, signal.SIGKILL)
         other.rollback()
     assert airflow.wait("taxi_ingest", "killed") == "success"
-    assert airflow.tasks("taxi_ingest", "killed")["month.to_postgres"]["try_number"] == 2
+    assert airflow.task("taxi_ingest", "killed", "load", "postgres")["try_number"] == 2
     with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*), min(rows_in) FROM taxi.ledger WHERE month = '2021-09-01'")
         assert cursor.fetchone() == (1, 400)
@@ -114,6 +119,35 @@ def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside)
             " + (SELECT count(*) FROM taxi.quarantine_green WHERE month = '2021-09-01')"
         )
         assert cursor.fetchone() == (400,)
+
+
+def test_a_run_that_waits_for_its_retry_holds_up_no_other(airflow):
+    """Its source refuses connections, so its task is tried again after a while."""
+    url = f"http://127.0.0.1:{free_port()}/zones.csv"
+    zones = airflow.inbox / "zones.csv"
+    zones.write_text("LocationID,Borough,Zone,service_zone\n1,EWR,Newark Airport,EWR\n")
+    assert airflow.trigger("zone_lookup", "waits", source=url, destinations="duckdb").status_code == 200
+    until(lambda: airflow.task("zone_lookup", "waits", "load", "0")["state"] == "up_for_retry", seconds=120)
+    airflow.trigger("zone_lookup", "by-hand", source=str(zones), destinations="duckdb")
+    assert airflow.wait("zone_lookup", "by-hand") == "success"
+    assert airflow.runs("zone_lookup")["waits"] == "running"
+    airflow.client.patch("/dags/zone_lookup/dagRuns/waits", json={"state": "failed"}).raise_for_status()
+
+
+def test_a_second_airflow_on_the_same_folder_is_refused_before_anything_starts(airflow):
+    with (
+        pytest.raises(SettingsError, match=rf"already running on {airflow.home}, at {airflow.url}: use it"),
+        up.running(airflow.home, free_port()),
+    ):
+        pass
+    assert httpx.get(f"{airflow.url}/api/v2/monitor/health").json()["scheduler"]["status"] == "healthy"
+
+
+def test_a_port_of_another_program_is_refused(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"Port {port} is taken"), up.running(tmp_path / "home", port):
+            pass
 
 
 def waits_for_a_lock(url):
