@@ -172,11 +172,14 @@ class Local:
         return {run["dag_run_id"]: run["state"] for run in listed}
 
     def task(self, dag: str, run: str, task: str, label: str) -> dict[str, Any]:
-        """The instance of a mapped task with a label; before it has one, with an index."""
+        """The instance of a mapped task with a label."""
         listed = self.client.get(f"/dags/{dag}/dagRuns/{run}/taskInstances", params={"limit": 100}).json()
-        instances = [each for each in listed["task_instances"] if each["task_id"] == task]
-        named = [each for each in instances if label in (each["rendered_map_index"], str(each["map_index"]))]
-        return named[0] if named else {"state": None}
+        [instance] = [
+            each
+            for each in listed["task_instances"]
+            if (each["task_id"], each["rendered_map_index"]) == (task, label)
+        ]
+        return dict(instance)
 
     def wait(self, dag: str, run: str) -> str:
         """The state in which a run ends."""
