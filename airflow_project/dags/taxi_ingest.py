@@ -32,8 +32,8 @@ skipped, so a run may be repeated at any time.
 | `accept` | load the month even if it looks like a wrong or truncated file |
 
 `load` is mapped over the requested destinations; those that depend on each other (BigQuery loads from the
-bucket) share a task. `check` compares every ledger with the Parquet. The last log
-line of a failed task says what to do; clear the task to continue from there.
+bucket) share a task. `check` compares every ledger with the Parquet. The last log line of a failed task says
+what to do; clear the task to continue from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),

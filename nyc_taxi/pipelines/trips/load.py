@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from nyc_taxi.errors import wrap_os_errors
+from nyc_taxi.errors import Transient, wrap_os_errors
 from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.lake.current import make_current
 from nyc_taxi.lake.lake import Lake
@@ -100,7 +100,7 @@ def load_side_by_side(destinations: list[str], load_one: Callable[[str], Loaded]
     """Call `load_one` on a thread per destination, after those that the registry puts before it.
 
     When one fails, those that do not depend on it are finished all the same; then its error is raised, and
-    those of further ones are logged.
+    those of further ones are logged. A transient error comes first: another attempt may help.
     """
     futures: dict[str, Future[Loaded]] = {}
 
@@ -113,12 +113,12 @@ def load_side_by_side(destinations: list[str], load_one: Callable[[str], Loaded]
     with ThreadPoolExecutor(max(len(destinations), 1), thread_name_prefix="load") as pool:
         for name in load_order(destinations):
             futures[name] = pool.submit(work, name)
-    errors = {id(error): error for future in futures.values() if (error := future.exception())}
-    first, *others = errors.values() or [None]
-    for error in others:
+    failed = {id(error): error for future in futures.values() if (error := future.exception())}
+    errors = sorted(failed.values(), key=lambda error: not isinstance(error, Transient))
+    for error in errors[1:]:
         log.error("%s", error)
-    if first:
-        raise first
+    if errors:
+        raise errors[0]
     return [futures[name].result() for name in destinations]
 
 

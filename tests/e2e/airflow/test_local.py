@@ -121,18 +121,20 @@ def test_a_worker_killed_in_the_midst_of_a_load_leaves_no_trace(airflow, inside)
         assert cursor.fetchone() == (400,)
 
 
-def test_a_run_that_hangs_or_waits_for_its_retry_holds_up_no_other(airflow):
+def test_a_run_that_hangs_holds_up_no_other(airflow):
     """Its source accepts connections and does not answer."""
     zones = airflow.inbox / "zones.csv"
     zones.write_text("LocationID,Borough,Zone,service_zone\n1,EWR,Newark Airport,EWR\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/zones.csv"
         airflow.trigger("zone_lookup", "hangs", source=url, destinations="duckdb").raise_for_status()
-        silent.accept()[0].close()
-        airflow.trigger("zone_lookup", "by-hand", source=str(zones), destinations="duckdb").raise_for_status()
-        assert airflow.wait("zone_lookup", "by-hand") == "success"
-        assert airflow.runs("zone_lookup")["hangs"] == "running"
-        airflow.client.patch("/dags/zone_lookup/dagRuns/hangs", json={"state": "failed"}).raise_for_status()
+        with silent.accept()[0]:
+            by_hand = {"source": str(zones), "destinations": "duckdb"}
+            airflow.trigger("zone_lookup", "by-hand", **by_hand).raise_for_status()
+            assert airflow.wait("zone_lookup", "by-hand") == "success"
+            assert airflow.runs("zone_lookup")["hangs"] == "running"
+        failed = {"state": "failed"}
+        airflow.client.patch("/dags/zone_lookup/dagRuns/hangs", json=failed).raise_for_status()
 
 
 def test_a_second_airflow_on_the_same_folder_is_refused_before_anything_starts(airflow):
