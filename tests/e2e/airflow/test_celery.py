@@ -34,7 +34,7 @@ def test_a_backfill_is_shared_by_two_workers(place, inside):
         done = [
             (airflow.home / f"worker-{number}.log").read_text().count("] succeeded in ") for number in (1, 2)
         ]
-        assert sum(done) >= 8 * len(MONTHS)
+        assert sum(done) >= 5 * len(MONTHS)
         assert min(done) > 0, f"tasks by worker: {done}"
         workspaces = [airflow.home / f"worker-{number}" / "workspace" for number in (1, 2)]
         assert any((own / "copies").exists() for own in workspaces)  # of the one that loads a month
