@@ -113,9 +113,11 @@ def test_files_are_read_quickly_and_import_nothing_heavy(airflow_environment):
     for name, (seconds, modules) in zip(FILES, costs, strict=True):
         heavy = {"pandas", "pyarrow", "duckdb", "matplotlib", "psycopg2", "pymysql"}
         heavy |= set() if name in WITH_PROVIDERS else {"google", "boto3"}
-        heavy -= {"pandas", "pyarrow"} if name == "lake_external_tables" else set()  # BigQuery's operators
+        limit = 2.5 if name in WITH_PROVIDERS else 1.0
+        if name == "lake_external_tables":  # BigQuery's operators import pandas
+            heavy, limit = heavy - {"pandas", "pyarrow"}, 5.0
         assert not heavy & set(modules), name
-        assert seconds < (2.5 if name in WITH_PROVIDERS else 1.0), f"{name}: {seconds:.1f} s of a processor"
+        assert seconds < limit, f"{name}: {seconds:.1f} s of a processor"
 
 
 def test_templates_hold_nothing_that_airflow_3_no_longer_renders():
