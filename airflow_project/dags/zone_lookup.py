@@ -51,7 +51,7 @@ def zone_lookup() -> None:
         with events.call("source", source=params["source"] or settings.zones_url):
             return zones.fetch_zones(settings, params["source"] or "").to_dict()
 
-    @step()
+    @step(map_index_template="{{ task.op_kwargs.destination }}")
     def load(destination: str, file: dict[str, Any]) -> int:
         """The list in one destination; returns how many zones it has."""
         from nyc_taxi.lake.lookups import LookupFile
