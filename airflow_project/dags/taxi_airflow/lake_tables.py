@@ -45,7 +45,6 @@ def _services(params: dict[str, Any]) -> list[Any]:
 
     services = Service.parse_several(params["services"])
     if not {*services} <= {*SERVICES}:
-        raise SettingsError(
-            f"services {params['services']!r}: the view knows the rules of {', '.join(SERVICES)}."
-        )
+        known = ", ".join(SERVICES)
+        raise SettingsError(f"services {params['services']!r}: the views know the rules of {known} alone.")
     return services
