@@ -16,6 +16,7 @@ They fix these defects of Mage 0.9.80:
 - Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
 - Lists of runs show the tokens of triggers, and no months (launchers.mage.run_labels).
+- SQL blocks on DuckDB do not find the data frame of the block above (launchers.mage.sql_blocks).
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ def apply_patches() -> None:
     from launchers.mage.pause import patch_pause
     from launchers.mage.retries import patch_retries
     from launchers.mage.run_labels import patch_run_labels
+    from launchers.mage.sql_blocks import patch_duckdb_blocks
 
     patch_metadata()
     patch_pause()
     patch_retries()
     patch_run_labels()
+    patch_duckdb_blocks()
     patch_dashboards()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))
 

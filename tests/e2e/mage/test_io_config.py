@@ -101,7 +101,7 @@ def test_gcs_templates_need_no_key_path(servers, monkeypatch, name, empty):
 
 
 def test_sql_blocks_write_into_the_sandbox(servers, environment):
-    """Raw or not, on Postgres and on DuckDB; `{{ df_1 }}` is the data frame of a block of taxi_trips."""
+    """Raw or not, on Postgres and on DuckDB."""
     from mage_ai.data_preparation.models.block.sql import execute_sql_code
 
     before = query_postgres(environment, "SELECT count(*) FROM taxi.trips_green")
@@ -128,12 +128,48 @@ def test_sql_blocks_write_into_the_sandbox(servers, environment):
         assert tables.fetchall() == [("sandbox",)]
 
 
-def sql_block(name):
-    from mage_ai.data_preparation.models.block import Block
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("provider", ["postgres", "duckdb"])
+def test_df_1_is_the_data_frame_of_a_block_of_taxi_trips(servers, environment, provider, raw):
+    from launchers.mage.sql_blocks import patch_duckdb_blocks
+
+    patch_duckdb_blocks()
+    variables = {"service": "green", "month": "2020-04", "source": "sample:300:1"}
+    options = {
+        "data_provider": provider,
+        "data_provider_profile": "default",
+        "use_raw_sql": raw,
+        "export_write_policy": "replace",
+    }
+    block = sql_block(f"lab_df_{provider}_{raw}".lower(), options, after="derive_trips")
+    for name in ("download_trips", "clean_trips", "derive_trips"):
+        block.pipeline.get_block(name).execute_sync(global_vars=variables, update_status=False)
+    (sample,) = block.pipeline.get_block("derive_trips").get_raw_outputs("derive_trips")
+    sql = "SELECT vendor_id, count(*) AS trips, sum(trip_distance) AS miles FROM {{ df_1 }} GROUP BY 1"
+    (result,) = block.execute_sync(global_vars=variables, custom_code=sql, update_status=False)["output"]
+    expected = sample.groupby("vendor_id", dropna=False).agg(
+        trips=("fare_amount", "size"), miles=("trip_distance", "sum")
+    )
+    result = result.set_index("vendor_id").sort_index().astype("float64")
+    pd.testing.assert_frame_equal(result, expected.astype("float64"), check_index_type=False)
+    where = "table_name LIKE '%derive_trips%'"
+    written = query_postgres(
+        environment, f"SELECT DISTINCT table_schema FROM information_schema.tables WHERE {where}"
+    )
+    assert written == [("sandbox",)]
+
+
+def sql_block(name, configuration=None, after=None):
+    """An SQL block of taxi_trips, after another one."""
+    from mage_ai.data_preparation.models.block.sql import SQLBlock
     from mage_ai.data_preparation.models.pipeline import Pipeline
 
     pipeline = Pipeline.get("taxi_trips", repo_path=str(PROJECT / "mage_project"))
-    return Block(name, name, "transformer", language="sql", pipeline=pipeline, configuration={})
+    block = SQLBlock(
+        name, name, "transformer", language="sql", pipeline=pipeline, configuration=configuration or {}
+    )
+    block.upstream_blocks = [pipeline.get_block(after)] if after else []
+    return block
 
 
 @pytest.mark.slow
