@@ -1,6 +1,6 @@
-"""What the editor's kernel runs first (PYTHONSTARTUP): imports Mage's blocks without what they print.
+"""What the editor's kernel runs first (PYTHONSTARTUP): patches of Mage that a block run by hand needs.
 
-Mage prints that dbt, which this project does not use, is not installed. SQL blocks run in the kernel, too.
+Mage is imported without what it prints: that dbt, which this project does not use, is not installed.
 """
 
 import contextlib
@@ -9,6 +9,8 @@ import io
 with contextlib.redirect_stdout(io.StringIO()):
     import mage_ai.data_preparation.models.block.block_factory  # noqa: F401
 
-from launchers.mage.sql_blocks import patch_duckdb_blocks
+    from launchers.mage.canonical import patch_metadata
+    from launchers.mage.sql_blocks import patch_duckdb_blocks
 
+patch_metadata()  # the kernel saves that a block was run
 patch_duckdb_blocks()

@@ -37,13 +37,8 @@ def derive_month(
         _refuse_other_code(function, settings)
         clean = staged(CleanMonth.from_dict(reference), settings)
         month = derive(clean, settings, current.progress)
-        dropped = month.quarantined.get(month.transform, 0)
-        current.log(
-            f"added {', '.join(month.derived_columns) or 'no column'}, dropped {dropped:,} trips:"
-            f" {month.trips:,} trips remain"
-            if month.transform
-            else "the function changes nothing"
-        )
+        counts = f"{month.rows_in:,} rows in = {month.trips:,} trips + {month.rows_quarantined:,} quarantined"
+        current.log(counts if month.transform else "the function changes nothing")
         return current.output(preview.month(month, settings), month)
 
 

@@ -24,6 +24,7 @@ from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.judged import StagedMonth
 from nyc_taxi.transform.read import UNREADABLE
 from nyc_taxi.transform.rules import Rules
+from nyc_taxi.transform.user.frames import return_heap
 from nyc_taxi.transform.user.function import BatchFunction
 from nyc_taxi.transform.user.result import ROW, RefusedResult, spread, widen
 from nyc_taxi.transform.user.source import Transform
@@ -54,6 +55,7 @@ def derive_month(
             building.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+        return_heap()
     quarantined = {**clean.quarantined, **({transform.name: counts.dropped} if counts.dropped else {})}
     return dataclasses.replace(
         clean,

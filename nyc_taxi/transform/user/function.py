@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from nyc_taxi.errors import TransformError
-from nyc_taxi.transform.user.frames import Frames, frames_for, limit_threads
+from nyc_taxi.transform.user.frames import Frames, frames_for, limit_threads, return_memory_early
 from nyc_taxi.transform.user.result import RefusedResult, Result, result_of
 from nyc_taxi.transform.user.source import Transform
 
@@ -23,6 +23,7 @@ class BatchFunction:
 
     def __init__(self, transform: Transform) -> None:
         self._transform = transform
+        return_memory_early()
         self._function = load_function(transform)
         self._frames = _frames_of(transform, self._function)
         self._types: Any = None

@@ -78,6 +78,9 @@ def test_a_person_runs_changes_and_follows_a_month(page, mage: Mage, project: Pa
         keep(page, f"block-{name}")
 
     assert page.get_by_text("DBT library not installed").count() == 0
+    metadata = project / "pipelines" / "taxi_trips" / "metadata.yaml"
+    assert metadata.read_text().count("status: executed") >= len(BLOCKS)
+    assert "\nvariables_dir:" not in metadata.read_text()
 
     # real rows in the previews, and the picture
     for column in ("pickup_datetime", "total_amount"):
