@@ -13,7 +13,7 @@ from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
 from nyc_taxi.errors import TransformError
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.pipelines.trips.clean import derive, staged
+from nyc_taxi.pipelines.trips.clean import clean, derive, staged
 from nyc_taxi.reporting import preview
 from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.user.function import changes_nothing, load_function, same_code
@@ -35,8 +35,10 @@ def derive_month(
     reference, settings = input_reference(data), load_settings()
     with step("derive_trips", log_context(variables, reference)) as current:
         _refuse_other_code(function, settings)
-        clean = staged(CleanMonth.from_dict(reference), settings)
-        month = derive(clean, settings, current.progress)
+        cleaned = staged(CleanMonth.from_dict(reference), settings)
+        if not cleaned.is_staged:  # an earlier function's month is loaded already
+            cleaned = clean(cleaned.source, settings, current.progress)
+        month = derive(cleaned, settings, current.progress)
         counts = f"{month.rows_in:,} rows in = {month.trips:,} trips + {month.rows_quarantined:,} quarantined"
         current.log(counts if month.transform else "the function changes nothing")
         return current.output(preview.month(month, settings), month)

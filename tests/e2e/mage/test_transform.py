@@ -139,6 +139,18 @@ def test_an_edit_after_the_block_has_run_is_refused_until_it_runs_again(cleaned,
     assert rows["minutes"].max() < 24 < output["minutes"].max()
 
 
+def test_an_edit_is_undone_after_its_month_was_written(here, save):
+    """Which removes what clean_trips staged; a month that was never written without the edit."""
+    variables = {**VARIABLES, "source": "sample:300:7"}
+    module = save(edited())
+    source = block("data_loaders", "download_trips").download_trips(**variables)
+    cleaned = block("transformers", "clean_trips").clean_trips(source, **variables)
+    derived = module.derive_trips_of_month(cleaned, **variables)
+    block("transformers", "trips_to_parquet").trips_to_parquet(derived, **variables)
+    undone = save(BLOCK.read_text()).derive_trips_of_month(cleaned, **variables)
+    pd.testing.assert_frame_equal(undone, cleaned)
+
+
 def test_an_edit_of_a_block_that_cannot_reach_the_tables_is_refused(cleaned):
     module = block("transformers", "clean_trips")
     for changed in (cleaned.assign(minutes=1), cleaned[cleaned["trip_distance"] > 1]):
