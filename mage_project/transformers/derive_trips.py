@@ -13,16 +13,19 @@ if "test" not in globals():
 
 @each_batch
 def derive_trips(trips: pd.DataFrame) -> pd.DataFrame:
-    """Add columns to a batch of trips, or drop trips. What this function returns is loaded everywhere.
+    """Add columns to a batch of trips, or drop trips.
 
-    It runs over the whole month in batches of about 50,000 trips. Each run loads an edited function anew.
-    docs/transforms.md lists what it may do; for pyarrow or polars, change the annotations.
+    What this function returns is loaded everywhere. It runs over the
+    whole month in batches of about 50,000 trips. Each run loads an
+    edited function anew. docs/transforms.md lists what it may do; for
+    pyarrow or polars, change the annotations.
     """
     # Examples; remove the "# " to use them:
     #
     # trips = trips[trips["passenger_count"] > 0]
     # trips["pickup_date"] = trips["pickup_datetime"].dt.date
-    # trips["minutes"] = (trips["dropoff_datetime"] - trips["pickup_datetime"]).dt.total_seconds() / 60
+    # duration = trips["dropoff_datetime"] - trips["pickup_datetime"]
+    # trips["minutes"] = duration.dt.total_seconds() / 60
     return trips
 
 

@@ -125,7 +125,7 @@ def assert_undone(before: dict[str, Any], undone: dict[str, Any]) -> None:
             assert undone[name] == value, f"{name} differs"
         else:
             expected, rows = rows_of(value), rows_of(undone[name])
-            width = len(expected[0])
+            width = max(map(len, expected), default=0)
             assert sorted((row[:width] for row in rows), key=str) == sorted(expected, key=str), name
             assert all(cell in (None, r"\N") for row in rows for cell in row[width:]), name
 
