@@ -152,10 +152,13 @@ def test_df_1_is_the_data_frame_of_a_block_of_taxi_trips(servers, environment, p
     )
     result = result.set_index("vendor_id").sort_index().astype("float64")
     pd.testing.assert_frame_equal(result, expected.astype("float64"), check_index_type=False)
-    where = "table_name LIKE '%derive_trips%'"
-    written = query_postgres(
-        environment, f"SELECT DISTINCT table_schema FROM information_schema.tables WHERE {where}"
-    )
+    tables = "FROM information_schema.tables WHERE table_name LIKE '%derive_trips%'"
+    schemas = f"SELECT DISTINCT table_schema {tables}"
+    if provider == "postgres":
+        written = query_postgres(environment, schemas)
+    else:
+        with duckdb.connect(servers.workspace / "warehouse.duckdb", read_only=True) as connection:
+            written = connection.sql(schemas).fetchall()
     assert written == [("sandbox",)]
 
 
