@@ -45,6 +45,7 @@ def containers(present: dict[str, str]) -> dict[str, str]:
         "AIRFLOW_PORT": free_port(8080),
         "GCS_PORT": free_port(4443),
         "POSTGRES_PORT": free_port(5432),
+        "FLOWER_PORT": free_port(5555),
         "POSTGRES_USER": "taxi",
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         "POSTGRES_ADMIN_PASSWORD": secrets.token_urlsafe(24),
@@ -54,6 +55,7 @@ def containers(present: dict[str, str]) -> dict[str, str]:
         "AIRFLOW_PASSWORD": secrets.token_urlsafe(15),
         "AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "AIRFLOW_JWT_SECRET": secrets.token_urlsafe(32),
+        "AIRFLOW_BROKER_PASSWORD": secrets.token_urlsafe(24),
         "AIRFLOW_SESSION_KEY": secrets.token_urlsafe(32),
         **login(),
     }

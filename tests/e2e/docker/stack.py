@@ -153,6 +153,7 @@ def use_substitute_images(stack: Stack) -> None:
     for name, image in (
         ("PYTHON_IMAGE", "python:3.11-slim-bookworm"),
         ("POSTGRES_IMAGE", "postgres:17-bookworm"),
+        ("REDIS_IMAGE", "redis:8-bookworm"),
     ):
         pulled = subprocess.run(["docker", "pull", "-q", image], capture_output=True, timeout=300)
         stack.environment[name] = image

@@ -20,12 +20,13 @@ import pytest
 from launchers.env_file import read
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
-from tests.e2e.docker.stack import HERE, Stack, docker, own, run, use_substitute_images, wait_for
+from tests.e2e.docker.stack import HERE, NAME, Stack, docker, own, run, use_substitute_images, wait_for
 
 pytestmark = pytest.mark.docker
 
 IMAGES = ("nyc-taxi-mage", "nyc-taxi-airflow")
 INBOX = "/workspace/inbox"
+RUNS = "/api/v2/dags/taxi_ingest/dagRuns"
 LOCAL = {"mage", "postgres", "gcs"}
 AIRFLOW = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor"}
 SECONDS_TO_STOP = 15
@@ -41,7 +42,7 @@ def test_make_env_is_all_that_compose_needs(stack: Stack):
     own(stack.folder)
     run("make", "env", cwd=stack.folder)
     assert (stack.folder / ".env").stat().st_uid == stack.folder.stat().st_uid
-    for profile in ("", "local", "airflow", "cloud"):
+    for profile in ("", "local", "airflow", "celery", "cloud"):
         done = stack.compose("config", profile=profile)
         assert done.stderr == "", profile
     assert set(stack.compose("config", "--services").stdout.split()) == LOCAL
@@ -59,9 +60,14 @@ def test_images_are_built(stack: Stack):
         size = json.loads(docker("image", "inspect", image))[0]["Size"]
         base = json.loads(docker("image", "inspect", stack.environment["PYTHON_IMAGE"]))[0]["Size"]
         stack.figures[f"size of {image}"] = f"{size / 1e6:,.0f} MB, the base {base / 1e6:,.0f} MB of it"
-    if stack.environment.get("POSTGRES_IMAGE") == "nyc-taxi-test/postgres":
-        compose_file = HERE / "postgres" / "docker-compose.yml"
-        stack.compose("-f", str(compose_file), "build", "--quiet")
+    substitutes = [
+        name
+        for name in ("postgres", "redis")
+        if stack.environment[f"{name.upper()}_IMAGE"].startswith("nyc-taxi-test/")
+    ]
+    if substitutes:
+        compose_file = HERE / "substitutes" / "docker-compose.yml"
+        stack.compose("-f", str(compose_file), "build", "--quiet", *substitutes)
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -224,6 +230,23 @@ def _airflow(stack: Stack) -> httpx.Client:
     )
 
 
+def _load_in_airflow(client: httpx.Client, *months: str, source: str) -> list[str]:
+    """Start taxi_ingest for each month of green; returns the states of the runs once all have ended."""
+    client.patch("/api/v2/dags/taxi_ingest", json={"is_paused": False}).raise_for_status()
+    runs = []
+    for month in months:
+        request = {"service": "green", "month": month, "source": source}
+        answer = client.post(RUNS, json={"logical_date": None, "conf": request}).raise_for_status()
+        runs.append(answer.json()["dag_run_id"])
+
+    def ended() -> list[str] | None:
+        states = [client.get(f"{RUNS}/{run}").json()["state"] for run in runs]
+        return states if set(states) <= {"success", "failed"} else None
+
+    states: list[str] = wait_for("taxi_ingest", ended)
+    return states
+
+
 def test_airflow_joins_and_loads_a_month_beside_mage(stack: Stack, tmp_path: Path):
     rows = _deliver(stack, _month("2020-05", tmp_path))
     with stack.timed("first start of Airflow until healthy"):
@@ -232,19 +255,8 @@ def test_airflow_joins_and_loads_a_month_beside_mage(stack: Stack, tmp_path: Pat
     with _airflow(stack) as client:
         wait_for("the DAGs", lambda: client.get("/api/v2/dags/taxi_ingest").status_code == 200)
         assert client.get("/api/v2/importErrors").json()["import_errors"] == []
-        client.patch("/api/v2/dags/taxi_ingest", json={"is_paused": False}).raise_for_status()
-        request = {"service": "green", "month": "2020-05", "source": INBOX}
         with stack.timed("green 2020-05 through taxi_ingest"):
-            started = client.post(
-                "/api/v2/dags/taxi_ingest/dagRuns", json={"logical_date": None, "conf": request}
-            )
-            this = f"/api/v2/dags/taxi_ingest/dagRuns/{started.raise_for_status().json()['dag_run_id']}"
-
-            def ended() -> Any:
-                state = client.get(this).json()["state"]
-                return state in ("success", "failed") and state
-
-            assert wait_for("taxi_ingest", ended) == "success"
+            assert _load_in_airflow(client, "2020-05", source=INBOX) == ["success"]
     assert _ledger(stack)["2020-05"] == (rows, rows)
     # Mage sees what Airflow has done, in the warehouse that they share
     months = json.loads(stack.inside("mage", "taxi", "status", "--json"))
@@ -300,6 +312,53 @@ def test_down_in_the_middle_of_a_run_and_an_upgrade_lose_nothing(stack: Stack):
     assert after.pop("2020-06") == (1_000_000, 1_000_000)
     assert after == before
     with _airflow(stack) as client:
-        runs = client.get("/api/v2/dags/taxi_ingest/dagRuns").json()["dag_runs"]
+        runs = client.get(RUNS).json()["dag_runs"]
     assert [each["state"] for each in runs] == ["success"]
     assert seconds < SECONDS_TO_STOP
+
+
+WORKERS = 2
+JOINING = """
+services:
+  probe:
+    image: nyc-taxi-mage
+    entrypoint: [python, -c]
+    networks: [taxi]
+networks:
+  taxi: {name: %s_default, external: true}
+"""
+
+
+def test_another_stack_reaches_postgres_by_name_over_an_external_network(stack: Stack, tmp_path: Path):
+    (tmp_path / "docker-compose.yml").write_text(JOINING % NAME)
+    url = f"postgresql://taxi:{stack.setting('POSTGRES_PASSWORD')}@postgres:5432/taxi"
+    query = f"import psycopg2; c = psycopg2.connect({url!r}).cursor(); c.execute('TABLE taxi.ledger')"
+    done = run(
+        *("docker", "compose", "--project-name", f"{NAME}-other", "run", "--rm", "probe"),
+        f"{query}; print(c.rowcount)",
+        cwd=tmp_path,
+    )
+    assert done.stdout.strip() == "3"
+
+
+def test_celery_workers_that_share_no_disk_load_months(stack: Stack):
+    stack.compose("stop", "airflow-scheduler", profile="airflow")
+    with stack.timed(f"start of Celery and {WORKERS} workers until healthy"):
+        up = ("up", "--detach", "--wait", "--no-build", "--scale", f"airflow-worker={WORKERS}")
+        stack.compose(*up, profile="celery", timeout=300)
+    months = ["2019-07", "2019-08"]
+    with _airflow(stack) as client:
+        with stack.timed(f"{len(months)} months of 20,000 rows through taxi_ingest on {WORKERS} workers"):
+            assert _load_in_airflow(client, *months, source="sample:20000") == ["success"] * len(months)
+        tasks = client.get(f"{RUNS}/~/taskInstances", params={"limit": 100}).json()["task_instances"]
+    ledger = _ledger(stack)
+    assert [ledger[month] for month in months] == [(20_000, 20_000)] * len(months)
+    workers = stack.compose("ps", "-q", "airflow-worker", profile="celery").stdout.split()
+    assert {task["hostname"] for task in tasks} & {number[:12] for number in workers}
+    mounted = [volume["Name"] for number in workers for volume in _volumes(number)]
+    assert len(set(mounted)) == len(mounted) == 2 * WORKERS, "workers share a volume"
+
+
+def _volumes(container: str) -> list[dict[str, Any]]:
+    mounts = json.loads(docker("inspect", container))[0]["Mounts"]
+    return [mount for mount in mounts if mount["Type"] == "volume"]
