@@ -2,7 +2,7 @@
 # Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema lint format docs requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema zone-polygons lint format docs requirements clean environment environment-dev
 
 # what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -122,6 +122,9 @@ composer-deploy: environment ## deploy the DAGs to Cloud Composer (ENVIRONMENT, 
 composer-delete: environment ## delete the deployment from Cloud Composer (the same variables)
 	@$(PYTHON) -m airflow_project.deploy --delete --environment "$(ENVIRONMENT)" --location "$(LOCATION)" \
 		--project "$(GCP_PROJECT)" $(if $(DRY_RUN),--dry-run)
+
+zone-polygons: environment-dev ## simplify TLC's zones for the package (SHAPEFILE=taxi_zones.shp)
+	@$(PYTHON) -m tools.zone_polygons "$(SHAPEFILE)"
 
 bench: environment ## compare the speed with other tools and the machine's limits (QUICK=1, ROUNDS, JSON, DOCS=1)
 	@requirements/install.sh bench

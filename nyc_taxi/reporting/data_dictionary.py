@@ -50,7 +50,8 @@ Before your first query:
 
 - Times are New York local time as reported by meters and bases, without a time zone.
 - Every row of a file is in exactly one table: trips or quarantine. Trips that are unusual but real have
-  `flags`; `mage_project/rules.yaml` explains every flag and reason.
+  `flags`; `mage_project/rules.yaml` explains every flag and reason. Besides, `zone_from_coordinates` marks
+  trips whose zones are not in the file but were found from its coordinates.
 - A charge and its cancellation are two trips. Exclude both from sums with `reversal_source_row IS NULL`.
 - NULL means that the file has no value or no such column. *Since* is the first month whose CSV has the
   column; TLC's Parquet files of some earlier months have it, too (for example zones instead of coordinates).

@@ -80,8 +80,7 @@ class Table:
 
 
 TRIPS_CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetime")
-"""Analysts filter by zones and by days. Months before July 2016 have no zones, so there the time alone orders
-the rows; if the time came first, zones never would."""
+"""Analysts filter by zones and by days; if the time came first, zones would never order the rows."""
 
 
 def trips(service: Service) -> Table:

@@ -25,14 +25,15 @@ import pyarrow as pa
 from nyc_taxi.errors import NotTripData, RuleError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, SourceFile
-from nyc_taxi.schema import SCHEMA_VERSION
+from nyc_taxi.schema import SCHEMA_VERSION, zone_polygons
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.transform.condition import sandbox
 from nyc_taxi.transform.match import match_rows
 from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader, open_month
-from nyc_taxi.transform.rules import Rules
+from nyc_taxi.transform.rules import ZONE_FLAG, Rules
 from nyc_taxi.transform.stage import Stage
 from nyc_taxi.transform.user.source import Transform
+from nyc_taxi.transform.zones import assign_zones, assigned_columns, has_coordinates
 
 METHOD_VERSION = 1
 """Raised when the same file and the same rules give other rows than before."""
@@ -42,7 +43,10 @@ Progress = Callable[[int], None]
 
 
 def month_version(source: SourceFile, rules: Rules, transform: Transform | None = None) -> str:
-    """Names what a month holds: 12 hex digits of the file, rules, transform and the code's versions."""
+    """Names what a month holds: 12 hex digits of the file, rules, transform and the code's versions.
+
+    Of the months that TLC published with coordinates, the zones' polygons are part, too.
+    """
     return version_of(source.service, source.month, source.sha256, rules, transform)
 
 
@@ -51,6 +55,8 @@ def version_of(
 ) -> str:
     """The version that a month has if its raw file with this SHA-256 is cleaned and derived today."""
     parts = [service, month, sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION]
+    if has_coordinates(service, month):
+        parts.append(zone_polygons.fingerprint())
     if transform:
         parts.append(transform.fingerprint)
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
@@ -75,7 +81,7 @@ def clean_month(
     building = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.part")
     building.mkdir(parents=True)
     try:
-        reader = open_month(source)
+        reader = assign_zones(open_month(source), source)
         counts = _Counts(source, rules, max_unreadable)
         with Stage(building, reader, source, rules) as stage:
             for chunk, verdict in _judged(reader, rules, source, threads):
@@ -115,7 +121,7 @@ def _judged(
 ) -> Iterator[tuple[Chunk, pa.Table]]:
     """Blocks parsed and judged by a few threads, given back in the order of the file."""
     local = threading.local()
-    query = rules.verdict_sql(source.month, reader.mapping.absent)
+    query = rules.verdict_sql(source.month, reader.mapping.absent, assigned_columns(reader))
 
     def work(block: Any) -> tuple[Chunk, pa.Table]:
         if not hasattr(local, "connection"):
@@ -217,7 +223,7 @@ class _Counts:
     def in_order(self, action: str) -> dict[str, int]:
         """Counts that are not zero, in the order of the rules."""
         counted = self.quarantined if action == "quarantine" else self.flagged
-        names = [UNREADABLE, *(rule.name for _, rule in self._rules.of(action))]
+        names = [UNREADABLE, *(rule.name for _, rule in self._rules.of(action)), ZONE_FLAG]
         return {name: counted[name] for name in names if counted[name]}
 
     def _count(self, reasons: np.ndarray, flags: np.ndarray, weight: int) -> None:

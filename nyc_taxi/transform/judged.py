@@ -20,7 +20,7 @@ from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.schema import ARROW_TYPES, QUARANTINE, arrow_schema, trip_columns
 from nyc_taxi.transform.json_rows import json_rows
 from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
-from nyc_taxi.transform.rules import DROPPED_BIT, Rules
+from nyc_taxi.transform.rules import BUILT_IN_BIT, Rules
 from nyc_taxi.transform.user.staged import DerivedMonth
 
 _MADE = ("source_version", "flags", "reversal_source_row")
@@ -100,7 +100,7 @@ class StagedMonth:
     def _with_derived(self, both: tuple[Judged, tuple[np.ndarray, list[pa.Array]]]) -> Judged:
         assert self._derived
         (batch, reasons, flags, other_rows), (dropped, columns) = both
-        reasons[dropped] |= 1 << DROPPED_BIT
+        reasons[dropped] |= 1 << BUILT_IN_BIT
         schema = pa.schema([*batch.schema, *self._derived.fields])
         whole = pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema)
         return whole, reasons, flags, other_rows

@@ -28,8 +28,13 @@ from nyc_taxi.transform.read import UNREADABLE
 MAX_RULES = 62
 """Bits of a signed 64-bit verdict that stay positive, less one."""
 
-DROPPED_BIT = 62
-"""The bit of rows that no rule but the user's transform keeps out of the trips."""
+BUILT_IN_BIT = 62
+"""The bit that no rule has: of rows that the user's transform drops, of trips whose zones were assigned."""
+
+ZONE_FLAG = "zone_from_coordinates"
+"""The flag of trips whose zones were assigned (`nyc_taxi.transform.zones`)."""
+
+RESERVED_NAMES = (UNREADABLE, ZONE_FLAG)
 
 KEY_COLUMNS = 8
 """Columns that a key is made of: enough to tell nearly all rows apart; equal keys are compared exactly."""
@@ -76,7 +81,7 @@ class Rules:
     service: Service
     rules: tuple[Rule, ...]
     transform: str = ""
-    """The user's function that drops trips after the rules; its bit in a verdict is DROPPED_BIT."""
+    """The user's function that drops trips after the rules; its bit in a verdict is BUILT_IN_BIT."""
 
     @property
     def fingerprint(self) -> str:
@@ -101,18 +106,23 @@ class Rules:
         return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.when is None]
 
     def names(self, mask: int, action: str) -> list[str]:
-        """Names of the rules of an action that are set in a verdict, and of the transform that dropped it."""
+        """The rules of an action set in a verdict; last the transform that dropped it, or ZONE_FLAG."""
         names = [rule.name for bit, rule in self.of(action) if mask >> bit & 1]
-        return [*names, self.transform] if action == "quarantine" and mask >> DROPPED_BIT & 1 else names
+        built_in = self.transform if action == "quarantine" else ZONE_FLAG
+        return [*names, built_in] if mask >> BUILT_IN_BIT & 1 else names
 
-    def verdict_sql(self, month: Month, absent: Collection[str] = ()) -> str:
+    def verdict_sql(self, month: Month, absent: Collection[str] = (), assigned: Collection[str] = ()) -> str:
         """A SELECT over `batch`: `_reasons`, `_flags`, and `_key_<bit>` for each month rule.
 
         Rows that match have the same key, which is never 0. It is NULL for rows that can be no
         match: quarantined ones, and for reversals those with nothing to reverse. `absent`: columns
-        that the file does not have, so that nothing need be asked of them.
+        that the file does not have, so that nothing need be asked of them. `assigned`: columns of zones
+        that do not come from the file; a row that has one of them gets the flag ZONE_FLAG.
         """
-        columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{self._mask_sql('flag')} AS _flags"]
+        flags = self._mask_sql("flag")
+        if assigned:
+            flags += " | " + _bit_sql(f"coalesce({', '.join(assigned)}) IS NOT NULL", BUILT_IN_BIT)
+        columns = [f"{self._mask_sql('quarantine')} AS _reasons", f"{flags} AS _flags"]
         keys = [f"{self._key_sql(rule, absent)} AS _key_{bit}" for bit, rule in self.month_rules()]
         kept = ", ".join(
             f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
@@ -139,9 +149,7 @@ class Rules:
 
     def _mask_sql(self, action: str) -> str:
         bits = [
-            f"CASE WHEN {self._condition(rule)} THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
-            for bit, rule in self.of(action)
-            if rule.when is not None
+            _bit_sql(self._condition(rule), bit) for bit, rule in self.of(action) if rule.when is not None
         ]
         return " | ".join(["0::BIGINT", *bits])
 
@@ -190,8 +198,8 @@ def _read(path: Path, content: bytes, service: Service) -> Rules:
     for name in names:
         if names.count(name) > 1:
             raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
-        if name == UNREADABLE:
-            raise RuleError(f"{path}: a rule is called {name!r}, a name reserved for rows that do not parse.")
+        if name in RESERVED_NAMES:
+            raise RuleError(f"{path}: a rule is called {name!r}, a reserved name; give it another one.")
     _check_unless(path, rules)
     chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))
     if len(chosen.rules) > MAX_RULES:
@@ -268,6 +276,10 @@ def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
     """The type of a condition; raises duckdb.Error for one with aggregates or window functions."""
     query = f"SELECT ({when}) FROM ({_batch_sql(_ANY_MONTH)}) WHERE ({when})"
     return str(connection.execute(query).description[0][1])
+
+
+def _bit_sql(condition: str, bit: int) -> str:
+    return f"CASE WHEN {condition} THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
 
 
 def _hash_sql(values: Iterable[str]) -> str:

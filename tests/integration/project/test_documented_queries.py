@@ -33,10 +33,10 @@ def queries(database: str) -> list[str]:
     ]
 
 
-def load(destination: str) -> None:
-    """Load a generated month of green 2020-04."""
+def load(destination: str, service: str = "green", month: str = "2020-04") -> None:
+    """Load a generated month."""
     program = Path(sys.executable).parent / "taxi"
-    arguments = ["run", "green", "2020-04", "--source", "sample:2000:1", "--to", destination]
+    arguments = ["run", service, month, "--source", "sample:2000:1", "--to", destination]
     subprocess.run([program, *arguments], cwd=PROJECT, check=True, capture_output=True, text=True)
 
 
@@ -52,6 +52,18 @@ def test_queries_on_duckdb(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for sql in queries("DuckDB"):
             local = sql.replace("workspace/current/", f"{workspace}/generated/")  # the month is generated
             assert connection.execute(local).fetchall(), f"no rows: {sql}"
+
+
+def test_one_query_counts_trips_by_zone_since_2009(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
+    for service, month in (("yellow", "2009-01"), ("green", "2014-03"), ("yellow", "2020-04")):
+        load("duckdb", service, month)
+    (query,) = (sql for sql in blocks(ANALYST, "sql") if "extract(year" in sql)
+    with duckdb.connect(workspace / "warehouse.duckdb", read_only=True) as connection:
+        rows = connection.execute(query).fetchall()
+    trips = {year: sum(row[3] for row in rows if row[0] == year) for year, *_ in rows}
+    assert list(trips) == [2009, 2014, 2020]
+    assert all(1800 < count <= 2000 for count in trips.values())
 
 
 @pytest.mark.filterwarnings("ignore:green 2020-04. generated")

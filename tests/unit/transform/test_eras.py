@@ -15,6 +15,7 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.schema import arrow_schema, trip_columns
 from nyc_taxi.transform.read.csv import CsvReader
+from nyc_taxi.transform.rules import ZONE_FLAG
 from tests.support.builders import parquet_month, source_file
 
 ROWS = 500
@@ -64,12 +65,15 @@ def test_all_that_is_wrong_in_a_month_is_found_and_nothing_else(
 ) -> None:
     files, expected = month_of_era(tmp_path, service, month, ending)
     quarantined, flagged = verdicts(service, expected)
+    trips = pq.read_table(files.trips_path)
+    assert trips.schema.equals(arrow_schema(trip_columns(service)))
+    if "pickup_longitude" in trips.schema.names and pc.count(trips["pickup_longitude"]).as_py():
+        zones = pc.coalesce(trips["pickup_location_id"], trips["dropoff_location_id"])
+        flagged[ZONE_FLAG] = pc.count(zones).as_py()
     assert files.unknown_columns == []
     assert files.quarantined == quarantined
     assert files.flagged == flagged
     assert files.rows_in == expected.rows == files.trips + sum(quarantined.values())
-    trips = pq.read_table(files.trips_path)
-    assert trips.schema.equals(arrow_schema(trip_columns(service)))
     counts = Counter(name for names in trips["flags"].to_pylist() for name in names)
     assert counts == flagged
     if service in (Service.YELLOW, Service.GREEN):
