@@ -147,6 +147,24 @@ def quality(
 
 
 @app.command()
+def report(
+    service: ServiceArgument,
+    month: MonthArgument,
+    output_file: Annotated[
+        str, typer.Option("--output", metavar="HTML", help="File to write; by default in the workspace.")
+    ] = "",
+) -> None:
+    """Write a page on a loaded month: trips by time and zone, distances, fares, tips, quarantine."""
+    from nyc_taxi.reporting.datasets import current_files
+    from nyc_taxi.reporting.report import page
+
+    settings = load_settings()
+    files = current_files(Service.parse(service), Month.parse(month), settings)
+    path = Path(output_file) if output_file else page.default_path(files, settings)
+    typer.echo(f"report written to {page.write(files, settings, path)}")
+
+
+@app.command()
 def cost(
     month: Annotated[
         str, typer.Option(metavar="MONTH", help="One month, such as 2020-04; by default all.")

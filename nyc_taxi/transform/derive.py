@@ -22,7 +22,7 @@ from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.schema import arrow_schema, service_columns
 from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.judged import StagedMonth
-from nyc_taxi.transform.rules import RESERVED_NAMES, Rules
+from nyc_taxi.transform.rules import BUILT_IN_WHY, Rules
 from nyc_taxi.transform.user.frames import return_heap
 from nyc_taxi.transform.user.function import BatchFunction
 from nyc_taxi.transform.user.result import ROW, RefusedResult, spread, widen
@@ -41,7 +41,7 @@ def derive_month(
     Raises TransformError when the function fails or returns anything but its trips, or some of them, with
     columns added, and when one of the rules has its name.
     """
-    if transform.name in {*RESERVED_NAMES, *(rule.name for rule in rules.rules)}:
+    if transform.name in {*BUILT_IN_WHY, *(rule.name for rule in rules.rules)}:
         raise TransformError(f"{_where(transform)} has the name of a rule; rename one of them.")
     version = month_version(clean.source, rules, transform)
     folder = derived_folder(clean.folder, version)

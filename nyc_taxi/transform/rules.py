@@ -34,7 +34,11 @@ BUILT_IN_BIT = 62
 ZONE_FLAG = "zone_from_coordinates"
 """The flag of trips whose zones were assigned (`nyc_taxi.transform.zones`)."""
 
-RESERVED_NAMES = (UNREADABLE, ZONE_FLAG)
+BUILT_IN_WHY = {
+    UNREADABLE: "The row, or a value in it, could not be read.",
+    ZONE_FLAG: "The file has coordinates and no zones; these were found from the coordinates.",
+}
+"""What the reasons and flags that no rule has mean."""
 
 KEY_COLUMNS = 8
 """Columns that a key is made of: enough to tell nearly all rows apart; equal keys are compared exactly."""
@@ -198,7 +202,7 @@ def _read(path: Path, content: bytes, service: Service) -> Rules:
     for name in names:
         if names.count(name) > 1:
             raise RuleError(f"{path}: two rules are called {name!r}; give each its own name.")
-        if name in RESERVED_NAMES:
+        if name in BUILT_IN_WHY:
             raise RuleError(f"{path}: a rule is called {name!r}, a reserved name; give it another one.")
     _check_unless(path, rules)
     chosen = Rules(service, tuple(rule for rule in rules if rule.enabled and service in rule.services))

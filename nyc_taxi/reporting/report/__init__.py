@@ -1,0 +1,1 @@
+"""The report: one month as a self-contained page of HTML."""
