@@ -1,12 +1,14 @@
 import pandas as pd
 
-from mage_project.utils.charts import show
+from mage_project.utils.charts import show, show_page
 from mage_project.utils.checks import assert_safe_preview
 from mage_project.utils.loading import month_files
 from mage_project.utils.references import input_reference, reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
 from nyc_taxi.reporting import chart, preview
+from nyc_taxi.reporting.report import page
+from nyc_taxi.settings import load_settings
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -18,7 +20,7 @@ if "test" not in globals():
 def quality_of_month(data, *args, **variables):
     """Report on the month: trips per day, quarantined and flagged rows by reason, nulls, ranges.
 
-    In the editor, a chart is shown above the table.
+    In the editor, a chart and the page of `taxi report` are shown above the table.
 
     Returns the quality report, the counts first, and the sum that it proves.
     """
@@ -26,6 +28,7 @@ def quality_of_month(data, *args, **variables):
     files = month_files(reference)
     with step("quality_of_month", log_context(variables, reference)) as current:
         show(lambda: chart.draw(files, narrow=True))
+        show_page(lambda: page.render(files, load_settings()))
         report = current.output(preview.quality(files), files)
         # Mage 0.9.80 shows an empty frame for a chart beside a data frame alone
         return [

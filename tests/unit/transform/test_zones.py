@@ -14,7 +14,8 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import zone_polygons
 from nyc_taxi.transform.clean import version_of
 from nyc_taxi.transform.rules import ZONE_FLAG, load_rules
-from nyc_taxi.transform.zones import find_zones, has_coordinates
+from nyc_taxi.transform.zone_grid import zone_grid
+from nyc_taxi.transform.zones import has_coordinates
 from tests.support.builders import parquet_month, project_rules, source_file
 from tools.zone_polygons import locate, read_zones
 
@@ -43,14 +44,14 @@ def test_known_places_are_in_their_zones() -> None:
         230: (-73.9855, 40.7580),  # Times Square
         74: (-73.9380, 40.8043),  # 125th Street and Park Avenue
     }
-    found = find_zones(*np.array(list(places.values())).T)
+    found = zone_grid().find(*np.array(list(places.values())).T)
     assert found.tolist() == list(places)
 
 
 def test_what_is_no_place_in_the_city_has_no_zone() -> None:
     longitude = np.array([0, np.nan, -73.9855, 40.758, -77.04, -74.05, 1e300, -np.inf])
     latitude = np.array([0, 40.7, np.nan, -73.9855, 38.9, 40.62, 1e300, 40.7])
-    assert find_zones(longitude, latitude).tolist() == [0] * 8
+    assert zone_grid().find(longitude, latitude).tolist() == [0] * 8
 
 
 def test_the_grid_gives_what_a_test_of_every_polygon_gives() -> None:
@@ -58,7 +59,7 @@ def test_the_grid_gives_what_a_test_of_every_polygon_gives() -> None:
     corners = np.concatenate(zone_polygons.polygons().arcs)
     beside_borders = corners + np.random.default_rng(7).normal(0, 1e-5, corners.shape)
     points = np.concatenate([random_points(50_000), beside_borders])
-    assert (find_zones(*points.T) == locate(polygons, numbers, points)).all()
+    assert (zone_grid().find(*points.T) == locate(polygons, numbers, points)).all()
 
 
 def test_the_shipped_polygons_are_small_and_neither_overlap_nor_leave_gaps() -> None:
@@ -78,7 +79,7 @@ def test_a_file_with_coordinates_gets_zones_and_a_flag(tmp_path: Path, service: 
     files = parquet_month(source_file(path, Service(service), month), tmp_path)
     trips = pq.read_table(files.trips_path).to_pandas()
     for end in ("pickup", "dropoff"):
-        zones = find_zones(trips[f"{end}_longitude"].to_numpy(), trips[f"{end}_latitude"].to_numpy())
+        zones = zone_grid().find(trips[f"{end}_longitude"].to_numpy(), trips[f"{end}_latitude"].to_numpy())
         assert (trips[f"{end}_location_id"].fillna(0) == zones).all()
     assert expected.zero_coordinates <= trips["pickup_location_id"].isna().sum() < 0.1 * len(trips)
     has_zone = trips["pickup_location_id"].notna() | trips["dropoff_location_id"].notna()
@@ -157,4 +158,4 @@ def test_zones_agree_with_an_exact_join_on_the_polygons_as_published(real_data: 
     assert in_city.sum() > 20_000
     assert equal[in_city].mean() >= 0.999, f"{equal[in_city].mean():.3%} of {in_city.sum():,} points"
     everywhere = random_points(200_000)
-    assert (find_zones(*everywhere.T) == locate(polygons, numbers, everywhere)).mean() >= 0.999
+    assert (zone_grid().find(*everywhere.T) == locate(polygons, numbers, everywhere)).mean() >= 0.999

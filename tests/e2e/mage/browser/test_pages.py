@@ -92,6 +92,9 @@ def test_a_person_runs_changes_and_follows_a_month(page, mage: Mage, project: Pa
     assert drawn[:2] == [630, 432]
     assert drawn[2] <= 630
     keep(page, "quality")
+    report = page.frame_locator("iframe[title=Report]")
+    assert report.get_by_role("heading", name="green 2020-04").inner_text() == "green 2020-04"
+    assert report.locator("path.zone").count() > 250
 
     # a rule is changed in the page: the file changes, and what clean_trips counts
     rows_in, trips, quarantined = balance(page)
