@@ -88,8 +88,7 @@ class Postgres:
         Starts again after a broken connection. Raises SchemaError for a column whose type is not the table's.
         """
         schema = self.config.schema
-        service = month.summary.service
-        self._transact(lambda connection: prepare(connection, schema, service))
+        self._transact(lambda connection: prepare(connection, schema))
         return self._transact(
             lambda connection: replace_month(connection, schema, month, run, progress, damaged)
         )
@@ -99,7 +98,7 @@ class Postgres:
         schema = self.config.schema
         if self.ledger_entry(service, month) is None:
             return None
-        self._transact(lambda connection: prepare(connection, schema, service))
+        self._transact(lambda connection: prepare(connection, schema))
         return self._transact(lambda connection: delete_month(connection, schema, service, month, run))
 
     def migrate(self, *, dry_run: bool) -> list[Migration]:
@@ -116,9 +115,10 @@ class Postgres:
         return bool(self._transact(lambda connection: columns_of(connection, name)))
 
     def replace_lookup(self, lookup: Lookup) -> None:
-        """See Destination; one transaction."""
+        """See Destination; one transaction, and another for the views that wait for the table."""
         schema = self.config.schema
         self._transact(lambda connection: replace_lookup(connection, schema, lookup))
+        self._transact(lambda connection: refresh_views(connection, schema))
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction; from its beginning again when the connection fails."""
@@ -130,9 +130,9 @@ class Postgres:
         return self.config.retry.call(once)
 
 
-def prepare(connection: Connection, schema: str, service: Service) -> None:
+def prepare(connection: Connection, schema: str) -> None:
     """Create the tables and views that are missing."""
-    create_missing(connection, schema, service)
+    create_missing(connection, schema)
     refresh_views(connection, schema)
 
 

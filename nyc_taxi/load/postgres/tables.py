@@ -39,12 +39,12 @@ def partition_of(table: str, month: Month) -> str:
     return f"{table}_{month.year:04d}_{month.number:02d}"
 
 
-def create_missing(connection: Connection, schema: str, service: Service) -> None:
-    """Create the schema and the service's tables if they do not exist; of existing ones, complete the ledger.
+def create_missing(connection: Connection, schema: str) -> None:
+    """Create the schema and the tables if they do not exist; of existing ones, complete the ledger.
 
-    A role that owns only the schema may do this.
+    Those of all services, since views read several of them. A role that owns only the schema may do this.
     """
-    create(connection, schema, _statements(service))
+    create(connection, schema, _statements())
     complete_ledger(connection, schema)
 
 
@@ -106,24 +106,31 @@ def columns_of(connection: Connection, table: str) -> dict[str, str]:
 
 
 def _missing(connection: Connection, statements: dict[str, str]) -> list[str]:
-    query = text("SELECT to_regclass(:name)")
-    return [name for name in statements if connection.scalar(query, {"name": quoted(name)}) is None]
+    query = text(
+        "SELECT name FROM unnest(CAST(:names AS text[])) AS name WHERE to_regclass(quote_ident(name)) IS NULL"
+    )
+    missing = set(connection.scalars(query, {"names": list(statements)}))
+    return [name for name in statements if name in missing]
 
 
-def _script(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-
-
-def _statements(service: Service) -> dict[str, str]:
+def _statements() -> dict[str, str]:
     """The SQL that makes each table, by its name."""
-    trips, quarantine = trips_of(service), quarantine_of(service)
-    by_month = "PARTITION BY LIST (month)"
-    return {
-        "ledger": _script("ledger.sql"),
+    statements = {
+        "ledger": resources.files(__package__).joinpath("ledger.sql").read_text(encoding="utf-8"),
         "quality": postgres_table(
             "quality", "Figures on each month: rows by rule, nulls by column, ...", QUALITY, [SERVICE, MONTH]
         )
         + "CREATE INDEX quality_month ON quality (service, month);",
+    }
+    for service in Service:
+        statements |= _partitioned(service)
+    return statements
+
+
+def _partitioned(service: Service) -> dict[str, str]:
+    trips, quarantine = trips_of(service), quarantine_of(service)
+    by_month = "PARTITION BY LIST (month)"
+    return {
         trips: postgres_table(
             trips, f"Trips of {service}; each month is a partition.", trip_columns(service), [MONTH], by_month
         )

@@ -1,57 +1,100 @@
-"""The views over the ledger and over all rows of each service's files."""
+"""The views: created where they are missing, and replaced once their definition has changed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from importlib import resources
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from nyc_taxi.load.all_rows import DESCRIPTION, all_rows_query, view_columns, view_name
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.errors import sqlstate
 from nyc_taxi.load.postgres.locks import LOCK_TIMEOUT
-from nyc_taxi.load.postgres.tables import columns_of, lock_schema, quarantine_of, trips_of
-from nyc_taxi.model.months import Service
+from nyc_taxi.load.postgres.tables import columns_of, lock_schema
+from nyc_taxi.load.views.definitions import ZONES, Dialect, View, readable, views
 from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, quoted
+from nyc_taxi.schema.tables import all_tables
 
 log = logging.getLogger(__name__)
 
-LEDGER_CURRENT = "ledger_current"
+DIALECT = Dialect(
+    POSTGRES_TYPES,
+    cell=lambda key: f"CAST(raw AS json) ->> {literal(key)}",
+    minutes="CAST(EXTRACT(EPOCH FROM dropoff_datetime - pickup_datetime) AS double precision) / 60",
+)
 
 _OTHER_COLUMNS = "42P16"
 """SQLSTATE of CREATE OR REPLACE VIEW where the view has other columns than the first ones of the new text."""
 
+_READERS = text("""
+WITH RECURSIVE reader (view) AS (
+    SELECT ev_class
+    FROM pg_depend
+    JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid
+    LEFT JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
+    WHERE refclassid = 'pg_class'::regclass AND refobjid = to_regclass(:name)
+        AND (CAST(:column AS text) IS NULL OR attname = :column)
+    UNION
+    SELECT ev_class
+    FROM reader
+    JOIN pg_depend ON refclassid = 'pg_class'::regclass AND refobjid = reader.view
+    JOIN pg_rewrite ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid
+)
+SELECT relname FROM reader JOIN pg_class ON oid = view AND oid = to_regclass(quote_ident(relname))
+""")
+"""The views of the schema that read a relation or one column of it, directly or by way of other views."""
+
 
 def refresh_views(connection: Connection, schema: str) -> None:
-    """Create the views that are missing or lack columns; one that views or readers of others use stays."""
-    stale = _stale(connection)
-    if not stale:
+    """Create the views that are missing or have changed; one that views or readers of others use stays."""
+    if not _stale(connection):
         return
     lock_schema(connection, schema)
-    for name in _stale(connection):
+    for view in _stale(connection):
         try:
             with connection.begin_nested():
                 execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")  # readers may use the view
-                _replace(connection, name)
+                _replace(connection, view)
         except DBAPIError as error:
-            log.warning("The view %s stays as it is: %s", name, str(error.orig).splitlines()[0])
+            log.warning("The view %s stays as it is: %s", view.name, str(error.orig).splitlines()[0])
 
 
-def _replace(connection: Connection, name: str) -> None:
+def drop_views(connection: Connection, columns: Collection[tuple[str, str]]) -> list[str]:
+    """Drop the views that read one of the columns, given as table and name, which is about to change.
+
+    `refresh_views` creates them again. Returns the statements that grant their privileges again.
+    """
+    readers = [name for table, column in columns for name in _readers(connection, table, column)]
+    return _drop(connection, [view for view in _all_views() if view.name in readers])
+
+
+def _replace(connection: Connection, view: View) -> None:
     """Create or replace the view; one whose new columns do not all come last is dropped first."""
     try:
         with connection.begin_nested():
-            execute(connection, _definition(name))
+            execute(connection, _definition(view))
     except DBAPIError as error:
         if sqlstate(error) != _OTHER_COLUMNS:
             raise
-        grants = _grants(connection, name)
-        for statement in (f"DROP VIEW {quoted(name)}", _definition(name), *grants):
+        readers = {view.name, *_readers(connection, view.name)}
+        dropped = [each for each in _all_views() if each.name in readers]
+        grants = _drop(connection, dropped)
+        for statement in (*map(_definition, dropped), *grants):
             execute(connection, statement)
+
+
+def _drop(connection: Connection, dropped: list[View]) -> list[str]:
+    """Drop views, the last first; returns the statements that grant their privileges again."""
+    grants = [grant for view in dropped for grant in _grants(connection, view.name)]
+    for view in reversed(dropped):
+        execute(connection, f"DROP VIEW {quoted(view.name)}")
+    return grants
+
+
+def _readers(connection: Connection, name: str, column: str | None = None) -> list[str]:
+    return list(connection.scalars(_READERS, {"name": quoted(name), "column": column}))
 
 
 def _grants(connection: Connection, name: str) -> list[str]:
@@ -65,56 +108,33 @@ def _grants(connection: Connection, name: str) -> list[str]:
     return list(connection.scalars(text(query), {"name": quoted(name)}))
 
 
-def drop_views(connection: Connection, columns: Collection[tuple[str, str]]) -> list[str]:
-    """Drop the views that read one of the columns, given as table and name, which is about to change.
-
-    `refresh_views` creates them again. Returns the statements that grant their privileges again.
-    """
+def _stale(connection: Connection) -> list[View]:
+    """The views whose comments do not name their definition; not those whose tables lack columns."""
     query = text(
-        "SELECT DISTINCT view.relname FROM pg_depend"
-        " JOIN pg_rewrite ON pg_depend.classid = 'pg_rewrite'::regclass AND pg_depend.objid = pg_rewrite.oid"
-        " JOIN pg_class AS view ON view.oid = ev_class AND view.oid = to_regclass(quote_ident(view.relname))"
-        " JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid"
-        " WHERE refclassid = 'pg_class'::regclass AND refobjid = to_regclass(:table) AND attname = :column"
+        "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
+        " WHERE relkind = 'v' AND relnamespace = to_regnamespace(quote_ident(current_schema()))"
     )
-    readers = {
-        name
-        for table, column in columns
-        for name in connection.scalars(query, {"table": quoted(table), "column": column})
-    }
-    dropped = [name for name in (LEDGER_CURRENT, *map(view_name, Service)) if name in readers]
-    grants = [grant for name in dropped for grant in _grants(connection, name)]
-    for name in dropped:
-        execute(connection, f"DROP VIEW {quoted(name)}")
-    return grants
+    comments = {row[0]: row[1] for row in connection.execute(query)}
+    stale = [view for view in _all_views() if comments.get(view.name) != _comment(view)]
+    if not stale:
+        return []
+    columns = {table.name: {column.name for column in table.columns} for table in all_tables()}
+    columns[ZONES] = {"location_id"}
+    tables = [name for name, needed in columns.items() if needed <= columns_of(connection, name).keys()]
+    creatable = readable(_all_views(), tables)
+    return [view for view in stale if view in creatable]
 
 
-def _stale(connection: Connection) -> list[str]:
-    """The views that do not have the columns of their tables; not those whose tables lack some."""
-    names = []
-    ledger = list(columns_of(connection, "ledger"))
-    if ledger and ledger != list(columns_of(connection, LEDGER_CURRENT)):
-        names.append(LEDGER_CURRENT)
-    for service in Service:
-        expected = view_columns(service)
-        has_columns = {*expected[:-2]} <= columns_of(connection, trips_of(service)).keys()
-        if has_columns and expected != list(columns_of(connection, view_name(service))):
-            names.append(view_name(service))
-    return names
+def _all_views() -> list[View]:
+    return views(quoted, DIALECT)
 
 
-def _definition(name: str) -> str:
-    if name == LEDGER_CURRENT:
-        return resources.files(__package__).joinpath("ledger_current.sql").read_text(encoding="utf-8")
-    service = Service(name.rpartition("_")[2])
-    query = all_rows_query(
-        service,
-        quoted(trips_of(service)),
-        quoted(quarantine_of(service)),
-        POSTGRES_TYPES,
-        lambda key: f"CAST(raw AS json) ->> {literal(key)}",
-    )
-    description = literal(DESCRIPTION.format(service=service))
+def _definition(view: View) -> str:
+    name = quoted(view.name)
     return (
-        f"CREATE OR REPLACE VIEW {quoted(name)} AS {query};\nCOMMENT ON VIEW {quoted(name)} IS {description}"
+        f"CREATE OR REPLACE VIEW {name} AS {view.query};\nCOMMENT ON VIEW {name} IS {literal(_comment(view))}"
     )
+
+
+def _comment(view: View) -> str:
+    return f"{view.description} (Definition {view.fingerprint}.)"

@@ -1,1 +1,1 @@
-"""What BigQuery and DuckDB have in common: views, and how a load is recorded."""
+"""What BigQuery and DuckDB have in common: how a load is recorded."""

@@ -21,13 +21,13 @@ from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.load.contract import new_entry
 from nyc_taxi.load.object_store.gcs import Gcs
 from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.views.definitions import views
 from nyc_taxi.load.warehouse.bigquery import commit, jobs, load, queries, staging
 from nyc_taxi.load.warehouse.bigquery.bucket import in_bucket
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
 from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery, create_tables
 from nyc_taxi.load.warehouse.bigquery.tables import lock
-from nyc_taxi.load.warehouse.views import views
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import tables as warehouse

@@ -144,6 +144,13 @@ def test_a_month_is_loaded_into_tables_of_the_first_version_that_fit(
     assert damaged(name) == []
 
 
+def narrow_quality(name: str, sql: Sql) -> None:
+    """Give a column of the quality report a narrower type than the schema's."""
+    for view in ("monthly_totals", "quarantine_by_rule"):  # Postgres keeps the types that views read
+        sql(f"DROP VIEW taxi.{view}")
+    sql("ALTER TABLE taxi.quality ALTER COLUMN value TYPE " + {"postgres": "real", "duckdb": "FLOAT"}[name])
+
+
 def load_with_text(name: str, sql: Sql, source: Path) -> None:
     """Load the month, then make trip_type a column of text, one of whose values is no number."""
     run_month(GREEN, APRIL, str(source), [name])
@@ -193,7 +200,7 @@ def test_months_to_load_again_are_named_while_another_table_changes(
     load_with_text(name, sql, april(tmp_path))
     destination = open_destination(name, load_settings())
     destination.migrate(dry_run=False)  # killed before it has loaded the month again
-    sql("ALTER TABLE taxi.quality ALTER COLUMN value TYPE real")
+    narrow_quality(name, sql)
     steps = destination.migrate(dry_run=False)
     assert {step.table: step.reload for step in steps} == {"trips_green": ((GREEN, APRIL),), "quality": ()}
 
@@ -225,7 +232,7 @@ def test_columns_that_the_schema_does_not_know_stay(name: str, sql: Sql, tmp_pat
     destination = open_destination(name, load_settings())
     files = month_files(tmp_path, "v1", extra={"tip": pa.array(range(20), pa.int64())})
     destination.replace_month(RefinedMonth.of(files), Run.new("cli"))
-    sql("ALTER TABLE taxi.quality ALTER COLUMN value TYPE " + {"postgres": "real", "duckdb": "FLOAT"}[name])
+    narrow_quality(name, sql)
     (step,) = destination.migrate(dry_run=False)
     assert (step.table, step.reload) == ("quality", ())
     assert destination.migrate(dry_run=True) == []

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from nyc_taxi.errors import SchemaError
-from nyc_taxi.load.warehouse.views import VIEWS, views
+from nyc_taxi.load.views.definitions import VIEWS, views
+from nyc_taxi.load.warehouse.duckdb.tables import DIALECT
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import ARROW_TYPES
@@ -43,7 +44,7 @@ def test_missing_columns_and_clashes():
 
 
 def test_views_say_what_they_are_and_name_tables_as_they_are_told():
-    by_name = {view.name: view for view in views(lambda name: f"<{name}>", DUCKDB_TYPES, str)}
+    by_name = {view.name: view for view in views(lambda name: f"<{name}>", DIALECT)}
     assert tuple(by_name) == (*VIEWS, *(f"all_rows_{service}" for service in Service))
     assert "<trips_yellow>" in by_name["taxi_trips"].query
     assert by_name["ledger_current"].description == "The load in force of each service and month."

@@ -6,6 +6,7 @@ import datetime as dt
 
 from nyc_taxi.load.contract import Lookup, Progress, new_entry, refuse_sample
 from nyc_taxi.load.migration import Migration
+from nyc_taxi.load.views.definitions import ANALYST_VIEWS, views
 from nyc_taxi.load.warehouse import ledger
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.commit import commit_month, commit_name
@@ -16,15 +17,20 @@ from nyc_taxi.load.warehouse.bigquery.jobs import wait_for_running
 from nyc_taxi.load.warehouse.bigquery.lookup import replace_lookup
 from nyc_taxi.load.warehouse.bigquery.migrate import migrate
 from nyc_taxi.load.warehouse.bigquery.staging import stage
-from nyc_taxi.load.warehouse.bigquery.tables import add_missing, column_types_of, create_missing, lock
+from nyc_taxi.load.warehouse.bigquery.tables import (
+    DIALECT,
+    add_missing,
+    column_types_of,
+    create_missing,
+    lock,
+)
 from nyc_taxi.load.warehouse.engine import retry_load
 from nyc_taxi.load.warehouse.months import WarehouseMonths
-from nyc_taxi.load.warehouse.views import ANALYST_VIEWS, views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.schema.tables import BIGQUERY_TYPES, all_tables
+from nyc_taxi.schema.tables import all_tables
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -63,8 +69,13 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
             return bool(column_types_of(self.engine.connection, name))
 
     def replace_lookup(self, lookup: Lookup) -> None:
-        """Make a small table equal to `lookup`, by one load job that replaces it at once."""
-        replace_lookup(self.engine.connection, lookup)
+        """Make a small table equal to `lookup`, by one load job that replaces it at once.
+
+        Then create the views that wait for it.
+        """
+        connection = self.engine.connection
+        replace_lookup(connection, lookup)
+        create_missing(connection, [], views(connection.qualified, DIALECT))
 
     def replace_month(
         self,
@@ -133,5 +144,5 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
 
 def create_tables(connection: Connection) -> None:
     """Create the tables and views of the trips that are missing, and replace views that have changed."""
-    shipped = views(connection.qualified, BIGQUERY_TYPES, lambda key: f"JSON_VALUE(raw, '$.{key}')")
+    shipped = views(connection.qualified, DIALECT)
     create_missing(connection, [*all_tables(), *map(lock, Service)], shipped)

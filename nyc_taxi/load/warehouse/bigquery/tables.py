@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.load.views.definitions import Dialect, View, readable
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
-from nyc_taxi.load.warehouse.views import View
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import comment
@@ -19,6 +18,12 @@ from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types, missing
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
     from google.cloud.bigquery import Table as BigQueryTable
+
+DIALECT = Dialect(
+    BIGQUERY_TYPES,
+    cell=lambda key: f"JSON_VALUE(raw, '$.{key}')",
+    minutes="DATETIME_DIFF(dropoff_datetime, pickup_datetime, SECOND) / 60",
+)
 
 
 def lock(service: Service | None = None) -> Table:
@@ -42,7 +47,10 @@ _OLD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 def create_missing(connection: Connection, tables: Sequence[Table], views: Sequence[View] = ()) -> None:
-    """Create missing tables, and create or replace views that are missing or have changed."""
+    """Create missing tables, and create or replace views that are missing or have changed.
+
+    A view waits for the tables that it reads.
+    """
     with translate_errors(connection.config):
         listed = connection.client.list_tables(connection.config.dataset, **connection.options)
         existing = {table.table_id: table.labels for table in listed}
@@ -51,7 +59,11 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
             _refuse_expiration(connection)
         for table in lacking:
             _create_table(connection, table)
-        stale = [view for view in views if existing.get(view.name, {}).get("text") != _fingerprint(view)]
+        stale = [
+            view
+            for view in readable(views, {*existing, *(table.name for table in tables)})
+            if existing.get(view.name, {}).get("text") != view.fingerprint
+        ]
         if stale:  # they may name columns that older tables lack
             for table in tables:
                 add_missing(connection, table, {}, {})
@@ -157,14 +169,9 @@ def _create_view(connection: Connection, view: View) -> None:
     description = json.dumps(view.description)  # a string literal of GoogleSQL too
     connection.client.query_and_wait(
         f"CREATE OR REPLACE VIEW {connection.qualified(view.name)}"
-        f" OPTIONS (description = {description}, labels = [('text', '{_fingerprint(view)}')])"
+        f" OPTIONS (description = {description}, labels = [('text', '{view.fingerprint}')])"
         f" AS\n{view.query}",
         location=connection.location,
         api_timeout=connection.options["timeout"],
         retry=connection.options["retry"],
     )
-
-
-def _fingerprint(view: View) -> str:
-    """Names the view's text in its label; BigQuery need not keep the text as it was given."""
-    return hashlib.sha256(repr(view).encode()).hexdigest()[:16]

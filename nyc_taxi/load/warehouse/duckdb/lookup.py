@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nyc_taxi.load.contract import Lookup
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.duckdb.tables import column_comment
+from nyc_taxi.load.warehouse.duckdb.tables import column_comment, refresh_views
 from nyc_taxi.schema.sql import comment, literal, quoted
 from nyc_taxi.schema.tables import DUCKDB_TYPES
 
@@ -24,4 +24,5 @@ def replace_lookup(session: DuckDbSession, lookup: Lookup) -> None:
     connection.execute(f"COMMENT ON TABLE {table} IS {literal(lookup.description)}")
     for column in lookup.columns:
         connection.execute(column_comment(table, column.name, comment(column)))
+    refresh_views(session)
     connection.execute("COMMIT")

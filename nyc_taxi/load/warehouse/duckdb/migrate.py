@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import duckdb
 
 from nyc_taxi.load.migration import Migration, only_in, plan
+from nyc_taxi.load.warehouse.duckdb.replace import create_missing
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.duckdb.tables import add_column, all_views, missing_tables
+from nyc_taxi.load.warehouse.duckdb.tables import add_column
 from nyc_taxi.schema.sql import quoted
-from nyc_taxi.schema.tables import DUCKDB_TYPES, all_tables
+from nyc_taxi.schema.tables import DUCKDB_TYPES
 
 
 def migrate(session: DuckDbSession, dry_run: bool) -> list[Migration]:
@@ -22,8 +23,7 @@ def migrate(session: DuckDbSession, dry_run: bool) -> list[Migration]:
         for step in steps:
             for statement in step.statements:
                 session.execute(statement)
-        for statement in (*missing_tables(session, all_tables()), *all_views(session)):
-            session.execute(statement)
+        create_missing(session)
         session.connection.commit()
     return steps
 

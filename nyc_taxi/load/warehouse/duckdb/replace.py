@@ -14,7 +14,7 @@ from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sam
 from nyc_taxi.load.footer import footer
 from nyc_taxi.load.warehouse import ledger
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.duckdb.tables import all_views, missing_columns, missing_tables
+from nyc_taxi.load.warehouse.duckdb.tables import missing_columns, missing_tables, refresh_views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
@@ -66,10 +66,9 @@ def replace_month(
 
 def create_missing(session: DuckDbSession) -> None:
     """Create missing tables and columns, and all views anew."""
-    statements = missing_tables(session, all_tables())
-    statements += all_views(session)
-    for statement in statements:
+    for statement in missing_tables(session, all_tables()):
         session.execute(statement)
+    refresh_views(session)
 
 
 def _replace(session: DuckDbSession, table: Table, files: MonthFiles, path: Path) -> int:

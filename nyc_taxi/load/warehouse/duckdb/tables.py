@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from nyc_taxi.load.views.definitions import Dialect, readable, views
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.views import views
 from nyc_taxi.schema.sql import comment, literal, quoted
 from nyc_taxi.schema.tables import DUCKDB_TYPES, Table, column_types, missing
+
+DIALECT = Dialect(
+    DUCKDB_TYPES,
+    cell=lambda key: f"CAST(raw AS JSON) ->> {literal(key)}",
+    minutes="EXTRACT(EPOCH FROM dropoff_datetime - pickup_datetime) / 60",
+)
 
 
 def missing_tables(session: DuckDbSession, tables: Iterable[Table]) -> list[str]:
@@ -43,16 +49,16 @@ def add_column(table: str, column: str, kind: str, text: str) -> list[str]:
     return [f"ALTER TABLE {table} ADD COLUMN {quoted(column)} {kind}", column_comment(table, column, text)]
 
 
-def all_views(session: DuckDbSession) -> list[str]:
-    """Create the views, or replace them: their text may have changed."""
-    statements = []
-    for view in views(session.qualified, DUCKDB_TYPES, lambda key: f"CAST(raw AS JSON) ->> {literal(key)}"):
+def refresh_views(session: DuckDbSession) -> None:
+    """Create the views whose tables exist, or replace them: their text may have changed."""
+    existing = session.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
+        f" AND schema_name = {literal(session.schema)}"
+    ).fetchall()
+    for view in readable(views(session.qualified, DIALECT), {name for (name,) in existing}):
         name = session.qualified(view.name)
-        statements += [
-            f"CREATE OR REPLACE VIEW {name} AS {view.query}",
-            f"COMMENT ON VIEW {name} IS {literal(view.description)}",
-        ]
-    return statements
+        session.execute(f"CREATE OR REPLACE VIEW {name} AS {view.query}")
+        session.execute(f"COMMENT ON VIEW {name} IS {literal(view.description)}")
 
 
 def column_comment(table: str, column: str, text: str) -> str:

@@ -18,11 +18,6 @@ def view_name(service: Service) -> str:
     return f"all_rows_{service}"
 
 
-def view_columns(service: Service) -> list[str]:
-    """The names of its columns, in order."""
-    return ["month", *(column.name for column in trip_columns(service)), "reason", "detail"]
-
-
 def all_rows_query(
     service: Service,
     trips: str,
@@ -38,7 +33,8 @@ def all_rows_query(
     """
     text = types["string"]
     of_trips = [
-        *view_columns(service)[:-2],
+        "month",
+        *(column.name for column in trip_columns(service)),
         f"CAST(NULL AS {text}) AS reason",
         f"CAST(NULL AS {text}) AS detail",
     ]

@@ -6,10 +6,10 @@ SELECT
     service,
     pickup_location_id,
     COUNT(*) AS trips,
-    ROUND(SUM(fare_amount), 2) AS fares,
-    ROUND(SUM(tip_amount), 2) AS tips,
-    ROUND(SUM(tolls_amount), 2) AS tolls,
-    ROUND(SUM(total_amount), 2) AS revenue
+    ROUND(SUM(fare_amount) * 100) / 100 AS fares,
+    ROUND(SUM(tip_amount) * 100) / 100 AS tips,
+    ROUND(SUM(tolls_amount) * 100) / 100 AS tolls,
+    ROUND(SUM(total_amount) * 100) / 100 AS revenue
 FROM {taxi_trips}
 WHERE reversal_source_row IS NULL
 GROUP BY month, pickup_day, service, pickup_location_id

@@ -1,0 +1,1 @@
+"""The views that Postgres, DuckDB and BigQuery share."""
