@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance
+from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance, query
 from nyc_taxi.cli.arguments import MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
@@ -84,6 +84,9 @@ app.command()(checks.status)
 app.command()(checks.history)
 app.command()(checks.verify)
 app.command()(checks.doctor)
+app.command()(query.sql)
+app.command()(query.export)
+app.command()(query.connect)
 app.command()(maintenance.migrate)
 app.command()(maintenance.delete)
 app.command()(maintenance.prune)

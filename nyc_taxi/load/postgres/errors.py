@@ -93,6 +93,7 @@ _ADVICE = {
     "3D000": "{where} has no database {config.dbname}: create it or set POSTGRES_DBNAME.",
     "42501": _PERMISSION,
     "3F000": _PERMISSION,  # the schema exists but may not be used
+    "42P11": "the query is not one SELECT, and nothing else runs here ({message}).",  # of `postgres.query`
     "setting": "{where}: {message}: correct the POSTGRES_* setting.",
     "sslmode": "{where}: TLS failed ({message}): check POSTGRES_SSLMODE and POSTGRES_SSLROOTCERT.",
     "53100": "{where} has no disk space left ({message}): free some space and run the month again.",

@@ -52,8 +52,8 @@ def add_column(table: str, column: str, kind: str, text: str) -> list[str]:
 def refresh_views(session: DuckDbSession) -> None:
     """Create the views whose tables exist, or replace them: their text may have changed."""
     existing = session.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
-        f" AND schema_name = {literal(session.schema)}"
+        "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()"
+        f" AND table_schema = {literal(session.schema)}"
     ).fetchall()
     for view in readable(views(session.qualified, DIALECT), {name for (name,) in existing}):
         name = session.qualified(view.name)
