@@ -13,7 +13,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nyc_taxi.reporting.datasets import months, read_quality, read_quarantine, read_trips
+    from nyc_taxi.reporting.current_months import months
+    from nyc_taxi.reporting.datasets import read_quality, read_quarantine, read_trips
 
 # Read when Arrow is loaded, also by the processes that this one starts. Its default, mimalloc, keeps more of
 # what is freed: at a month's peak 60 MB, and it is no faster.
@@ -27,7 +28,8 @@ __all__ = ["__version__", "months", "read_quality", "read_quarantine", "read_tri
 def __getattr__(name: str) -> Any:
     """Import the reading functions on first use: `import nyc_taxi` alone imports nothing else."""
     if name in __all__:
-        return getattr(importlib.import_module("nyc_taxi.reporting.datasets"), name)
+        module = "current_months" if name == "months" else "datasets"
+        return getattr(importlib.import_module(f"nyc_taxi.reporting.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -120,7 +120,7 @@ def preview(
     """Show the first trips of a loaded month, or with --quarantine its quarantined rows."""
     from nyc_taxi.reporting import preview as previews
     from nyc_taxi.reporting import summary
-    from nyc_taxi.reporting.datasets import current_files
+    from nyc_taxi.reporting.current_months import current_files
 
     files = current_files(Service.parse(service), Month.parse(month), load_settings())
     path = files.quarantine_path if quarantine else files.trips_path
@@ -141,7 +141,7 @@ def quality(
     from nyc_taxi.reporting import preview as previews
     from nyc_taxi.reporting import summary
     from nyc_taxi.reporting.chart import save
-    from nyc_taxi.reporting.datasets import current_files
+    from nyc_taxi.reporting.current_months import current_files
 
     files = current_files(Service.parse(service), Month.parse(month), load_settings())
     output().print(summary.rich_table(previews.head(files.quality_path, previews.ROWS)))

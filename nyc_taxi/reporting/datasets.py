@@ -1,15 +1,14 @@
 """Read the current version of months: trips, quarantine and quality as Arrow, pandas, polars or DuckDB.
 
-`nyc_taxi.read_trips` and its siblings are these functions. They read the workspace's Parquet files, and of
-these only the columns and row groups that a call asks for.
+`nyc_taxi.read_trips` and its siblings are these functions. They read Parquet files of the workspace or the
+lake, and of these only the columns and row groups that a call asks for.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
@@ -18,13 +17,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
-from nyc_taxi.errors import SchemaError, SettingsError, TaxiError
+from nyc_taxi.errors import SchemaError, SettingsError
 from nyc_taxi.extras import require_extra
-from nyc_taxi.lake.current import current_folder, current_months
-from nyc_taxi.lake.lake import Lake
-from nyc_taxi.lake.versions import read_month
-from nyc_taxi.model.months import Month, Service, month_range
+from nyc_taxi.model.months import Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
+from nyc_taxi.reporting.current_months import Months, files_of, select_months
 from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.judged import judged_batches, trips_schema
 from nyc_taxi.transform.rules import load_rules
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-Months = str | Month | Iterable[str | Month] | None
 Filters = Any
 """A `pyarrow.compute.Expression`, tuples as `pyarrow.parquet.filters_to_expression` takes them, or None."""
 Form = Literal["arrow", "pandas", "polars", "duckdb", "batches"]
@@ -62,11 +58,12 @@ def read_trips(
       fits into memory).
     - `generated`: include generated months. Without it, they are read only where they are named, with a
       warning.
-    - `settings`: by default those of the environment; `settings.workspace` is read.
+    - `settings`: by default those of the environment. Of a lake in a bucket, the months are copied to the
+      workspace first.
 
     Raises TaxiError for a month that is not loaded and SchemaError for an unknown column.
     """
-    files = _select(Service.parse(service), months, generated, settings or load_settings())
+    files = select_months(Service.parse(service), months, generated, settings or load_settings())
     return _read("trips", files, columns, filters, as_)
 
 
@@ -81,7 +78,7 @@ def read_quarantine(
     settings: Settings | None = None,
 ) -> Any:
     """Read the rows that are not trips, with their reasons; parameters as of `read_trips`."""
-    files = _select(Service.parse(service), months, generated, settings or load_settings())
+    files = select_months(Service.parse(service), months, generated, settings or load_settings())
     return _read("quarantine", files, columns, filters, as_)
 
 
@@ -96,44 +93,8 @@ def read_quality(
     settings: Settings | None = None,
 ) -> Any:
     """Read the quality measures of months; parameters as of `read_trips`."""
-    files = _select(Service.parse(service), months, generated, settings or load_settings())
+    files = select_months(Service.parse(service), months, generated, settings or load_settings())
     return _read("quality", files, columns, filters, as_)
-
-
-def months(
-    service: str | None = None, *, generated: bool = False, settings: Settings | None = None
-) -> list[MonthFiles]:
-    """The loaded months of a service, or of all: the current version of each, with counts, source and files.
-
-    `generated` includes generated months, whose `source.is_sample` is true.
-    """
-    settings = settings or load_settings()
-    services = [Service.parse(service)] if service else list(Service)
-    keys = set(current_months(settings.workspace))
-    if generated:
-        keys |= set(current_months(settings.workspace, generated=True))
-    return [current_files(each, month, settings) for each, month in sorted(keys) if each in services]
-
-
-def current_files(service: Service, month: Month, settings: Settings) -> MonthFiles:
-    """The Parquet files of a month's current version: of a generated one only where there is no real one.
-
-    Raises TaxiError when the month is not loaded.
-    """
-    if settings.lake_backend != "local":
-        raise TaxiError(
-            f"{service} {month}: the lake is a bucket (TAXI_LAKE={settings.lake_backend}), so this machine"
-            " holds no month to read; read a destination, or copy files with `taxi lake fetch`."
-        )
-    for generated in (False, True):
-        folder = current_folder(settings.workspace, service, month, generated=generated)
-        files = read_month(folder) if folder else None
-        if files is not None:
-            return files
-    raise TaxiError(
-        f"{service} {month} is not in the workspace {settings.workspace}:"
-        f" run `taxi run {service} {month}` first."
-    )
 
 
 def read_month_trips(
@@ -160,17 +121,6 @@ def read_month_trips(
     columns, expression = _checked(schema, columns, filters, as_)
     rows = ds.Scanner.from_batches(dated, schema=schema, columns=columns, filter=expression).to_table()
     return _FORMS[as_](ds.InMemoryDataset(rows), None)
-
-
-def files_of(month: CleanMonth, settings: Settings) -> MonthFiles:
-    """The Parquet files of a month's version, on this machine; raises TaxiError when it is gone."""
-    if isinstance(month, MonthFiles) and month.local is not None:
-        return month
-    versions = Lake(settings).versions
-    files = versions.find(month.service, month.month, month.version)
-    if files is None:
-        raise TaxiError(f"{month}: version {month.version} no longer exists; clean the month again.")
-    return versions.fetch(files)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -201,38 +151,6 @@ def _checked(
         columns = [columns] if isinstance(columns, str) else list(columns)
         _check_columns(columns, schema)
     return columns, None if filters is None else _expression(filters, schema)
-
-
-def _select(service: Service, selection: Months, generated: bool, settings: Settings) -> list[MonthFiles]:
-    """The files of the months that a call names."""
-    if selection is None:
-        every = months(service, generated=generated, settings=settings)
-        if not every:
-            raise TaxiError(
-                f"no month of {service} is in the workspace {settings.workspace}:"
-                f" run `taxi run {service} 2020-04`, or name a generated month."
-            )
-        return every
-    files = [current_files(service, month, settings) for month in _parse(selection)]
-    samples = [str(each.month) for each in files if each.source.is_sample]
-    if samples and not generated:
-        if isinstance(selection, str) and ":" in selection:
-            raise TaxiError(
-                f"{service} {', '.join(samples)}: generated, not TLC's data; load the real months with"
-                f" `taxi backfill {service} {samples[0]} {samples[-1]}`, or pass generated=True."
-            )
-        warnings.warn(f"{service} {', '.join(samples)}: generated, not TLC's data.", stacklevel=3)
-    return files
-
-
-def _parse(selection: str | Month | Iterable[str | Month]) -> Iterator[Month]:
-    if isinstance(selection, Month):
-        yield selection
-    elif isinstance(selection, str):
-        first, _, last = selection.partition(":")
-        yield from month_range(Month.parse(first), Month.parse(last or first))
-    else:
-        yield from map(Month.parse, selection)
 
 
 def _dataset(kind: str, files: list[MonthFiles]) -> ds.Dataset:

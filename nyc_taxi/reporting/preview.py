@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.reporting import sample
-from nyc_taxi.reporting.datasets import files_of, to_pandas
+from nyc_taxi.reporting.current_months import files_of
+from nyc_taxi.reporting.datasets import to_pandas
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.read import open_month
 from nyc_taxi.transform.rules import load_rules

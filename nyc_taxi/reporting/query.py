@@ -15,11 +15,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from nyc_taxi.errors import SettingsError, TaxiError, one_line, wrap_os_errors
+from nyc_taxi.errors import SettingsError, TaxiError, one_line
 from nyc_taxi.extras import require_extra
 from nyc_taxi.load.warehouse.duckdb.client import MEMORY_LIMIT
 from nyc_taxi.load.warehouse.duckdb.load import SCHEMA, DuckDb
@@ -71,32 +72,39 @@ class Result:
         """Write all rows into a file, whole or not at all."""
         part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
+            part.touch()
             self._copy(form, part)
-            with wrap_os_errors(path.parent):
-                part.replace(path)
+            part.replace(path)
+        except OSError as error:
+            raise TaxiError(f"{path}: cannot be written ({error.strerror}).") from None
         finally:
             part.unlink(missing_ok=True)
 
     def print(self, form: str) -> None:
         """Write all rows to the standard output, as far as somebody reads it."""
         reading, writing = os.pipe()  # DuckDB would open /dev/stdout anew, and overwrite what >> appends to
-        copied = threading.Thread(target=self._pipe_out, args=(reading,))
-        copied.start()
+        unread = threading.Event()
+        copying = threading.Thread(target=self._copy_out, args=(reading, unread))
+        copying.start()
         try:
             self._copy(form, Path(f"/dev/fd/{writing}"))
+        except duckdb.Error:
+            if not unread.is_set():
+                raise
         finally:
             os.close(writing)
-            copied.join()
+            copying.join()
 
-    def _pipe_out(self, reading: int) -> None:
-        with open(reading, "rb") as pipe:
+    def _copy_out(self, reading: int, unread: threading.Event) -> None:
+        with os.fdopen(reading, "rb") as pipe:
             try:
                 shutil.copyfileobj(pipe, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
-            except BrokenPipeError:
+            except BrokenPipeError:  # as of `| head`
+                unread.set()
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
                 self.connection.interrupt()
-                while pipe.read(1 << 20):
-                    pass
+                shutil.copyfileobj(pipe, sys.stdout.buffer)
 
     def _copy(self, form: str, target: Path) -> None:
         self.connection.execute(f"COPY (FROM result) TO {literal(str(target))} ({FORMATS[form]})")
@@ -118,7 +126,6 @@ def query(
         raise SettingsError(f"database {name!r} is not known: use one of {', '.join(DATABASES)}.")
     opened = {"workspace": _on_workspace, "postgres": _on_postgres, "duckdb": _on_duckdb}[name]
     with opened(sql, settings, timeout, generated) as connection, _refusals(name, timeout):
-        connection.execute("SET preserve_insertion_order = true")
         timer = threading.Timer(timeout, connection.interrupt)
         timer.daemon = True
         timer.start()
@@ -131,7 +138,7 @@ def query(
 @contextlib.contextmanager
 def rows_as_result(rows: pa.RecordBatchReader) -> Iterator[Result]:
     """Arrow batches as a result."""
-    with _in_memory() as connection:
+    with _in_memory(threads=1) as connection, _refusals("DuckDB"):
         connection.register("result", rows)
         yield Result(connection)
 
@@ -140,7 +147,7 @@ def rows_as_result(rows: pa.RecordBatchReader) -> Iterator[Result]:
 def _on_workspace(
     sql: str, settings: Settings, timeout: float, generated: bool
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    with _in_memory() as connection:
+    with _in_memory(settings.threads) as connection:
         create_tables(connection, settings, generated)
         with _refusals("workspace", timeout):
             _define_result(connection, sql)
@@ -168,23 +175,29 @@ def _on_postgres(
     from nyc_taxi.load.postgres.config import PostgresConfig
     from nyc_taxi.load.postgres.query import stream
 
-    with stream(PostgresConfig.from_settings(settings), sql, timeout) as rows, _in_memory() as connection:
+    with (
+        stream(PostgresConfig.from_settings(settings), sql, timeout) as rows,
+        _in_memory(threads=1) as connection,
+    ):
         connection.register("result", rows)
         yield connection
 
 
 @contextlib.contextmanager
-def _in_memory() -> Iterator[duckdb.DuckDBPyConnection]:
+def _in_memory(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database without a file; one thread keeps the order of Arrow batches."""
+    # what is ordered stays so; to keep the order of files, too, DuckDB would collect rows in memory
+    options: Any = {"memory_limit": MEMORY_LIMIT, "threads": threads, "preserve_insertion_order": False}
     with (
         tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder,
-        contextlib.closing(duckdb.connect(config={"memory_limit": MEMORY_LIMIT})) as connection,
+        contextlib.closing(duckdb.connect(config=options)) as connection,
     ):
         connection.execute(f"SET temp_directory = {literal(folder)}; SET TimeZone = 'UTC'")
         yield connection
 
 
 @contextlib.contextmanager
-def _refusals(database: str, timeout: float) -> Iterator[None]:
+def _refusals(database: str, timeout: float = 0) -> Iterator[None]:
     """Turn what DuckDB says about a query into one sentence of a TaxiError."""
     try:
         yield

@@ -14,7 +14,7 @@ from nyc_taxi.load.warehouse.duckdb.tables import refresh_views
 from nyc_taxi.model.months import Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
-from nyc_taxi.reporting.datasets import months
+from nyc_taxi.reporting.current_months import files_of, months
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.schema.tables import DUCKDB_TYPES, QUALITY_TABLE, Table, quarantine, trips
@@ -35,6 +35,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection, settings: Settings, gen
         raise TaxiError(
             f"no month is in the workspace {settings.workspace}: {hint}, or name a database with --on."
         )
+    files = [files_of(each, settings) for each in files]
     replace_lookup(session, shipped_zones())
     for service in Service:
         of_service = [each for each in files if each.service == service]

@@ -1,5 +1,5 @@
 -- Quarantined rows by service, month and rule, and their share of the file's rows. A row that several rules match
--- counts once for each. From the quality report, so that it reads no rows of files.
+-- counts for the first of them. From the quality report, so that it reads no rows of files.
 SELECT
     quarantined.service,
     quarantined.month,

@@ -25,7 +25,7 @@ from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.load import load
 from nyc_taxi.pipelines.trips.refine import to_parquet
-from nyc_taxi.reporting.datasets import current_files
+from nyc_taxi.reporting.current_months import current_files
 from nyc_taxi.settings import PROJECT, load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 

@@ -22,6 +22,7 @@ from nyc_taxi.pipelines.trips.run import Outcome, run_month
 from nyc_taxi.reporting import datasets
 from nyc_taxi.settings import load_settings
 from tests.support.builders import green_csv, month_files
+from tests.support.destinations import FIXTURES, Probe
 
 APRIL = Month(2020, 4)
 
@@ -32,8 +33,8 @@ def warehouse(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
-def load(month: Month, source: str | Path, service: Service = Service.GREEN) -> Outcome:
-    request = LoadRequest(service, month, str(source), ("duckdb",))
+def load(month: Month, source: str | Path, destination: str = "duckdb") -> Outcome:
+    request = LoadRequest(Service.GREEN, month, str(source), (destination,))
     return run_month(request, RunContext(load_settings(), Run("test", "cli")))
 
 
@@ -154,7 +155,7 @@ def test_a_generated_month_is_read_only_where_it_is_named(tmp_path: Path) -> Non
         ({"months": "2020-04:2020-05"}, TaxiError, "green 2020-05 is not in the workspace"),
         ({"months": "April"}, SettingsError, "month 'April' is not a month: write it as 2020-04"),
         ({"service": "blue"}, SettingsError, "service 'blue' is not known: use one of yellow"),
-        ({"service": "fhv", "months": None}, TaxiError, "no month of fhv is in the workspace"),
+        ({"service": "fhv", "months": None}, TaxiError, "no month of fhv is loaded: run"),
         ({"columns": ["total"]}, SchemaError, "the column 'total' does not exist; did you mean total_amount"),
         (
             {"columns": ["xyzzy"]},
@@ -203,8 +204,30 @@ def test_columns_whose_types_do_not_fit_together_are_refused(tmp_path: Path) -> 
         datasets._dataset("trips", files)
 
 
-def test_a_lake_in_a_bucket_leaves_nothing_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load(APRIL, published(tmp_path / "source", 3))
+@pytest.mark.parametrize("kind", ["gcs", "s3"])
+def test_the_current_version_of_a_lake_in_a_bucket_is_copied_and_read(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(FIXTURES[kind])
+    monkeypatch.setenv("TAXI_LAKE", kind)
+    for folder, trips in (("first", 30), ("second", 40)):
+        load(APRIL, published(tmp_path / folder, trips), destination=kind)
+    load(Month(2020, 5), published(tmp_path / "first", 30, "2020-05"), destination=kind)
+    monkeypatch.setenv("TAXI_WORKSPACE", str(tmp_path / "another machine"))
+    assert [(str(files), files.trips) for files in nyc_taxi.months("green")] == [
+        ("green 2020-04", 40),
+        ("green 2020-05", 30),
+    ]
+    assert nyc_taxi.read_trips("green", "2020-04").num_rows == 40
+    assert nyc_taxi.read_trips("green").num_rows == 70
+    with pytest.raises(TaxiError, match="no destination holds green 2020-06: run `taxi run green 2020-06`"):
+        nyc_taxi.read_trips("green", "2020-06")
+
+
+def test_a_bucket_that_lacks_the_version_says_how_to_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gcs_destination: Probe
+) -> None:
+    load(APRIL, published(tmp_path / "source", 3))  # into DuckDB, from a local lake
     monkeypatch.setenv("TAXI_LAKE", "gcs")
-    with pytest.raises(TaxiError, match=r"the lake is a bucket \(TAXI_LAKE=gcs\)"):
+    with pytest.raises(TaxiError, match=r"no longer holds version \w+; `taxi run green 2020-04 --force`"):
         nyc_taxi.read_trips("green", "2020-04")

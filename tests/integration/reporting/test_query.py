@@ -1,0 +1,222 @@
+"""`taxi sql`, `taxi export` and `taxi connect`: equal answers from each database, and nothing changed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nyc_taxi.errors import SettingsError, TaxiError
+from nyc_taxi.load.views.definitions import ANALYST_VIEWS
+from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.request import LoadRequest
+from nyc_taxi.model.run import Run, RunContext
+from nyc_taxi.pipelines.trips.run import run_month
+from nyc_taxi.reporting.query import DATABASES, FORMATS, query
+from nyc_taxi.reporting.shells import find_shell
+from nyc_taxi.settings import load_settings
+from tests.support.builders import green_csv
+from tests.support.destinations import PostgresProbe
+
+TAXI = Path(sys.executable).with_name("taxi")
+TRIPS = 60
+
+
+@pytest.fixture(autouse=True)
+def loaded(
+    workspace: Path, postgres_destination: PostgresProbe, duckdb_destination: object, tmp_path: Path
+) -> None:
+    """A month in Postgres, DuckDB and the workspace."""
+    path = tmp_path / "green_tripdata_2020-04.csv"
+    green_csv(path, [{"total_amount": f"{row}.5"} for row in range(1, TRIPS + 1)])
+    request = LoadRequest(Service.GREEN, Month(2020, 4), str(path), ("postgres", "duckdb"))
+    run_month(request, RunContext(load_settings(), Run("test", "cli")))
+
+
+def rows(sql: str, on: str = "workspace", **options: float) -> list[dict[str, object]]:
+    with query(sql, load_settings(), on=on, **options) as result:
+        answer: list[dict[str, object]] = result.arrow().to_pylist()
+    return answer
+
+
+def taxi(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([TAXI, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    "table", ["trips_green", "taxi.trips_green", "zones", "quality", "all_rows_green", *ANALYST_VIEWS]
+)
+def test_each_database_has_the_same_tables(table: str) -> None:
+    answers = []
+    for name in DATABASES:
+        with query(f"SELECT * FROM {table}", load_settings(), on=name) as result:
+            answers.append(result.arrow())
+    assert [answer.schema.names for answer in answers] == [answers[0].schema.names] * 3
+    assert [answer.num_rows for answer in answers] == [answers[0].num_rows] * 3
+
+
+def test_values_keep_their_types() -> None:
+    sql = (
+        "SELECT month, pickup_datetime, trip_distance, passenger_count, flags, store_and_fwd_flag, ehail_fee"
+        " FROM trips_green ORDER BY source_row LIMIT 2"
+    )
+    answers = [rows(sql, name) for name in DATABASES]
+    assert answers[0] == answers[1] == answers[2]
+    assert [str(type(value).__name__) for value in answers[0][0].values()] == [
+        *("date", "datetime", "float", "int", "list", "str", "NoneType")
+    ]
+    assert rows("SELECT avg(passenger_count) AS mean, 1 AS a, 2 AS a FROM trips_green", "postgres") == [
+        {"mean": 1.0, "a": 1, "a_1": 2}
+    ]
+
+
+@pytest.mark.parametrize("name", DATABASES)
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELEC 1", 'syntax error at or near "SELEC"'),
+        ("SELECT totl FROM trips_green", "totl"),
+        ("SELECT 1; DROP TABLE trips_green", "not one SELECT"),
+        ("DROP TABLE trips_green", "not one SELECT"),
+        ("COMMIT", "not one SELECT"),
+        ("", "not one SELECT"),
+        ("DELETE FROM zones RETURNING *", "not one SELECT|read-only"),
+        ("WITH a AS (DELETE FROM zones RETURNING 1) SELECT * FROM a", "needs a SELECT|read-only"),
+        (
+            "SELECT CAST(store_and_fwd_flag AS integer) FROM trips_green",
+            "(?i)could not convert|invalid input",
+        ),
+    ],
+)
+def test_a_query_that_is_refused_is_one_sentence(name: str, sql: str, message: str) -> None:
+    with pytest.raises(TaxiError, match=message) as raised:
+        rows(sql, name)
+    assert "\n" not in str(raised.value)
+    assert rows("SELECT count(*) AS held FROM zones", name)[0]["held"] == 265
+
+
+def test_an_error_in_a_later_batch_is_the_databases_own() -> None:
+    sql = "SELECT 1 / (50000 - number) AS x FROM generate_series(1, 60000) AS number"
+    with pytest.raises(TaxiError, match=r"^Postgres at .* division by zero\.$"):
+        rows(sql, "postgres")
+
+
+@pytest.mark.parametrize(
+    ("name", "sql"),
+    [
+        ("workspace", "SELECT count(*) FROM range(100000000000) WHERE random() > 2"),
+        ("postgres", "SELECT pg_sleep(60)"),
+    ],
+)
+def test_a_query_that_takes_too_long_is_ended(name: str, sql: str) -> None:
+    with pytest.raises(TaxiError, match=r"longer than 0\.2 s|statement timeout"):
+        rows(sql, name, timeout=0.2)
+
+
+def test_the_configured_database_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "PostgreSQL" in str(rows("SELECT version() AS version", on=""))
+    monkeypatch.delenv("POSTGRES_HOST")
+    name = "SELECT current_database() AS name"
+    assert rows(name, on="") == [{"name": "warehouse"}]
+    monkeypatch.delenv("DUCKDB_DATABASE")
+    assert rows(name, on="") == [{"name": "memory"}]
+    with pytest.raises(SettingsError, match="database 'mysql' is not known: use one of workspace"):
+        rows(name, on="mysql")
+
+
+def test_generated_months_are_left_out_unless_asked_for(workspace: Path) -> None:
+    request = LoadRequest(Service.YELLOW, Month(2021, 1), "sample:300:1", ("duckdb",))
+    run_month(request, RunContext(load_settings(), Run("test", "cli")))
+    count = "SELECT count(*) AS held FROM trips_yellow"
+    assert rows(count) == [{"held": 0}]
+    with query(count, load_settings(), on="workspace", generated=True) as result:
+        assert result.arrow()["held"][0].as_py() > 250
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_all_rows_are_written_in_every_format(form: str, tmp_path: Path) -> None:
+    exported, queried = tmp_path / f"exported.{form}", tmp_path / f"queried.{form}"
+    assert taxi("export", "green", "2020-04", "--output", str(exported)).returncode == 0
+    sql = "SELECT total_amount, pickup_datetime FROM trips_green ORDER BY total_amount"
+    assert taxi("sql", sql, "--on", "postgres", "-o", str(queried)).returncode == 0
+    for path in (exported, queried):
+        amounts = duckdb.sql(f"SELECT total_amount FROM '{path}'").fetchall()
+        assert amounts == [(row + 0.5,) for row in range(1, TRIPS + 1)], "in order"
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_rows_go_to_the_standard_output(tmp_path: Path) -> None:
+    sql = "SELECT total_amount, pickup_datetime, flags FROM trips_green ORDER BY total_amount LIMIT 2"
+    answer = list(csv.DictReader(io.StringIO(taxi("sql", sql, "--as", "csv").stdout)))
+    assert answer[0] == {"total_amount": "1.5", "pickup_datetime": "2020-04-10 08:00:00", "flags": "[]"}
+    assert len(json.loads(taxi("sql", sql, "--as", "json").stdout)) == 2
+    log = tmp_path / "log.csv"
+    log.write_text("before\n")
+    with log.open("a") as file:
+        subprocess.run([TAXI, "sql", "SELECT 1 AS one", "--as", "csv"], check=True, stdout=file)
+    assert log.read_text() == "before\none\n1\n"
+    shown = taxi("sql", "SELECT total_amount FROM trips_green ORDER BY 1", "--rows", "5").stdout
+    assert "1.5" in shown
+    assert "60.5" not in shown
+
+
+def test_a_reader_that_leaves_ends_the_query() -> None:
+    sql = "SELECT * FROM trips_green, generate_series(1, 20000)"
+    arguments = [TAXI, "sql", sql, "--as", "csv"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("month,")
+        process.stdout.close()
+        assert process.stderr
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sql", "SELECT 1", "--as", "xml"], "the format 'xml' is not known: use one of csv"),
+        (["sql", "SELECT 1", "-o", "rows.txt"], "the ending of rows.txt is not known"),
+        (["sql", "SELECT 1 AS a", "-o", "/nowhere/rows.csv"], "rows.csv: cannot be written (No such"),
+        (["export", "green", "2019-01"], "green 2019-01 is not in the workspace"),
+        (["connect", "mysql"], "database 'mysql' is not known: use postgres or duckdb"),
+    ],
+)
+def test_errors_are_one_sentence(arguments: list[str], message: str) -> None:
+    process = taxi(*arguments)
+    assert process.returncode == 1
+    assert message in process.stderr
+    assert process.stderr.count("\n") == 1
+
+
+def test_quarantine_is_exported_gzipped(tmp_path: Path) -> None:
+    process = taxi("export", "green", "2020-04", "--quarantine", "--as", "csv.gz", cwd=tmp_path)
+    assert process.stdout.startswith("green_2020-04_quarantine.csv.gz: ")
+    with gzip.open(tmp_path / "green_2020-04_quarantine.csv.gz", "rt") as file:
+        assert "reasons" in file.readline()
+
+
+def test_the_line_of_each_shell_runs_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    shell = find_shell("postgres", settings)
+    assert taxi("connect", "postgres").stdout.strip() == shell.line
+    assert all(secret not in shell.line for secret in shell.secrets.values())
+    ask = "SELECT count(*) FROM trips_green"
+    environment = {**shell.environment, **shell.secrets, "PATH": "/usr/bin:/bin"}
+    command = [*shell.arguments, "-At", "-c", ask]
+    psql = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert psql.stdout == f"{TRIPS}\n"
+    command = [*shell.arguments, "-c", "DROP TABLE zones"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "read-only transaction" in refused.stderr
+    line = taxi("connect", "duckdb").stdout.strip()
+    typed = f'sql("{ask}").show()\n'
+    python = subprocess.run(line, shell=True, input=typed, capture_output=True, text=True, check=True)
+    assert str(TRIPS) in python.stdout
