@@ -36,13 +36,19 @@ def sql(
     from nyc_taxi.reporting import query as queries
 
     form = queries.parse_format(as_, file) if as_ or file else ""
-    with queries.query(query, load_settings(), on=on, timeout=timeout, generated=generated) as result:
-        if file:
-            result.write(form, Path(file))
-        elif form:
-            result.print(form)
-        else:
-            result.show(rows, output().width)
+    limit = None if form else rows + 1
+    try:
+        with queries.query(
+            query, load_settings(), on=on, timeout=timeout, rows=limit, generated=generated
+        ) as result:
+            if file:
+                result.write(form, Path(file))
+            elif form:
+                result.print(form)
+            elif result.show(rows, output().width):
+                typer.echo("There are more rows: see --rows, --as and --output.", err=True)
+    except BrokenPipeError:  # as of `| head`
+        os._exit(0)  # an orderly exit would write what is buffered
 
 
 def export(

@@ -13,12 +13,14 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from nyc_taxi.errors import SettingsError, TaxiError, one_line
 from nyc_taxi.extras import require_extra
@@ -60,9 +62,13 @@ class Result:
 
     connection: duckdb.DuckDBPyConnection
 
-    def show(self, rows: int, width: int) -> None:
-        """Print the first rows as a table that is at most so many characters wide."""
-        self.connection.sql(f"FROM result LIMIT {rows + 1}").show(max_width=width, max_rows=rows)
+    def show(self, rows: int, width: int) -> bool:
+        """Print the first rows as a table that is at most so many characters wide; whether there are more."""
+        first = self.connection.sql(f"FROM result LIMIT {rows + 1}").to_arrow_table()
+        duckdb.from_arrow(first.slice(0, rows), connection=self.connection).show(
+            max_width=width, max_rows=rows
+        )
+        return len(first) > rows
 
     def arrow(self) -> pa.Table:
         """All rows, in memory."""
@@ -81,43 +87,51 @@ class Result:
             part.unlink(missing_ok=True)
 
     def print(self, form: str) -> None:
-        """Write all rows to the standard output, as far as somebody reads it."""
+        """Write all rows to the standard output; raises BrokenPipeError when nobody reads it any more."""
         reading, writing = os.pipe()  # DuckDB would open /dev/stdout anew, and overwrite what >> appends to
-        unread = threading.Event()
-        copying = threading.Thread(target=self._copy_out, args=(reading, unread))
-        copying.start()
-        try:
-            self._copy(form, Path(f"/dev/fd/{writing}"))
-        except duckdb.Error:
-            if not unread.is_set():
-                raise
-        finally:
-            os.close(writing)
-            copying.join()
-
-    def _copy_out(self, reading: int, unread: threading.Event) -> None:
-        with os.fdopen(reading, "rb") as pipe:
+        with ThreadPoolExecutor(1) as pool:
+            copied = pool.submit(_copy_out, reading)
             try:
-                shutil.copyfileobj(pipe, sys.stdout.buffer)
-                sys.stdout.buffer.flush()
-            except BrokenPipeError:  # as of `| head`
-                unread.set()
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
-                self.connection.interrupt()
-                shutil.copyfileobj(pipe, sys.stdout.buffer)
+                self._copy(form, Path(f"/dev/fd/{writing}"))
+            except duckdb.Error:
+                if not (copied.done() and copied.exception()):
+                    raise
+            finally:
+                os.close(writing)
+        copied.result()
 
     def _copy(self, form: str, target: Path) -> None:
         self.connection.execute(f"COPY (FROM result) TO {literal(str(target))} ({FORMATS[form]})")
 
 
+def _copy_out(reading: int) -> None:
+    with os.fdopen(reading, "rb") as pipe:  # once it is closed, DuckDB cannot write on
+        shutil.copyfileobj(pipe, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+@dataclass(frozen=True)
+class _Limits:
+    timeout: float
+    """Seconds."""
+    rows: int | None
+
+
 @contextlib.contextmanager
 def query(
-    sql: str, settings: Settings, *, on: str = "", timeout: float = 600, generated: bool = False
+    sql: str,
+    settings: Settings,
+    *,
+    on: str = "",
+    timeout: float = 600,
+    rows: int | None = None,
+    generated: bool = False,
 ) -> Iterator[Result]:
     """Run one SELECT on a database, which it can only read.
 
     `on`: one of DATABASES, by default that which is configured. `timeout`: seconds for the query and for
-    reading its result. `generated`: whether the workspace's tables include generated months.
+    reading its result. `rows`: how many will be read at most, by default all.
+    `generated`: whether the workspace's tables include generated months.
 
     Raises TaxiError with what the database says about the query, in one sentence.
     """
@@ -125,7 +139,7 @@ def query(
     if name not in DATABASES:
         raise SettingsError(f"database {name!r} is not known: use one of {', '.join(DATABASES)}.")
     opened = {"workspace": _on_workspace, "postgres": _on_postgres, "duckdb": _on_duckdb}[name]
-    with opened(sql, settings, timeout, generated) as connection, _refusals(name, timeout):
+    with opened(sql, settings, _Limits(timeout, rows), generated) as connection, _refusals(name, timeout):
         timer = threading.Timer(timeout, connection.interrupt)
         timer.daemon = True
         timer.start()
@@ -145,41 +159,48 @@ def rows_as_result(rows: pa.RecordBatchReader) -> Iterator[Result]:
 
 @contextlib.contextmanager
 def _on_workspace(
-    sql: str, settings: Settings, timeout: float, generated: bool
+    sql: str, settings: Settings, limits: _Limits, generated: bool
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     with _in_memory(settings.threads) as connection:
         create_tables(connection, settings, generated)
-        with _refusals("workspace", timeout):
+        with _refusals("workspace", limits.timeout):
             _define_result(connection, sql)
         yield connection
 
 
 @contextlib.contextmanager
 def _on_duckdb(
-    sql: str, settings: Settings, timeout: float, _generated: bool
+    sql: str, settings: Settings, limits: _Limits, _generated: bool
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     destination = DuckDb.from_settings(settings)
     if not destination.file.exists():
         raise TaxiError(f"{destination.file} does not exist: load a month into duckdb first.")
     with destination.engine.session(read_only=True) as session:
-        with _refusals("duckdb", timeout):
+        with _refusals("duckdb", limits.timeout):
             _define_result(session.connection, sql)
         yield session.connection
 
 
 @contextlib.contextmanager
 def _on_postgres(
-    sql: str, settings: Settings, timeout: float, _generated: bool
+    sql: str, settings: Settings, limits: _Limits, _generated: bool
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     require_extra("postgres", "Postgres")
     from nyc_taxi.load.postgres.config import PostgresConfig
     from nyc_taxi.load.postgres.query import stream
 
-    with (
-        stream(PostgresConfig.from_settings(settings), sql, timeout) as rows,
-        _in_memory(threads=1) as connection,
-    ):
-        connection.register("result", rows)
+    with _in_memory(threads=1) as connection, tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
+        # on disk, so that the server is done with it, and a failure is the server's own
+        path = Path(folder) / "result.parquet"
+        with stream(PostgresConfig.from_settings(settings), sql, limits.timeout) as (schema, batches):
+            count = 0
+            with pq.ParquetWriter(path, schema, compression="lz4") as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+                    count += len(batch)
+                    if limits.rows is not None and count >= limits.rows:
+                        break
+        connection.execute(f"CREATE TEMP VIEW result AS FROM read_parquet({literal(str(path))})")
         yield connection
 
 

@@ -56,8 +56,11 @@ class PostgresConfig:
     def describe(self) -> str:
         """Where it is, and whether it is the embedded server."""
         if self.embedded:
-            return f"embedded Postgres in {self.embedded}, schema {self.schema} (POSTGRES_HOST is not set)"
-        return f"Postgres at {self.where}, schema {self.schema}, as {self.user}"
+            return (
+                f"embedded Postgres in {self.embedded}, schema {self.schema} (POSTGRES_HOST is not set);"
+                " `taxi connect postgres`"
+            )
+        return f"Postgres at {self.where}, schema {self.schema}, as {self.user}; `taxi connect postgres`"
 
     def reachable(self) -> PostgresConfig:
         """The same with a host: starts the embedded server where that is the one."""

@@ -35,8 +35,10 @@ _ARROW_TYPES = {
 
 
 @contextlib.contextmanager
-def stream(config: PostgresConfig, sql: str, timeout: float) -> Iterator[pa.RecordBatchReader]:
-    """The rows of one query, fetched as they are read.
+def stream(
+    config: PostgresConfig, sql: str, timeout: float
+) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    """The columns of one query and its rows, fetched as they are read.
 
     `timeout`: seconds that the server may take for the first rows, and for each batch. Raises
     DestinationError for a query that fails, and DestinationUnreachable.
@@ -56,24 +58,14 @@ def stream(config: PostgresConfig, sql: str, timeout: float) -> Iterator[pa.Reco
         cursor = connection.connection.cursor(_CURSOR)
         rows = cursor.fetchmany(BATCH_ROWS)
         schema = _schema(cursor.description or ())
-        failures: list[Exception] = []
 
         def batches() -> Iterator[pa.RecordBatch]:
             batch: Sequence[Any] = rows
             while batch:
                 yield _to_batch(batch, schema)
-                try:
-                    batch = cursor.fetchmany(BATCH_ROWS)
-                except Exception as error:  # Arrow and DuckDB, which call this, would only quote it
-                    failures.append(error)
-                    raise
+                batch = cursor.fetchmany(BATCH_ROWS)
 
-        try:
-            yield pa.RecordBatchReader.from_batches(schema, batches())
-        except Exception:
-            if failures:
-                raise failures[0] from None
-            raise
+        yield schema, batches()
 
 
 def _schema(description: Iterable[Sequence[Any]]) -> pa.Schema:

@@ -380,7 +380,10 @@ def test_a_lost_encrypted_connection_is_worth_another_try(postgres: PostgresConf
 
 def test_the_configured_database_is_used_and_no_password_shown(postgres: PostgresConfig) -> None:
     destination = open_destination("postgres", load_settings())
-    assert destination.describe() == f"Postgres at {postgres.where}, schema taxi, as taxi_loader"
+    assert (
+        destination.describe()
+        == f"Postgres at {postgres.where}, schema taxi, as taxi_loader; `taxi connect postgres`"
+    )
     assert postgres.password not in repr(vars(destination))
     assert destination.ledger_entries() == []
 
@@ -400,7 +403,8 @@ def test_without_a_host_the_embedded_server_is_used_and_named(
     try:
         destination = Postgres.from_settings(load_settings())
         assert destination.describe() == (
-            f"embedded Postgres in {open_folder}/postgres, schema taxi (POSTGRES_HOST is not set)"
+            f"embedded Postgres in {open_folder}/postgres, schema taxi (POSTGRES_HOST is not set);"
+            " `taxi connect postgres`"
         )
         assert destination.describe() in caplog.text
         assert embedded.running(open_folder / "postgres") is None

@@ -42,7 +42,7 @@ class DuckDb(WarehouseMonths[DuckDbEngine]):
     def describe(self) -> str:
         """See Destination."""
         role = " (in place of BigQuery: BIGQUERY_DATASET is not set)" * self._config.replaces_bigquery
-        return self.engine.describe() + role
+        return f"{self.engine.describe()}{role}; `taxi connect duckdb`"
 
     def replace_month(
         self,
