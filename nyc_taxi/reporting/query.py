@@ -89,16 +89,18 @@ class Result:
     def print(self, form: str) -> None:
         """Write all rows to the standard output; raises BrokenPipeError when nobody reads it any more."""
         reading, writing = os.pipe()  # DuckDB would open /dev/stdout anew, and overwrite what >> appends to
+        failure: duckdb.Error | None = None
         with ThreadPoolExecutor(1) as pool:
             copied = pool.submit(_copy_out, reading)
             try:
                 self._copy(form, Path(f"/dev/fd/{writing}"))
-            except duckdb.Error:
-                if not (copied.done() and copied.exception()):
-                    raise
+            except duckdb.Error as error:
+                failure = error
             finally:
                 os.close(writing)
-        copied.result()
+        copied.result()  # raises what has closed the pipe and so failed the COPY
+        if failure:
+            raise failure
 
     def _copy(self, form: str, target: Path) -> None:
         self.connection.execute(f"COPY (FROM result) TO {literal(str(target))} ({FORMATS[form]})")

@@ -161,8 +161,8 @@ def test_rows_go_to_the_standard_output(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_ends_the_query() -> None:
-    sql = "SELECT * FROM trips_green, generate_series(1, 20000)"
-    arguments = [str(TAXI), "sql", sql, "--as", "csv"]
+    sql = "SELECT * FROM trips_green, range(5000)"
+    arguments = [str(TAXI), "sql", sql, "--on", "workspace", "--as", "csv"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline().startswith("month,")
