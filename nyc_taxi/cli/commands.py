@@ -158,7 +158,7 @@ def report(
     ] = "",
 ) -> None:
     """Write a page on a loaded month: trips by time and zone, distances, fares, tips, quarantine."""
-    from nyc_taxi.reporting.datasets import current_files
+    from nyc_taxi.reporting.current_months import current_files
     from nyc_taxi.reporting.report import page
 
     settings = load_settings()

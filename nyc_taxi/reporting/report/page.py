@@ -13,7 +13,7 @@ from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
-from nyc_taxi.reporting.datasets import current_files
+from nyc_taxi.reporting.current_months import current_files
 from nyc_taxi.reporting.report import zone_map
 from nyc_taxi.reporting.report.charts import BarChart, bar_chart, shades
 from nyc_taxi.reporting.report.figures import Histogram, MonthFigures, MonthSummary, aggregate, summarise, top

@@ -11,10 +11,10 @@ from typing import Any
 
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.lake.object_store.store import root
-from nyc_taxi.load.all_rows import all_rows_query
+from nyc_taxi.load.views.all_rows import all_rows_query
 from nyc_taxi.load.warehouse.bigquery.client import quoted
 from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
-from nyc_taxi.load.warehouse.bigquery.tables import field
+from nyc_taxi.load.warehouse.bigquery.tables import DIALECT, field
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import LINEAGE_COLUMNS, service_columns
 from nyc_taxi.schema.sql import comment
@@ -59,9 +59,7 @@ def trips_view(service: Service, dataset: str) -> str:
         name: f"(SELECT * REPLACE (PARSE_DATE('%Y-%m', month) AS month) FROM {dataset}.lake_{name}_{service})"
         for name in ("trips", "quarantine")
     }
-    all_rows = all_rows_query(
-        service, lake["trips"], lake["quarantine"], BIGQUERY_TYPES, lambda key: f"JSON_VALUE(raw, '$.{key}')"
-    )
+    all_rows = all_rows_query(service, lake["trips"], lake["quarantine"], DIALECT.types, DIALECT.cell)
     compared = [column.name for column in service_columns(service)]
     columns = ["month", *compared, *(column.name for column in LINEAGE_COLUMNS)]
     text = resources.files(__package__).joinpath("elt_trips.sql").read_text(encoding="utf-8")
