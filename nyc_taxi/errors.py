@@ -1,7 +1,7 @@
-"""Every expected error: one sentence that names the cause and says what to do.
+"""The expected errors. Each message is one sentence that names the cause and the remedy.
 
-`Transient` errors are worth another attempt (a reset connection, a busy server); all others are
-permanent and retrying them only costs time. `nyc_taxi.retry` decides by these types alone.
+`Transient` errors are retried (a reset connection, a busy server); all others are permanent.
+`nyc_taxi.retry` decides by these types alone.
 """
 
 import re
@@ -11,36 +11,36 @@ from pathlib import Path
 
 _SECRETS = re.compile(
     r"""(?<=://)[^/\s@]+@                        # user and password of a URL
-    | \?[\w.%-]+=[^\s'")>]*                    # its query: signatures, upload ids
-    | (?<=\bpassword=)('[^']*'|[^\s'"]+)        # of a connection string
+    | \?[\w.%-]+=[^\s'")>]*                    # query of a URL: signatures, upload ids
+    | (?<=\bpassword=)('[^']*'|[^\s'"]+)        # password of a connection string
     """,
     re.VERBOSE,
 )
 
 
-_LONGEST = 500
-"""Characters; a proxy may answer with a page."""
+_MAX_LENGTH = 500
+"""Maximum length of a library's message, in characters: a proxy may return a whole HTML page."""
 
 
 def one_line(error: object) -> str:
-    """What a library says, for a message: without line breaks, final full stop, and credentials of URLs."""
+    """Return a library's error text on one line, without its final full stop and without credentials."""
     text = _SECRETS.sub("", " ".join(str(error).split()))
-    return text.rstrip(".")[:_LONGEST] or type(error).__name__
+    return text.rstrip(".")[:_MAX_LENGTH] or type(error).__name__
 
 
 class TaxiError(Exception):
-    """Base of all expected errors; its text is shown to users unchanged."""
+    """Base of all expected errors; users see its text unchanged."""
 
 
 class Transient:
     """Mix-in: the same call may succeed later."""
 
     retry_after: float | None = None
-    """Seconds that the server asks clients to wait, if it says so."""
+    """Seconds from the server's Retry-After header, if it sent one."""
 
 
 class SettingsError(TaxiError):
-    """A setting is missing or not valid."""
+    """A setting is missing or invalid."""
 
 
 class SourceError(TaxiError):
@@ -52,56 +52,56 @@ class NotPublished(SourceError):
 
 
 class SourceUnreachable(SourceError, Transient):
-    """No answer from the source: no network, refused, timed out, or 5xx/429 for too long."""
+    """The source did not respond (no network, connection refused, timeout) or kept returning 429 or 5xx."""
 
 
 class NotTripData(SourceError):
-    """The download is not a trip file: an error page, a pointer, a truncated or damaged file."""
+    """The download is not a trip file: an error page, a git LFS pointer, a truncated or damaged file."""
 
 
 class Implausible(SourceError):
-    """The month looks like another month, or like part of one; `--accept` loads it anyway."""
+    """The file looks like another month, or like part of one; `--accept` loads it anyway."""
 
 
 class NotInLake(TaxiError):
-    """The lake does not hold the file or version, or no longer does."""
+    """The lake does not, or no longer, hold the file or version."""
 
 
 class LocalFileLost(TaxiError, Transient):
-    """A file of this machine disappeared while it was in use; another attempt recreates or fetches it."""
+    """A local file disappeared while in use; another attempt recreates it or fetches it again."""
 
 
 class SchemaError(TaxiError):
-    """The file's or the table's columns do not fit the canonical schema."""
+    """The columns of a file or table do not match the canonical schema."""
 
 
 class RuleError(TaxiError):
-    """A rule does not compile, names no column, or finds most rows of a month alike."""
+    """A rule does not compile, names no column, or matches most rows of a month."""
 
 
 class TransformError(TaxiError):
-    """A transform cannot be read, fails, or returns something other than its trips with columns added."""
+    """A transform cannot be read, fails, or returns anything but its trips with columns added."""
 
 
 class DestinationError(TaxiError):
-    """A destination refused the month; the month is as it was, or counts as not recorded (GCS, S3)."""
+    """A destination refused the month; its old version stays, or the month is not recorded (GCS, S3)."""
 
 
 class DestinationUnreachable(DestinationError, Transient):
-    """A destination did not answer or closed the connection; the month is as for DestinationError."""
+    """A destination did not respond or closed the connection; the month stays as for DestinationError."""
 
 
 class PreconditionFailed(DestinationUnreachable):
-    """Another writer was faster, or bytes were corrupted in transit: read the state again and start over."""
+    """Another writer was faster, or bytes were corrupted in transit: read the state again and restart."""
 
 
 class LockTimeout(DestinationUnreachable):
-    """Other sessions held a lock for longer than a load waits; try again later."""
+    """Other sessions held a lock longer than a load waits for it; try again later."""
 
 
 @contextmanager
 def wrap_os_errors(folder: Path) -> Iterator[None]:
-    """Turn an OSError into one sentence that names the file and what to do."""
+    """Turn an OSError into a TaxiError that names the file and the remedy."""
     try:
         yield
     except FileNotFoundError as error:

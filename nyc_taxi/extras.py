@@ -20,23 +20,23 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "pandas": ("pandas",),
     "polars": ("polars",),
 }
-"""The modules that each extra brings, without those that some platforms lack."""
+"""The modules that each extra installs, except those that some platforms lack."""
 
 
 @functools.cache
 def is_installed(extra: str) -> bool:
-    """Whether all modules of an extra can be imported; imports none of them."""
+    """Return whether all modules of an extra can be imported, without importing them."""
     return all(_exists(module) for module in EXTRAS[extra])
 
 
 def require_extra(extra: str, feature: str) -> None:
-    """Raise SettingsError, which says how to install the extra, unless it is installed."""
+    """Raise SettingsError with the install command unless the extra is installed."""
     if not is_installed(extra):
         raise SettingsError(f"{feature} needs the extra `{extra}`: {install_command(extra)}.")
 
 
 def install_command(*extras: str) -> str:
-    """The command that adds extras to an installation."""
+    """Return the command that adds extras to the installation."""
     return f"pip install 'nyc-taxi[{','.join(extras)}]'"
 
 

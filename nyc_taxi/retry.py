@@ -1,7 +1,7 @@
-"""The one retry policy: which errors are retried, how often, and after which delays.
+"""The retry policy: which errors are retried, how often, and with which backoff.
 
-Errors carry the decision (`nyc_taxi.errors`): Transient ones are worth another attempt, all others are
-not. Backends only map their own exceptions to these.
+The type of an error decides (`nyc_taxi.errors`): `Transient` errors are retried, all others are not.
+Backends only map their exceptions to these types.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from nyc_taxi.settings import Settings
 T = TypeVar("T")
 
 WAIT_INITIAL = 0.2
-"""Seconds before the second attempt; doubled for each further one, plus up to a second of jitter."""
+"""Seconds before the second attempt; doubled before each further one, plus up to a second of jitter."""
 
 WAIT_MAX = 20.0
-"""The longest pause between two attempts, in seconds."""
+"""Maximum backoff in seconds."""
 
-LONGEST_RETRY_AFTER = 60.0
-"""If a server asks clients to wait longer than this, the call fails at once."""
+MAX_RETRY_AFTER = 60.0
+"""Maximum Retry-After in seconds; if a server asks for more, the call fails at once."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often, and with which timeout, calls to other processes and services are attempted."""
+    """Number of attempts, and timeout of each, for calls to other processes and services."""
 
     attempts: int = 5
     timeout: float = 30.0
-    """Seconds to wait for a connection, and for an answer."""
+    """Seconds to wait for a connection and for a response."""
 
     @classmethod
     def of(cls, settings: Settings) -> RetryPolicy:
-        """TAXI_RETRIES attempts with TAXI_TIMEOUT."""
+        """Return the policy of TAXI_RETRIES and TAXI_TIMEOUT."""
         return cls(settings.retries, settings.timeout)
 
     def call(self, action: Callable[[], T]) -> T:
-        """The action's result, from the first attempt that does not fail transiently."""
-        return self._first_result(is_worth_another_attempt, action)
+        """Call the action, retrying transient errors, and return its result."""
+        return self._first_result(is_retryable, action)
 
     def restart(self, action: Callable[[], T], on: type[Exception] = PreconditionFailed) -> T:
-        """The same for work that starts over after one kind of error: by default when a writer was faster."""
+        """Call the action, restarting it after errors of one type: by default, when another writer won."""
         return self._first_result(on, action)
 
     def _first_result(
@@ -59,7 +59,7 @@ class RetryPolicy:
     def retrying(
         self, on: type[Exception] | Callable[[Exception], bool | float]
     ) -> Iterable[stamina.Attempt]:
-        """The attempts themselves."""
+        """Iterate over attempts, for use as context managers."""
         return stamina.retry_context(
             on=on, attempts=self.attempts, timeout=None, wait_initial=WAIT_INITIAL, wait_max=WAIT_MAX
         )
@@ -71,16 +71,16 @@ DEFAULT_RETRY = RetryPolicy()
 def wait_for_others(
     on: type[Exception] | Callable[[Exception], bool], patience: float
 ) -> Iterable[stamina.Attempt]:
-    """Attempts until others release a lock, for at most `patience` seconds."""
+    """Iterate over attempts until others release a lock, for at most `patience` seconds."""
     return stamina.retry_context(on=on, attempts=None, timeout=patience, wait_initial=1, wait_max=10)
 
 
-def is_worth_another_attempt(error: Exception) -> bool | float:
-    """Backoff hook of stamina: whether to try again, or after how many seconds."""
+def is_retryable(error: Exception) -> bool | float:
+    """Decide, as stamina's backoff hook, whether to retry, or after how many seconds."""
     if isinstance(error, LockTimeout | PreconditionFailed):
-        return False  # waited long enough already, or must start over
+        return False  # has already waited, or must restart
     if not isinstance(error, Transient):
         return False
     if error.retry_after is None:
         return True
-    return error.retry_after <= LONGEST_RETRY_AFTER and float(error.retry_after)
+    return error.retry_after <= MAX_RETRY_AFTER and float(error.retry_after)

@@ -1,8 +1,8 @@
 """Settings: the environment, `.env` and `io_config.yaml`, typed.
 
-How the pipeline behaves comes from `TAXI_*` variables; where it connects to comes from a profile of
-`io_config.yaml`, the file that Mage's own blocks and UI use. `.env.example` documents both. Settings are
-loaded once, where a command, block or task begins, and handed down from there.
+`TAXI_*` variables control the pipeline's behaviour; a profile of `io_config.yaml`, the file that Mage's
+own blocks and UI use, holds its connections. `.env.example` documents both. Each command, block or task
+loads the settings once and passes them down.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ log = logging.getLogger(__name__)
 PACKAGE = Path(__file__).resolve().parent
 
 INSTALLED = (PACKAGE / "defaults").is_dir()
-"""Whether the package comes from a wheel, which carries what users edit in a checkout (see setup.py)."""
+"""Whether the package comes from a wheel, which contains the files that users edit (see setup.py)."""
 
 PROJECT = Path() if INSTALLED else PACKAGE.parent
-"""The folder of `.env` and relative paths: the checkout or deployment, or else the current directory."""
+"""Folder of `.env` and base of relative paths: the checkout or deployment, else the current directory."""
 
 
 def absolute_path(path: str | Path) -> Path:
-    """The path of a setting; a relative one is resolved against PROJECT."""
+    """Return the path of a setting; a relative path is resolved against PROJECT."""
     return (PROJECT / Path(path).expanduser()).absolute()
 
 
 def _default_file(path: str) -> Path:
-    """A file that users may edit: the checkout's, or the copy in an installed package."""
+    """Return the path of a file that users may edit: in the checkout, or in the installed package."""
     return PACKAGE / "defaults" / Path(path).name if INSTALLED else PROJECT / path
 
 
@@ -53,50 +53,50 @@ DEFAULT_TRANSFORM = _default_file("mage_project/transformers/derive_trips.py")
 
 
 class Settings(BaseSettings):
-    """All settings. Relative paths are resolved against the checkout, if any, or the current directory."""
+    """All settings. Relative paths are resolved against the checkout, if any, else the current directory."""
 
     model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
 
     workspace: Path = pydantic.Field(default_factory=_default_workspace)
     """Downloads, scratch files, the local lake and the data of embedded servers: a folder on a local disk."""
     lake: Literal["auto", "local", "gcs", "s3"] = "auto"
-    """Where raw files and refined versions are kept: a folder of the workspace, or a bucket in GCS or S3."""
+    """Storage of raw files and refined versions: a folder of the workspace, or a bucket in GCS or S3."""
     rules: Path = _default_file("mage_project/rules.yaml")
-    """The rules that decide between trips and quarantine."""
+    """The rules that quarantine or flag rows."""
     transform: Path = DEFAULT_TRANSFORM
     """The file with the user's function on batches of trips; an empty file transforms nothing."""
     io_config: Path = _default_file("io_config.yaml")
-    """Connections, one profile per environment."""
+    """The file of connections, one profile per environment."""
     profile: str = "default"
-    """Which profile of io_config.yaml to use."""
+    """The profile of io_config.yaml."""
     source: str = "auto"
-    """Where months come from by default: auto, tlc, csv, sample, a folder, a file or a URL."""
+    """The default source of months: auto, tlc, csv, sample, a folder, a file or a URL."""
     tlc_url: str = "https://d37ci6vzurychx.cloudfront.net/trip-data"
-    """TLC's Parquet files."""
+    """Base URL of TLC's Parquet files."""
     csv_url: str = "https://github.com/DataTalksClub/nyc-tlc-data/releases/download"
-    """A mirror of TLC's CSV files of 2019-2021."""
+    """Base URL of a mirror of TLC's CSV files of 2019-2021."""
     zones_url: str = "https://d37ci6vzurychx.cloudfront.net/misc/taxi_zone_lookup.csv"
     """TLC's list of taxi zones: a URL or a file."""
     destinations: str = "auto"
     """Default destinations, separated by commas; auto selects every destination that is available."""
     retries: int = pydantic.Field(default=5, ge=1, le=20)
-    """Attempts at anything that fails transiently."""
+    """Maximum attempts of an operation that fails transiently."""
     timeout: float = pydantic.Field(default=30.0, gt=0)
-    """Seconds to wait for a connection, and for the next byte of a download."""
+    """Seconds to wait for a connection and for the next byte of a download."""
     max_unreadable: float = pydantic.Field(default=0.1, ge=0, le=1)
-    """Share of rows that may fail to parse before the whole file is refused."""
+    """Share of rows that may fail to parse before the file is refused."""
     max_quarantined: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Share of rows that may be quarantined, for any reason, before a month is refused."""
     min_trips: float = pydantic.Field(default=0.5, ge=0, le=1)
-    """Share of the trips of the version it replaces, or of the months around it, that a month needs."""
+    """Minimum trips of a month, as a share of the version it replaces or of the neighbouring months."""
     bikeshare_tables: Path = PACKAGE / "pipelines" / "bikeshare" / "tables.yaml"
     """The tables of the bike-share pipeline."""
     bikeshare_extract: Literal["mysql", "export"] = "mysql"
-    """How the bike-share tables of MySQL are read: by a query, or from a Cloud SQL export in the bucket."""
+    """How the bike-share tables are read: by a MySQL query, or from a Cloud SQL export in the bucket."""
     bikeshare_escape: Literal["22", "5C"] = "22"
     """The escape character of that export in hex, as `gcloud sql export csv --escape` takes it."""
     threads: int = pydantic.Field(default=min(os.cpu_count() or 1, 4), ge=1, le=64)
-    """Parallel parsers."""
+    """Number of parallel parsers."""
 
     @pydantic.field_validator("workspace", "rules", "transform", "io_config", "bikeshare_tables")
     @classmethod
@@ -112,14 +112,14 @@ class Settings(BaseSettings):
 
     @property
     def lake_backend(self) -> Literal["local", "gcs", "s3"]:
-        """TAXI_LAKE; `auto` is the folder in the workspace."""
+        """TAXI_LAKE, with `auto` resolved to the folder in the workspace."""
         return "local" if self.lake == "auto" else self.lake
 
     @functools.cached_property
     def connections(self) -> dict[str, Any]:
-        """The profile of io_config.yaml, rendered as Mage renders it, without its empty values.
+        """The profile of io_config.yaml, rendered as Mage renders it, without empty values.
 
-        Raises SettingsError when the file cannot be read or lacks the profile.
+        Raises SettingsError if the file cannot be read or lacks the profile.
         """
         try:
             text = self.io_config.read_text(encoding="utf-8")
@@ -131,11 +131,11 @@ class Settings(BaseSettings):
             profiles = yaml.safe_load(_template(text).render(env_var=os.getenv)) or {}
         except jinja2.TemplateError as error:
             raise SettingsError(f"{self.io_config}: is not a valid template: {error}.") from None
-        except yaml.YAMLError as error:  # its own text quotes the line, which may hold a password
+        except yaml.YAMLError as error:  # its text quotes the line, which may hold a password
             mark = getattr(error, "problem_mark", None)
             where = f" in line {mark.line + 1}" if mark else ""
             raise SettingsError(
-                f"{self.io_config}: is not valid YAML{where}, after the environment's values are filled in."
+                f"{self.io_config}: is not valid YAML{where} once the environment's values are filled in."
             ) from None
         if self.profile not in profiles:
             known = ", ".join(name for name in profiles if name != "version")
@@ -152,11 +152,11 @@ OTHER_NAMES = {
     *("TAXI_EVENTS_FD", "TAXI_RUN_ID", "TAXI_STARTER_FD", "TAXI_TRIGGER_TOKEN"),
     *("TAXI_GID", "TAXI_PASSWORD", "TAXI_ROLE", "TAXI_UID", "TAXI_REAL_DATA"),
 }
-"""Names that Airflow's DAGs, Mage, the containers and the tests read. TAXI_TEST_* are the tests' own."""
+"""Variables that only Airflow's DAGs, Mage, the containers or the tests read, besides TAXI_TEST_*."""
 
 
 def load_settings() -> Settings:
-    """Read the settings; raises SettingsError that names the variable, or the line of `.env`, at fault."""
+    """Read the settings; raises SettingsError naming the invalid variable or line of `.env`."""
     _load_env_file(PROJECT / ".env")
     _warn_of_unknown(frozenset(name for name in os.environ if name.startswith("TAXI_")))
     try:
@@ -168,7 +168,7 @@ def load_settings() -> Settings:
 
 
 def _load_env_file(path: Path) -> None:
-    """Set what the file sets and the environment does not; raises SettingsError without quoting the file."""
+    """Set the file's variables unless already set; raises SettingsError that does not quote the file."""
     try:
         with path.open(encoding="utf-8") as lines:
             wrong = next((each.original.line for each in parse_stream(lines) if each.error), None)
@@ -185,16 +185,16 @@ def _load_env_file(path: Path) -> None:
 
 @functools.cache
 def _warn_of_unknown(names: frozenset[str]) -> None:
-    """Warn of names that nothing reads: once a process, as settings are loaded often."""
+    """Warn of names that nothing reads; once per process, because settings are loaded often."""
     known = {f"TAXI_{name.upper()}" for name in Settings.model_fields}
     for name in sorted(names - known - OTHER_NAMES):
         if not name.startswith("TAXI_TEST_"):
             near = difflib.get_close_matches(name, known, 1)
             advice = f"did you mean {near[0]}?" if near else "see .env.example for the names."
-            log.warning("%s is no setting and has no effect; %s", name, advice)
+            log.warning("%s is not a setting and has no effect; %s", name, advice)
 
 
 @functools.lru_cache(maxsize=4)
 def _template(text: str) -> jinja2.Template:
-    """Compiled once: this is the slowest part of reading a profile."""
+    """Compile a template once: this is the slowest part of reading a profile."""
     return jinja2.Template(text)

@@ -35,15 +35,15 @@ class LedgerEntry(Record):
     run_id: str
     orchestrator: str
     rules: str | None = None
-    """The fingerprint of the rules by which the month was cleaned; None in entries of version 0.1."""
+    """Fingerprint of the rules that cleaned the month; None in entries of version 0.1."""
     accepted: str | None = None
-    """What was implausible about a month that was loaded because somebody accepted it."""
+    """The implausibility that a user accepted with `--accept`."""
     transform: str | None = None
-    """The user's function that was applied to the trips."""
+    """Name of the user's transform that was applied to the trips."""
     destinations: str | None = None
-    """The destinations that the run was limited to, separated by commas; None if it was not."""
+    """The destinations that the run was limited to, separated by commas; None for no limit."""
     action: str = LOAD
-    """LOAD, or DELETE for a month that was deleted on purpose: it names the version that was deleted."""
+    """LOAD, or DELETE for a month deleted on purpose; `version` is then the deleted version."""
 
     @property
     def is_sample(self) -> bool:
@@ -57,13 +57,13 @@ class LedgerEntry(Record):
 
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> LedgerEntry:
-        """Read a row of a ledger table; its id and columns of later versions are ignored."""
+        """Read a row of a ledger table; ignores its id and the columns of later package versions."""
         values = {name: row[name] for name in LEDGER_FIELDS if name in row}
         values["action"] = values.get("action") or LOAD  # empty in rows of earlier versions
         return cls.from_dict(values)
 
     def to_row(self) -> dict[str, object]:
-        """Values by column as databases hold them; the month is its first day."""
+        """Return values by column as databases store them; the month is a date, its first day."""
         return vars(self) | {"service": str(self.service), "month": self.month.first_day}
 
 

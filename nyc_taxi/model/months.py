@@ -1,6 +1,6 @@
 """Services and months: the two coordinates of every trip file.
 
-TLC publishes one file a service and month, about two months after the month ends.
+TLC publishes one file per service and month, about two months after the month ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic_core import core_schema
 from nyc_taxi.errors import SettingsError
 
 PUBLICATION_LAG_MONTHS = 2
-"""TLC's trip record page: data is published monthly, with a two-month delay."""
+"""Months from the end of a month to its publication, according to TLC's trip record page."""
 
 
 class Service(StrEnum):
@@ -31,7 +31,7 @@ class Service(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Service:
-        """Read a service's name; raises SettingsError that lists the names."""
+        """Parse a service's name; raises SettingsError that lists the names."""
         try:
             return cls(str(text).strip().lower())
         except ValueError:
@@ -40,12 +40,12 @@ class Service(StrEnum):
 
     @classmethod
     def parse_several(cls, text: str) -> list[Service]:
-        """Read names separated by commas; raises SettingsError that lists the names."""
+        """Parse names separated by commas; raises SettingsError that lists the names."""
         return [cls.parse(name) for name in text.split(",")]
 
     @property
     def first_month(self) -> Month:
-        """The first month TLC ever published of this service."""
+        """The first month that TLC published of this service."""
         return Month.parse(_FIRST[self])
 
 
@@ -72,7 +72,7 @@ class Month:
 
     @classmethod
     def parse(cls, text: str | Month) -> Month:
-        """Read `2020-04` (or `2020-04-01`); raises SettingsError otherwise."""
+        """Parse `2020-04` or `2020-04-01`; raises SettingsError otherwise."""
         if isinstance(text, Month):
             return text
         match = re.fullmatch(r"\s*(\d{4})-(\d{2})(?:-\d{2})?\s*", str(text))
@@ -82,14 +82,14 @@ class Month:
 
     @classmethod
     def of(cls, day: dt.date) -> Month:
-        """The month a day lies in."""
+        """Return the month of a day."""
         return cls(day.year, day.month)
 
     @classmethod
     def __get_pydantic_core_schema__(
         cls, source: Any, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """In pydantic models: read by `parse` (or from a date, as databases give it), written as text."""
+        """Let pydantic models read text with `parse`, accept dates from databases, and write text."""
         return core_schema.no_info_plain_validator_function(
             cls._validate, serialization=core_schema.to_string_ser_schema()
         )
@@ -115,7 +115,7 @@ class Month:
 
     @property
     def start(self) -> dt.datetime:
-        """The first moment of the month, naive New York time as in the files."""
+        """The first moment of the month, in naive New York time as in the files."""
         return dt.datetime(self.year, self.number, 1)
 
     @property
@@ -130,7 +130,7 @@ class Month:
 
 
 def month_range(first: Month, last: Month) -> Iterator[Month]:
-    """Every month from `first` to `last`, both included; none when `last` is earlier."""
+    """Iterate over the months from `first` to `last`, both included; none if `last` is earlier."""
     month = first
     while month <= last:
         yield month
@@ -138,5 +138,5 @@ def month_range(first: Month, last: Month) -> Iterator[Month]:
 
 
 def expected_last(today: dt.date) -> Month:
-    """The newest month TLC should have published by `today`."""
+    """Return the newest month that TLC should have published by `today`."""
     return Month.of(today) - PUBLICATION_LAG_MONTHS

@@ -1,4 +1,4 @@
-"""The one way in which values turn into plain JSON values and back."""
+"""Conversion of values to plain JSON values and back."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any, Self
 import pydantic
 
 CONFIG = pydantic.ConfigDict(extra="forbid")
-"""An unknown field belongs to another version of the package: it is refused, not ignored."""
+"""Rejects unknown fields, which belong to another version of the package."""
 
 
 class Record:
-    """Base of frozen pydantic dataclasses that travel between steps or lie in files and ledgers."""
+    """Base of the frozen pydantic dataclasses that steps exchange or that files and ledgers store."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: str, int, float, bool, None, and lists and dicts of them."""
+        """Return plain values: str, int, float, bool, None, and lists and dicts of them."""
         plain: dict[str, Any] = _adapter(type(self)).dump_python(self, mode="json")
         return plain
 
     @classmethod
     def from_dict(cls, plain: object) -> Self:
-        """The inverse of `to_dict`; raises pydantic.ValidationError, a ValueError, for anything else."""
+        """Invert `to_dict`; raises pydantic.ValidationError, a ValueError, for any other value."""
         record: Self = _adapter(cls).validate_python(plain)
         return record
 
@@ -29,7 +29,7 @@ _adapters: dict[type, pydantic.TypeAdapter[Any]] = {}
 
 
 def _adapter(kind: type) -> pydantic.TypeAdapter[Any]:
-    """Built once per type: it takes longer than using it."""
+    """Build the adapter of a type once: building takes longer than using it."""
     if kind not in _adapters:
         _adapters[kind] = pydantic.TypeAdapter(kind)
     return _adapters[kind]

@@ -1,7 +1,7 @@
-"""What travels between steps, blocks and tasks: small references, never rows and never a machine's paths.
+"""References that travel between steps, blocks and tasks, in place of rows and local paths.
 
-A reference names objects of the lake. Where their bytes are on this machine is part of the value in memory
-(`local`) but not of what travels: each worker fetches what it lacks (`nyc_taxi.lake`).
+A reference names objects of the lake. In memory it also holds the path of their local copy (`local`), which
+is never serialised: each worker fetches the objects it lacks (`nyc_taxi.lake`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.record import CONFIG, Record
 
 LocalPath = Annotated[Path | None, pydantic.Field(exclude=True)]
-"""A path on this machine; never part of what travels."""
+"""A path on this machine; never serialised."""
 
 
 def is_sample(url: str) -> bool:
-    """Whether a month from this URL was generated rather than published by TLC."""
+    """Return whether a month from this URL was generated rather than published by TLC."""
     return url.startswith("sample:")
 
 
@@ -35,14 +35,14 @@ class LakeObject(Record):
     """Bytes."""
     uri: str = ""
     """`gs://bucket/key` or `s3://bucket/key`; in a local lake a path relative to the lake, or the absolute
-    path of a file that is used where it lies."""
+    path of a file used in place."""
     tag: str | None = None
     """The generation in GCS, the ETag in S3; None in a local lake."""
 
 
 @dataclass(frozen=True, config=CONFIG)
 class Reference(Record):
-    """A month, at some step of its way."""
+    """A month at some step of the pipeline."""
 
     service: Service
     month: Month
@@ -56,30 +56,30 @@ class SourceFile(Reference):
     """The raw file of a month."""
 
     name: str
-    """Of the file, as published."""
+    """The file name as published."""
     url: str
-    """Where it came from: an http(s) URL, a file's path, or `sample:...` for a generated month."""
+    """The origin: an http(s) URL, a file's path, or `sample:...` for a generated month."""
     sha256: str
     size: int
     """Bytes."""
     etag: str | None = None
     last_modified: str | None = None
     uri: str = ""
-    """Its object in the lake: see LakeObject."""
+    """URI of the lake object: see LakeObject."""
     tag: str | None = None
-    """Of that object: see LakeObject."""
+    """Tag of the lake object: see LakeObject."""
     local: LocalPath = field(default=None, compare=False, kw_only=True)
     """The file on this machine."""
 
     @property
     def path(self) -> Path:
-        """The file on this machine; only a reference that the lake has fetched has one."""
+        """The file on this machine; set only once the lake has fetched it."""
         assert self.local is not None, f"{self.name} is not fetched"
         return self.local
 
     @property
     def version(self) -> str:
-        """The short name of this file version that every row carries."""
+        """The source version that every row carries: the first 12 hex digits of the SHA-256."""
         return self.sha256[:12]
 
     @property
@@ -88,17 +88,17 @@ class SourceFile(Reference):
         return is_sample(self.url)
 
     def at(self, path: Path) -> Self:
-        """The same file, with its place on this machine."""
+        """Return the reference with the file's path on this machine."""
         return dataclasses.replace(self, local=path)
 
 
 @dataclass(frozen=True, config=CONFIG)
 class CleanMonth(Reference):
-    """A month that is read, each row with its verdict, on this machine's scratch storage."""
+    """A month that is parsed and judged row by row, on this machine's scratch storage."""
 
     source: SourceFile
     version: str
-    """Names the month's content: the raw file, the rules, the transform and the code that cleans."""
+    """Identifies the month's content: raw file, rules, transform and cleaning code."""
     rows_in: int
     trips: int
     quarantined: dict[str, int] = field(default_factory=dict)
@@ -107,17 +107,17 @@ class CleanMonth(Reference):
     """Trips by flag; a trip may have several."""
     unknown_columns: list[str] = field(default_factory=list)
     rules: str = ""
-    """The fingerprint of the rules by which it was cleaned, and of the transform if there is one."""
+    """Fingerprint of the rules that cleaned the month, and of the transform, if any."""
     transform: str = ""
-    """The user's function that was applied to the trips, and the reason of those that it dropped."""
+    """Name of the user's transform that was applied; also the quarantine reason of the rows it dropped."""
     derived_columns: list[str] = field(default_factory=list)
-    """The columns that it added."""
+    """The columns that the transform added."""
     local: LocalPath = field(default=None, compare=False, kw_only=True)
-    """The folder on this machine."""
+    """The local folder."""
 
     @property
     def folder(self) -> Path:
-        """Holds rows.arrow, unreadable.arrow and matches.parquet (`nyc_taxi.transform.clean`)."""
+        """The folder of rows.arrow, unreadable.arrow and matches.parquet (`nyc_taxi.transform.clean`)."""
         assert self.local is not None, f"{self} is not on this machine"
         return self.local
 
@@ -132,7 +132,7 @@ class CleanMonth(Reference):
         return sum(self.quarantined.values())
 
     def at(self, folder: Path) -> Self:
-        """The same month, with its folder on this machine."""
+        """Return the reference with the month's folder on this machine."""
         return dataclasses.replace(self, local=folder)
 
 
@@ -145,20 +145,20 @@ class MonthFiles(CleanMonth):
 
     @property
     def is_staged(self) -> bool:
-        """Never: `local` is the folder of its Parquet."""
+        """Always False: `local` is the folder of the Parquet files."""
         return False
 
     @property
     def trips_path(self) -> Path:
-        """Trips, in the schema of `nyc_taxi.schema.trip_columns` plus the file's unknown columns."""
+        """The trips, with the columns of `nyc_taxi.schema.trip_columns` and the file's unknown columns."""
         return self.folder / "trips.parquet"
 
     @property
     def quarantine_path(self) -> Path:
-        """Quarantined rows, in the schema of `nyc_taxi.schema.QUARANTINE`."""
+        """The quarantined rows, with the columns of `nyc_taxi.schema.QUARANTINE`."""
         return self.folder / "quarantine.parquet"
 
     @property
     def quality_path(self) -> Path:
-        """Figures on the month, in the schema of `nyc_taxi.schema.QUALITY`."""
+        """The quality measures of the month, with the columns of `nyc_taxi.schema.QUALITY`."""
         return self.folder / "quality.parquet"

@@ -1,4 +1,4 @@
-"""The load request: what to load, from where, and into what."""
+"""The load request: service, month, source and destinations."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from nyc_taxi.model.record import CONFIG, Record
 
 @dataclass(frozen=True, config=CONFIG)
 class LoadRequest(Record):
-    """One month of a service. Made by `nyc_taxi.pipelines.requests`, which fills in defaults."""
+    """A request to load one month; `nyc_taxi.pipelines.requests` creates it and fills in defaults."""
 
     service: Service
     month: Month
     source: str
-    """As `nyc_taxi.extract.sources.resolve` reads it."""
+    """A source in the syntax of `nyc_taxi.extract.sources.resolve`."""
     destinations: tuple[str, ...]
-    """In the registry's order."""
+    """Destinations in the registry's order."""
     accept: bool = False
-    """Load the month even if it is implausible (`nyc_taxi.pipelines.plausibility`)."""
+    """Whether to load the month even if it is implausible (`nyc_taxi.pipelines.plausibility`)."""
     force: bool = False
-    """Load the month even into destinations that hold this version already."""
+    """Whether to load the month even into destinations that already hold this version."""
 
     def __str__(self) -> str:
         return f"{self.service} {self.month}"

@@ -1,4 +1,4 @@
-"""Who runs, and with which settings: handed down from the command line, a Mage block or an Airflow task."""
+"""The identity and settings of a run, passed down from the command line, a Mage block or an Airflow task."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from nyc_taxi.settings import Settings
 
 @dataclass(frozen=True)
 class Run:
-    """Who loads: written into the ledger beside what was loaded."""
+    """The identity of a run, as recorded in the ledger."""
 
     run_id: str
     orchestrator: str
     """`cli`, `mage` or `airflow`."""
     accepted: str | None = None
-    """What is implausible about the month that is loaded, if somebody accepted it."""
+    """The implausibility of the loaded month that a user accepted."""
     destinations: tuple[str, ...] = ()
-    """The destinations that it is limited to; empty if it is not."""
+    """The destinations that the run is limited to; empty for no limit."""
 
     @classmethod
     def new(cls, orchestrator: str) -> Run:
-        """A run without an id from its orchestrator gets one: its start time, and a random part."""
+        """Return a run with a new id, made of the start time and a random part."""
         return cls(
             f"{orchestrator}-{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}", orchestrator
         )
@@ -31,7 +31,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What every step of a run is given."""
+    """The context of every step of a run."""
 
     settings: Settings
     run: Run

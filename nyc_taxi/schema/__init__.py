@@ -1,8 +1,8 @@
-"""The canonical columns of each service: one place from which every other schema follows.
+"""The canonical columns of each service, from which every other schema is derived.
 
-`columns.yaml` is the data; this module reads it, finds a file's columns by name, and gives the
-Arrow schemas of the three kinds of rows a month has: trips, quarantine and quality. The database
-schemas derived from them are in `nyc_taxi.schema.sql`.
+This module reads `columns.yaml`, maps a file's columns by name, and defines the Arrow schemas of a
+month's trips, quarantine and quality. `nyc_taxi.schema.sql` and `nyc_taxi.schema.tables` derive the
+database schemas.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nyc_taxi.errors import SchemaError
 from nyc_taxi.model.months import Month, Service
 
 SCHEMA_VERSION = 1
-"""Raised when a canonical column changes its type or meaning, or was an unknown column of loaded months."""
+"""Incremented when a canonical column changes type or meaning, or replaces an unknown column."""
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "int16": pa.int16(),
@@ -48,15 +48,15 @@ class Column:
     unit: str = ""
     since: Month | None = None
     names: tuple[str, ...] = ()
-    """Normalised names in files, the best first; the canonical name is always among them."""
+    """Normalised names in files, in order of preference; always include the canonical name."""
     required: bool = False
     codes: dict[str, Any] = field(default_factory=dict, hash=False)
-    """Old text (upper case) to today's code."""
+    """Today's code by the text of older files, in upper case."""
     meaning: dict[Any, str] = field(default_factory=dict, hash=False)
 
     @property
     def arrow(self) -> pa.Field:
-        """The column as a nullable Arrow field."""
+        """Return the column as a nullable Arrow field."""
         return pa.field(self.name, ARROW_TYPES[self.type])
 
 
@@ -64,19 +64,19 @@ LINEAGE_COLUMNS = (
     Column("source_version", "string", "First 12 hex digits of the source file's SHA-256 (see the ledger)."),
     Column("source_row", "int64", "Row number in the source file: 1 is the first row after the header."),
 )
-"""What makes any row findable in the file it came from."""
+"""Columns that trace a row to its source file."""
 
 FLAG_COLUMNS = (
-    Column("flags", "strings", "Names of the rules that found the trip odd; empty for most."),
+    Column("flags", "strings", "Names of the rules that flag the trip; empty for most."),
     Column("reversal_source_row", "int64", "source_row of the other half of a trip and its reversal."),
 )
 
 QUARANTINE = (
     Column("source_version", "string", LINEAGE_COLUMNS[0].description),
     Column("source_row", "int64", LINEAGE_COLUMNS[1].description),
-    Column("reasons", "strings", "Names of the rules that keep the row out of the trips."),
+    Column("reasons", "strings", "Names of the rules that quarantine the row."),
     Column("column_name", "string", "The column that could not be read, where that is the reason."),
-    Column("detail", "string", "What was wrong, in words."),
+    Column("detail", "string", "Explanation of the reasons."),
     Column("raw", "string", "The row: as JSON, or as its text where a line of CSV could not be read."),
 )
 
@@ -96,7 +96,7 @@ def _catalogue() -> list[dict[str, Any]]:
 
 @functools.cache
 def service_columns(service: Service) -> tuple[Column, ...]:
-    """The canonical columns of a service's trips, in table order, without address and verdict."""
+    """Return the canonical columns of a service's trips, in table order, without lineage and flag columns."""
     columns = []
     for entry in _catalogue():
         service_entry = entry["services"].get(str(service))
@@ -120,54 +120,54 @@ def service_columns(service: Service) -> tuple[Column, ...]:
 
 
 def trip_columns(service: Service) -> tuple[Column, ...]:
-    """All columns of a service's trips: canonical, address, verdict."""
+    """Return all columns of a service's trips: canonical, lineage and flags."""
     return (*service_columns(service), *LINEAGE_COLUMNS, *FLAG_COLUMNS)
 
 
 def arrow_schema(columns: tuple[Column, ...], extra: list[pa.Field] | None = None) -> pa.Schema:
-    """Arrow schema of some columns, with a file's unknown columns behind them."""
+    """Return the Arrow schema of the columns, followed by a file's unknown columns."""
     return pa.schema([*(column.arrow for column in columns), *(extra or [])])
 
 
 def descriptions(schema: pa.Schema) -> dict[str, str]:
-    """What the columns of a file say of themselves: those that a transform added."""
+    """Return descriptions by column, from field metadata: only columns that a transform added have one."""
     texts = {field.name: (field.metadata or {}).get(b"description") for field in schema}
     return {name: text.decode() for name, text in texts.items() if text}
 
 
 def normalise(name: str) -> str:
-    """A file's column name as it is compared: `' Lpep_dropoff datetime '` is `lpep_dropoff_datetime`."""
+    """Normalise a file's column name: `' Lpep_dropoff datetime '` becomes `lpep_dropoff_datetime`."""
     return re.sub(r"[^0-9a-z]+", "_", name.strip().lower()).strip("_")
 
 
 RESERVED = {"service", "month", "month_start", "month_end"}
-"""Names that tables and rules give a meaning of their own."""
+"""Names with a special meaning in tables and rules."""
 
 SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "rowid"}
-"""Every table in Postgres (DuckDB: rowid) has these, so that none can have one of its own."""
+"""Columns that Postgres (DuckDB: rowid) adds to every table; no other column can have these names."""
 
 _NAME_LENGTH = 63
-"""Postgres cuts longer names, so that the column would not be found again."""
+"""Maximum length of a name: Postgres truncates longer ones, and the column would not be found again."""
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """Which of a file's columns feeds which canonical column."""
+    """The mapping of a file's columns to canonical columns."""
 
     columns: dict[str, tuple[str, ...]]
-    """Canonical name to the file's own names, the best first."""
+    """The file's own names by canonical name, in order of preference."""
     unknown: dict[str, str]
-    """Snake_case name to the file's own name, for columns the schema does not know."""
+    """The file's own names of columns that the schema does not know, by their snake_case name."""
     absent: tuple[str, ...]
-    """Canonical columns that the file does not have."""
+    """Canonical columns that the file lacks."""
 
 
 def _safe_name(name: str, reserved: Collection[str]) -> str:
-    """A name for an unknown column that every destination takes; the same for the same name in every file."""
+    """Return a name for an unknown column that every destination accepts; the same name in every file."""
     if name in reserved:
         return f"{name}_in_file"
     if name[0].isdigit():
-        name = f"_{name}"  # BigQuery's begin with a letter or underscore
+        name = f"_{name}"  # BigQuery's names begin with a letter or underscore
     if len(name) <= _NAME_LENGTH:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -175,7 +175,7 @@ def _safe_name(name: str, reserved: Collection[str]) -> str:
 
 
 def map_header(service: Service, header: list[str], file: str) -> Mapping:
-    """Find a file's columns by name; raises SchemaError naming a missing or doubled column."""
+    """Map a file's columns by name; raises SchemaError naming a missing or duplicate column."""
     by_name: dict[str, str] = {}
     for place, own in enumerate(header, 1):
         key = normalise(own) or f"unnamed_{place}"

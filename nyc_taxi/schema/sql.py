@@ -20,20 +20,20 @@ POSTGRES_TYPES: dict[str, str] = {
     "bool": "boolean",
     "strings": "text[]",
 }
-"""Postgres type by key of ARROW_TYPES, and for `instant`, spelled as Postgres' own catalogue spells it."""
+"""Postgres type by key of ARROW_TYPES, and for `instant`, spelled as in Postgres's catalog."""
 
 CHANGE_TYPE = (
     "`taxi migrate` changes the table if the schema declares the column (nyc_taxi/schema/columns.yaml);"
     " otherwise give it the table's type or another name in the transform, or drop it from the table"
 )
-"""What to do about a column whose type is not the table's."""
+"""Advice for a column whose type differs from the table's."""
 
 SERVICE = Column("service", "string", "Service: yellow, green, fhv or fhvhv.")
 MONTH = Column("month", "date", "Month of the file, as its first day.")
 
 
 def postgres_type(kind: pa.DataType) -> str | None:
-    """The Postgres type that holds an Arrow type; None for one that no table here uses."""
+    """Return the Postgres type of an Arrow type; None for types that no table here uses."""
     for key, arrow in ARROW_TYPES.items():
         if arrow.equals(kind):
             return POSTGRES_TYPES[key]
@@ -41,17 +41,17 @@ def postgres_type(kind: pa.DataType) -> str | None:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL writes it, whatever is in it."""
+    """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A text as SQL writes it. In DuckDB parameters would do, but importing pandas is their price."""
+    """Quote a text for SQL. DuckDB could take parameters instead, but binding them imports pandas."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def comment(column: Column) -> str:
-    """What the column holds: description, unit, and what each code means."""
+    """Return a column's description, with its unit and the meaning of each code."""
     parts = [column.description]
     if column.unit:
         parts.append(f"Unit: {column.unit}.")
@@ -65,7 +65,7 @@ def comment(column: Column) -> str:
 def postgres_table(
     name: str, description: str, columns: Sequence[Column], keys: Sequence[Column], clause: str = ""
 ) -> str:
-    """CREATE TABLE with all comments; `keys` stand first and are never null, `clause` stands behind."""
+    """Return CREATE TABLE and its comments; `keys` come first and are never null, `clause` comes last."""
     lines = [f"{quoted(key.name)} {POSTGRES_TYPES[key.type]} NOT NULL" for key in keys]
     lines += [f"{quoted(column.name)} {POSTGRES_TYPES[column.type]}" for column in columns]
     body = ",\n    ".join(lines)

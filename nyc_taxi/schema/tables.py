@@ -24,7 +24,7 @@ BIGQUERY_TYPES: dict[str, str] = {
     "bool": "BOOL",
     "strings": "ARRAY<STRING>",
 }
-"""GoogleSQL type by key of ARROW_TYPES; `instant` is a moment in UTC, which only the ledger has."""
+"""GoogleSQL type by key of ARROW_TYPES; `instant` is a point in time in UTC, used by the ledger only."""
 
 DUCKDB_TYPES: dict[str, str] = {
     "int16": "SMALLINT",
@@ -38,7 +38,7 @@ DUCKDB_TYPES: dict[str, str] = {
     "bool": "BOOLEAN",
     "strings": "VARCHAR[]",
 }
-"""DuckDB type by key of ARROW_TYPES, and for `instant`, spelled as DuckDB's catalogue spells it."""
+"""DuckDB type by key of ARROW_TYPES, and for `instant`, spelled as in DuckDB's catalog."""
 
 LEDGER = (
     Column("id", "int64", "Grows with every load; the greatest of a service and month is the one in force."),
@@ -63,7 +63,7 @@ LEDGER = (
     Column("destinations", "string", "Destinations that the run was limited to; empty if it was not."),
     Column("action", "string", "load, or delete for a month deleted on purpose; empty (load) before 0.2.0."),
 )
-"""One row a load or deletion: `nyc_taxi.load.contract.LedgerEntry`, and the id that orders loads."""
+"""One row per load or deletion: a `nyc_taxi.model.ledger.LedgerEntry` and the id that orders loads."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Table:
     name: str
     description: str
     keys: tuple[Column, ...]
-    """Stand first and are never empty; the files do not have them."""
+    """Leading columns that are never null; the files lack them."""
     columns: tuple[Column, ...]
     clustering: tuple[str, ...] = ()
-    """The columns that rows of a partition are ordered by, where the warehouse can do so."""
+    """The columns that order the rows of a partition, where the warehouse supports it."""
 
 
 TRIPS_CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetime")
@@ -84,7 +84,7 @@ TRIPS_CLUSTERING = ("pickup_location_id", "dropoff_location_id", "pickup_datetim
 
 
 def trips(service: Service) -> Table:
-    """The table of a service's trips."""
+    """Return the table of a service's trips."""
     columns = trip_columns(service)
     has_all = {column.name for column in columns}.issuperset(TRIPS_CLUSTERING)
     clustering = TRIPS_CLUSTERING if has_all else ()
@@ -92,8 +92,8 @@ def trips(service: Service) -> Table:
 
 
 def quarantine(service: Service) -> Table:
-    """The table of a service's quarantined rows."""
-    text = f"Rows of {service} files that are no trips, with the reasons."
+    """Return the table of a service's quarantined rows."""
+    text = f"Rows of {service} files that are not trips, with the reasons."
     return Table(f"quarantine_{service}", text, (MONTH,), QUARANTINE)
 
 
@@ -106,15 +106,15 @@ LEDGER_TABLE = Table(
 
 
 def all_tables() -> list[Table]:
-    """The tables of all services: views over several of them need all to be there."""
+    """Return the tables of all services; views that combine services need all of them to exist."""
     of_services = [table(service) for service in Service for table in (trips, quarantine)]
     return [*of_services, QUALITY_TABLE, LEDGER_TABLE]
 
 
 def file_types(schema: pa.Schema, types: Mapping[str, str], file: str) -> dict[str, str]:
-    """The database type of each column of a Parquet file; `types` is BIGQUERY_TYPES or DUCKDB_TYPES.
+    """Return the database type of each column of a Parquet file; `types` is BIGQUERY_TYPES or DUCKDB_TYPES.
 
-    Raises SchemaError naming a column of a type that no table holds.
+    Raises SchemaError naming a column of a type that no table supports.
     """
     file_columns = {}
     for field in schema:
@@ -128,12 +128,12 @@ def file_types(schema: pa.Schema, types: Mapping[str, str], file: str) -> dict[s
 
 
 def column_types(columns: Sequence[Column], types: Mapping[str, str]) -> dict[str, str]:
-    """The database type of each canonical column."""
+    """Return the database type of each canonical column."""
     return {column.name: types[column.type] for column in columns}
 
 
 def missing(expected: Mapping[str, str], existing: Mapping[str, str], table: str) -> dict[str, str]:
-    """The expected columns that a table lacks; raises SchemaError naming one of another type."""
+    """Return the expected columns that a table lacks; raises SchemaError naming one of another type."""
     for name, kind in expected.items():
         if existing.get(name, kind) != kind:
             raise SchemaError(

@@ -74,8 +74,8 @@ def test_a_name_that_nothing_reads_is_named_once_with_the_nearest(
         load_settings()
         load_settings()
     assert [record.getMessage() for record in caplog.records] == [
-        "TAXI_WORKSPCE is no setting and has no effect; did you mean TAXI_WORKSPACE?",
-        "TAXI_XYZZY is no setting and has no effect; see .env.example for the names.",
+        "TAXI_WORKSPCE is not a setting and has no effect; did you mean TAXI_WORKSPACE?",
+        "TAXI_XYZZY is not a setting and has no effect; see .env.example for the names.",
     ]
 
 

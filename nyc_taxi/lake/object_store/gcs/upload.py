@@ -1,8 +1,8 @@
-"""GCS's resumable uploads: in parts, continued where they broke off.
+"""Resumable uploads to GCS, in parts that are resumed after errors.
 
-Protocol: https://cloud.google.com/storage/docs/performing-resumable-uploads. The client library has
-uploads of its own, but fails when the service keeps only some bytes of a part, which the protocol
-allows; this sends the rest (docs/decisions/0009-resumable-upload.md).
+Protocol: https://cloud.google.com/storage/docs/performing-resumable-uploads. The client library's own
+uploads fail if the service keeps only some bytes of a part, which the protocol allows; these send the
+rest (docs/decisions/0009-resumable-upload.md).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nyc_taxi.errors import DestinationUnreachable, PreconditionFailed
 from nyc_taxi.lake.object_store.store import PART_BYTES, Sent, timeouts
-from nyc_taxi.retry import RetryPolicy, is_worth_another_attempt
+from nyc_taxi.retry import RetryPolicy, is_retryable
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload that was begun."""
+    """An upload session."""
 
     where: str
     url: str
-    """URL of the upload session; whoever knows it can write the object."""
+    """URL of the session; a secret, because it suffices to write the object."""
     size: int
     session: AuthorizedSession
     translate_errors: Callable[[], AbstractContextManager[None]]
     retry: RetryPolicy
 
     def send(self, file: BinaryIO, sent: Sent) -> dict[str, Any]:
-        """Send the file and return the resource of the object it has become."""
-        for attempt in self.retry.retrying(is_worth_another_attempt):
+        """Send the file and return the resource of the new object."""
+        for attempt in self.retry.retrying(is_retryable):
             with attempt:
                 done = 0 if attempt.num == 1 else self._put(b"", f"*/{self.size}")
                 while isinstance(done, int):
@@ -54,7 +54,7 @@ class Upload:
         return done
 
     def _put(self, part: bytes, span: str) -> int | dict[str, Any]:
-        """How many bytes the service has now, or the object's resource when it has all of them."""
+        """Send bytes; returns how many the service holds, or the object's resource once complete."""
         from google.api_core.exceptions import from_http_response
 
         with self.translate_errors():
