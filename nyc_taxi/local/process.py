@@ -1,7 +1,7 @@
-"""One server per folder: locks and ports, shared by the embedded servers.
+"""Locks and ports of the embedded servers: at most one server per folder.
 
-The folder contains `lock`, held while a process starts or stops the server, and `alive`, locked by the
-server's own process: if it is free, the server has ended, in whatever container it ran.
+`lock` in the folder is held while a process starts or stops the server; `alive` is locked by the server's
+processes, in any container, and unlocked once all have ended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 HOST = "127.0.0.1"
 
 PORTS = range(20000, 30000)
-"""Below the ephemeral ports of operating systems, so that a server can keep its port."""
+"""Ports below the ephemeral range of operating systems, so that a server can keep its port."""
 
 
 @contextlib.contextmanager
@@ -29,20 +29,20 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def ever_started(folder: Path) -> bool:
-    """Whether a server was ever started in the folder."""
+    """Return whether a server was ever started in the folder."""
     return (folder / "lock").exists()
 
 
 @contextlib.contextmanager
 def life(folder: Path) -> Iterator[int]:
-    """The file descriptor that a new server must inherit: while it lives, the folder's server is `alive`."""
+    """Yield a file descriptor for a new server to inherit, which keeps `alive` locked while it runs."""
     with (folder / "alive").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 
 
 def alive(folder: Path) -> bool:
-    """Whether the folder's server runs; also while it starts or stops."""
+    """Return whether the folder's server is running, starting or stopping."""
     with (folder / "alive").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -52,9 +52,9 @@ def alive(folder: Path) -> bool:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server can listen on the port."""
+    """Return whether a server can listen on the port."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers themselves bind
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -63,7 +63,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port(last: int | None = None) -> int:
-    """A port to listen on: that of the last start, if it is free."""
+    """Return a free port, preferably that of the last start."""
     if last and is_free(last):
         return last
     return next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))

@@ -1,8 +1,8 @@
-"""Run an embedded server as an account that is not root.
+"""Run an embedded server as an unprivileged account.
 
-PostgreSQL refuses to run as root. Where this process is root, its programs run as an unprivileged
-account, which must reach both the programs and the data: below a home that only root may enter it
-cannot, and `REACHABLE` takes their place.
+PostgreSQL refuses to run as root. If this process is root, PostgreSQL runs as an unprivileged account,
+which needs access to both programs and data. Those below a folder that only root can enter are placed in
+`REACHABLE` instead.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 from nyc_taxi.errors import DestinationError
 
 REACHABLE = Path("/var/lib/nyc-taxi")
-"""Where root keeps what an unprivileged account must reach; survives a reboot, unlike /tmp."""
+"""Root's folder for files that an unprivileged account must access; survives a reboot, unlike /tmp."""
 
 ACCOUNTS = ("postgres", "nobody")
-"""Tried in this order: the first is PostgreSQL's own where a system package was installed."""
+"""Accounts in order of preference; system packages of PostgreSQL create the first."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the server; without a `uid` it is whoever runs this process."""
+    """The account that runs the server; without a `uid`, the account of this process."""
 
     uid: int | None = None
     gid: int | None = None
@@ -34,11 +34,11 @@ class Account:
     def run(
         self, command: Sequence[str | Path], keep_open: tuple[int, ...] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end, in a session of its own so that what it starts outlives this process.
+        """Run a program and wait for it, in a new session so that its children outlive this process.
 
-        Only PATH and LC_ALL are in its environment: PG* variables and translations would change what
-        it does and says. `keep_open` are file descriptors that it inherits. Raises DestinationError
-        when this process may not become the account.
+        The environment holds only PATH and LC_ALL: PG* variables and translations would change the
+        program's behaviour and output. The program inherits the file descriptors `keep_open`. Raises
+        DestinationError if this process may not switch to the account.
         """
         try:
             return subprocess.run(
@@ -62,11 +62,11 @@ class Account:
             ) from None
 
     def reaches(self, path: Path) -> bool:
-        """Whether the account may enter the folder, or run the program."""
+        """Return whether the account may enter the folder or run the program."""
         return self.run(["test", "-x", path]).returncode == 0
 
     def own(self, path: Path) -> None:
-        """Give a file or folder to the account."""
+        """Make the account the owner of a file or folder."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
@@ -75,10 +75,10 @@ class Account:
 
 
 def account(existing: Path) -> Account:
-    """The account that runs the server whose files are in `existing` (which may not be there yet).
+    """Return the account that runs the server with its files in `existing`, which may not exist yet.
 
-    Root becomes the owner of the existing files, otherwise the first of ACCOUNTS; everybody else
-    stays as they are.
+    Root switches to the owner of existing files, otherwise to the first of ACCOUNTS; other users keep
+    their account.
     """
     if os.geteuid() != 0:
         return Account()
@@ -92,13 +92,13 @@ def account(existing: Path) -> Account:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
     raise DestinationError(
-        f"the embedded PostgreSQL cannot run as root, and there is no account {' or '.join(ACCOUNTS)}: "
+        f"the embedded PostgreSQL cannot run as root, and has no account {' or '.join(ACCOUNTS)}: "
         "create one or run as an ordinary user."
     )
 
 
-def reachable_place(purpose: str) -> Path:
-    """A new folder that every account may enter."""
+def reachable_folder(purpose: str) -> Path:
+    """Create a folder that every account may enter."""
     REACHABLE.mkdir(parents=True, exist_ok=True)
     place = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=REACHABLE))
     for folder in (REACHABLE, place):

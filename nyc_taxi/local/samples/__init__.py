@@ -1,7 +1,7 @@
-"""Sample months: generated trip files that look like TLC's of any service and month.
+"""Sample months: generated trip files that look like TLC's, for any service and month.
 
-For trying the pipeline out without a network, and for tests: what is wrong in the file, and how
-often, is known exactly.
+They serve to try the pipeline out without network access, and tests, which know the exact number of
+faulty rows.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from nyc_taxi.model.months import Month, Service
 
 @dataclass(frozen=True)
 class Expected:
-    """What a sample holds: counts of rows, named as the rules that find them where there are such rules."""
+    """Row counts of a sample, named like the rules that match the rows where such rules exist."""
 
     rows: int
     null_block: int
-    """Rows at the end of the file that lack passengers, rate and flag."""
+    """Rows at the end of the file without passenger count, rate code and flag."""
     outside_month: int
     dropoff_before_pickup: int
     exact_duplicate: int
-    """Rows equal in every column to an earlier one."""
+    """Rows equal to an earlier one in every column."""
     reversal_pairs: int
-    """Pairs: each is two rows, the negative one first."""
+    """Pairs of rows, the negative one first."""
     negative_total: int
-    """With the negative halves of the pairs; in as many rows is the fare negative."""
+    """Rows with a negative total, and a negative fare; includes the negative rows of reversal pairs."""
     no_passengers: int
     many_passengers: int
     unknown_rate_code: int
@@ -46,7 +46,7 @@ class Expected:
     unknown_zone: int
     zero_coordinates: int
     unreadable: int
-    """With a cell that cannot be read; otherwise such a row is a plain trip."""
+    """Rows with one unreadable cell, otherwise plain trips."""
 
 
 def write(
@@ -58,12 +58,12 @@ def write(
     quirks: bool = True,
     malformed: int = 0,
 ) -> Expected:
-    """Write a sample month and say what is in it.
+    """Write a sample month and return its row counts.
 
-    The ending of `path` decides the format: `.csv`, `.csv.gz` or `.parquet`. `rows` counts all rows
-    of the file; `quirks` are what is wrong in TLC's own files (and the null block); `malformed` rows
-    of a CSV have a cell that cannot be read. The same arguments give the same bytes. The file is
-    there in full or not at all. Raises SettingsError.
+    The ending of `path` selects the format: `.csv`, `.csv.gz` or `.parquet`. `rows` counts all rows of
+    the file; `quirks` adds the faults of TLC's own files and the null block; `malformed` rows of a CSV
+    have an unreadable cell. The same arguments give the same bytes. The file is written atomically.
+    Raises SettingsError.
     """
     compressed, plain = path.name.endswith(".csv.gz"), path.name.endswith(".csv")
     if not (compressed or plain or path.name.endswith(".parquet")):
@@ -102,7 +102,7 @@ def _expected(plan: Plan) -> Expected:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the path's place when it is complete, and is gone when it is not."""
+    """Yield a temporary file that replaces the path on success and is removed on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -115,7 +115,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _gzip(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Compression without a time or a name in it: the same bytes every time."""
+    """Yield a gzip file without time and name in its header, so that its bytes are reproducible."""
     from isal import igzip
 
     with igzip.IGzipFile("", "wb", compresslevel=3, fileobj=file, mtime=0) as inner:

@@ -1,4 +1,4 @@
-"""How a month's file looked: `eras.yaml`, read for one service, format and month."""
+"""The layout of a month's file: `eras.yaml`, resolved for one service, format and month."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from nyc_taxi.schema import Column, map_header, service_columns
 
 Entry = dict[str, Any]
 
-_SHAPE = ("columns", "types", "rename")
-"""Keys of a Parquet era that make up its columns."""
+_COLUMN_KEYS = ("columns", "types", "rename")
+"""Keys of a Parquet era that define its columns."""
 
 
 @dataclass(frozen=True)
 class FileColumn:
-    """A column as a file has it."""
+    """A column of a file."""
 
     name: str
-    """The file's own name, exactly."""
+    """The exact name in the file."""
     canonical: Column
     empty: bool
     type: str = ""
@@ -33,7 +33,7 @@ class FileColumn:
 
 @dataclass(frozen=True)
 class Era:
-    """What the files of a service and format looked like in a month; keys as in `eras.yaml`."""
+    """The layout of a service's files of one format in a month; fields as in `eras.yaml`."""
 
     columns: tuple[FileColumn, ...]
     null_block: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Era:
 
     @property
     def filled(self) -> frozenset[str]:
-        """Canonical names of the columns that hold values."""
+        """Return the canonical names of the columns that hold values."""
         return frozenset(
             column.canonical.name for column in self.columns if not column.empty and column.type != "null"
         )
@@ -62,14 +62,14 @@ class Era:
 
 @functools.cache
 def data(name: str) -> Entry:
-    """One of the package's YAML files."""
+    """Return the content of one of the package's YAML files."""
     text = resources.files("nyc_taxi.local.samples").joinpath(name).read_text(encoding="utf-8")
     loaded: Entry = yaml.safe_load(text)
     return loaded
 
 
 def as_of(entries: list[Entry], month: Month) -> Entry:
-    """What holds in a month, when each entry changes some keys since its own month."""
+    """Merge the entries in force in a month; each changes some keys from its own month on."""
     merged: Entry = {}
     for entry in entries:
         if Month.parse(entry["since"]) <= month:
@@ -79,14 +79,14 @@ def as_of(entries: list[Entry], month: Month) -> Entry:
 
 
 def csv_era(service: Service, month: Month) -> Era:
-    """The CSV of a month; raises SettingsError for months before the service's first."""
+    """Return a month's CSV layout; raises SettingsError for months before the service's first."""
     entry = as_of(_entries("csv", service, month), month)
     names = entry["header"].splitlines()[0].replace('"', "").split(",")
     return _era(service, month, entry, dict.fromkeys(names, ""))
 
 
 def parquet_era(service: Service, month: Month) -> Era:
-    """The Parquet file of a month; raises SettingsError for months before the service's first."""
+    """Return a month's Parquet layout; raises SettingsError for months before the service's first."""
     entries = _entries("parquet", service, month)
     types: dict[str, str] = {}
     for entry in entries:
@@ -94,7 +94,7 @@ def parquet_era(service: Service, month: Month) -> Era:
             types = dict(entry.get("columns", types))
             renamed = entry.get("rename", {})
             types = {renamed.get(name, name): kind for name, kind in types.items()} | entry.get("types", {})
-    entry = {key: value for key, value in as_of(entries, month).items() if key not in _SHAPE}
+    entry = {key: value for key, value in as_of(entries, month).items() if key not in _COLUMN_KEYS}
     return _era(service, month, entry, types)
 
 

@@ -1,4 +1,4 @@
-"""What for-hire services add to a trip: bases, shared rides and, for high-volume ones, what it cost."""
+"""Columns of the for-hire services: bases, shared rides and, for high-volume services, amounts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from nyc_taxi.local.samples.rows import Rows
 from nyc_taxi.model.months import Month
 
 BASES = 400
-"""Bases of fhv; a file with many trips at the same moment uses some more."""
+"""Number of fhv bases; a file with many simultaneous pick-ups uses more."""
 BLACK_CAR_FUND, SALES_TAX = 0.03, 0.08875
 
 
 def add_fhv(rows: Rows, part: Part, layer: Array, rng: np.random.Generator) -> None:
-    """Add bases and shared rides; many places are missing."""
+    """Add bases and shared rides; many locations are null."""
     count = len(rows)
     popular = np.minimum(rng.exponential(BASES / 6, count).astype(np.int64), BASES - 1)
-    # trips of the same moment have different bases, as `_distinct` does it with durations
+    # simultaneous trips get different bases, as `_distinct` gives them different durations
     base = popular - popular % part.layers + layer
     names = np.array([f"B{7 * place + 1:05d}" for place in range(BASES + part.layers)])
     rows.values["dispatching_base_num"] = names[base]
@@ -33,7 +33,7 @@ def add_fhv(rows: Rows, part: Part, layer: Array, rng: np.random.Generator) -> N
 
 
 def add_fhvhv(rows: Rows, plan: Plan, duration: Array, rng: np.random.Generator) -> None:
-    """Add licence, bases, waiting, flags and what passenger and driver paid and got."""
+    """Add licence, bases, waiting times, flags, fares and driver pay."""
     values, count = rows.values, len(rows)
     licence, base = _licences(plan.month, rng, count)
     uber = licence == "HV0003"

@@ -1,6 +1,6 @@
-"""Which rows a sample has: how many an hour, and which of them are quirks.
+"""The plan of a sample: rows per hour, and which of them have quirks.
 
-All counts are settled here, before a row is made; what the file holds follows from them.
+The plan fixes all counts before any row is generated.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Array = npt.NDArray[Any]
 
 UNREADABLE = "unreadable"
 QUIRKS = (*data("city.yaml")["quirks"], UNREADABLE)
-"""All quirks; a row's mark is its quirk's place here plus one, and 0 is a plain trip."""
-TWINS = ("exact_duplicate", "reversal")
-"""Quirks that take two rows of the file."""
+"""All quirks; a row's mark is the index of its quirk plus one, and 0 for a plain trip."""
+PAIRED_QUIRKS = ("exact_duplicate", "reversal")
+"""Quirks that consist of two rows."""
 MARK = {name: place for place, name in enumerate(QUIRKS, start=1)}
 MAX_ROWS = 50_000_000
 PART_ROWS = 65_536
-"""Rows made and written at a time."""
+"""Rows generated and written at a time."""
 MIN_PARTS = 4
 
 
@@ -41,32 +41,32 @@ class Plan:
     rows: int
     null_block: int
     quirks: dict[str, int]
-    """How often each quirk occurs; a quirk of TWINS takes two rows each time."""
+    """Occurrences of each quirk; those of PAIRED_QUIRKS take two rows each."""
 
     @property
     def trips(self) -> int:
-        """Trips before the null block; twins count once."""
-        return self.rows - self.null_block - sum(self.quirks[name] for name in TWINS)
+        """Trips before the null block; pairs count once."""
+        return self.rows - self.null_block - sum(self.quirks[name] for name in PAIRED_QUIRKS)
 
     def generator(self, number: int) -> np.random.Generator:
-        """Random numbers of one part, the same in every run."""
+        """Return the reproducible random generator of one part."""
         service = list(Service).index(self.service)
         return np.random.default_rng([self.seed, service, self.month.year, self.month.number, number])
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some consecutive hours of a file."""
+    """Consecutive hours of a file."""
 
     number: int
     null_block: bool
     hours: Array
-    """Hours since 1970, each with `counts` trips."""
+    """Hours since 1970; `counts` holds the trips of each."""
     counts: Array
     marks: Array
     """One a trip."""
     layers: int
-    """How many trips the fullest hour of the file may have at the same moment."""
+    """Maximum number of trips in the file that share a pick-up time."""
     strays_before: int
     """Trips outside the month in earlier parts."""
 
@@ -74,7 +74,7 @@ class Part:
 def make_plan(
     service: Service, month: Month, era: Era, rows: int | None, seed: int, quirks: bool, malformed: int
 ) -> Plan:
-    """Settle every count; raises SettingsError when they make no sense."""
+    """Fix all counts; raises SettingsError for invalid arguments."""
     city = data("city.yaml")
     rows = city["default_rows"][service] if rows is None else rows
     if not 1 <= rows <= MAX_ROWS:
@@ -97,7 +97,7 @@ def make_plan(
 
 
 def parts(plan: Plan) -> Iterator[Part]:
-    """The file's rows in order: the month hour by hour, then the null block hour by hour."""
+    """Yield the parts of the file in order: the month hour by hour, then the null block hour by hour."""
     rng = plan.generator(0)
     hourly = _hourly(plan, rng)
     marks = _marks(plan, rng)
@@ -108,7 +108,7 @@ def parts(plan: Plan) -> Iterator[Part]:
         moments = 60 if null_block else 3600  # times in the null block are whole minutes
         layers = -(-int(counts.max()) // moments) or 1
         done = strays = 0
-        for first, last in _groups(counts, target):
+        for first, last in _hour_ranges(counts, target):
             number += 1
             size = int(counts[first:last].sum())
             own = np.zeros(size, np.int8) if null_block else marks[done : done + size]
@@ -118,8 +118,8 @@ def parts(plan: Plan) -> Iterator[Part]:
             strays += int(np.count_nonzero(own == MARK["outside_month"]))
 
 
-def _groups(counts: Array, target: int) -> Iterator[tuple[int, int]]:
-    """Runs of whole hours with about `target` trips."""
+def _hour_ranges(counts: Array, target: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of whole hours with about `target` trips each."""
     first, held = 0, 0
     for hour, count in enumerate(counts, start=1):
         held += int(count)
@@ -135,7 +135,7 @@ def _hour(moment: dt.datetime) -> int:
 
 
 def _hourly(plan: Plan, rng: np.random.Generator) -> Array:
-    """Each hour's share of the month's trips."""
+    """Return each hour's share of the month's trips."""
     rhythm = data("city.yaml")["rhythm"]
     curves = np.array([rhythm["weekday"]] * 5 + [rhythm["weekend"]] * 2, float)
     curves *= np.array(rhythm["days"])[:, None]
@@ -146,7 +146,7 @@ def _hourly(plan: Plan, rng: np.random.Generator) -> Array:
 
 
 def _marks(plan: Plan, rng: np.random.Generator) -> Array:
-    """Every trip's mark: the quirks spread evenly over the file, in random order."""
+    """Return the mark of every trip, with the quirks spread evenly over the file in random order."""
     labels = np.repeat(np.arange(1, len(QUIRKS) + 1), list(plan.quirks.values()))
     bounds = np.arange(len(labels) + 1) * plan.trips // max(len(labels), 1)
     marks = np.zeros(plan.trips, np.int8)

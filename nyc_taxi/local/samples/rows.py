@@ -1,4 +1,4 @@
-"""Rows in memory: columns under canonical names, and what must be changed in them for a quirk."""
+"""Rows in memory, by canonical column, and the changes that turn them into quirks."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MONEY = (
     "airport_fee",
     "cbd_congestion_fee",
 )
-STRAYS = (dt.date(2009, 1, 1), dt.date(2008, 12, 31), dt.date(2041, 11, 15))
-"""Where meters with a wrong clock are, besides the days before and after the month."""
+STRAY_DATES = (dt.date(2009, 1, 1), dt.date(2008, 12, 31), dt.date(2041, 11, 15))
+"""Dates of meters with a wrong clock, besides the days before and after the month."""
 
 
 @dataclass
 class Rows:
-    """Some rows of a file.
+    """Rows of a file.
 
     Times are seconds since 1970, amounts cents, distances hundredths of a mile, coordinates degrees;
-    texts are numpy strings. A value is missing where `null` says so.
+    texts are numpy strings. `null` masks missing values.
     """
 
     values: dict[str, Array] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Rows:
         self.null[name] = self.null[name] | missing if name in self.null else missing
 
     def repeat(self, times: Array) -> Rows:
-        """Each row as often as said, copies side by side."""
+        """Return each row repeated `times` times, copies side by side."""
         return Rows(
             {name: np.repeat(column, times) for name, column in self.values.items()},
             {name: np.repeat(column, times) for name, column in self.null.items()},
@@ -52,14 +52,14 @@ class Rows:
 
 
 def move_in_time(rows: Rows, part: Part, plan: Plan) -> None:
-    """Give the trips marked so a pick-up outside the month, or an end before their beginning."""
+    """Apply the quirks of time: a pick-up outside the month, or a drop-off before the pick-up."""
     pickup, dropoff = rows.values["pickup_datetime"], rows.values["dropoff_datetime"]
     stray = np.flatnonzero(part.marks == MARK["outside_month"])
     first, last = plan.month.start.date(), plan.month.end.date()
     near = [first - dt.timedelta(days=1), last]
-    days = [day for day in (*near, *STRAYS) if not first <= day < last]
+    days = [day for day in (*near, *STRAY_DATES) if not first <= day < last]
     order = part.strays_before + np.arange(len(stray))
-    # 7919 and 86400 have no common factor: no two strays of a day have the same second
+    # 7919 and 86400 are coprime: no two stray trips of a day have the same second
     moved = np.array([_seconds(day) for day in days])[order % len(days)] + order * 7919 % 86400
     dropoff[stray] += moved - pickup[stray]
     pickup[stray] = moved
@@ -72,7 +72,7 @@ def _seconds(day: dt.date) -> int:
 
 
 def change_values(rows: Rows, part: Part, rng: np.random.Generator) -> None:
-    """Give the trips marked so the wrong value they are meant to have."""
+    """Apply the quirks that change a value."""
     values = rows.values
 
     def put(quirk: str, name: str, choices: list[int] | list[str]) -> None:
@@ -93,8 +93,8 @@ def change_values(rows: Rows, part: Part, rng: np.random.Generator) -> None:
     _negate(values, np.flatnonzero(part.marks == MARK["negative"]))
 
 
-def add_twins(rows: Rows, marks: Array) -> tuple[Rows, Array]:
-    """Double the trips that come twice: exact duplicates, and charges with their reversal before them."""
+def add_pairs(rows: Rows, marks: Array) -> tuple[Rows, Array]:
+    """Add the second row of pairs: of exact duplicates, and reversals before their charges."""
     reversal = marks == MARK["reversal"]
     times = np.where(reversal | (marks == MARK["exact_duplicate"]), 2, 1)
     if not np.any(times == 2):
@@ -107,7 +107,7 @@ def add_twins(rows: Rows, marks: Array) -> tuple[Rows, Array]:
 
 
 def _negate(values: dict[str, Array], places: Array) -> None:
-    """Turn charges into what takes them back: amounts negative, payment disputed."""
+    """Turn charges into their reversals: negative amounts, disputed payment."""
     if len(places):
         for name in MONEY:
             if name in values:

@@ -1,4 +1,4 @@
-"""What yellow and green taxis add to a trip: vendor, passengers, rates, fares and payment."""
+"""Columns of yellow and green taxis: vendor, passengers, rates, fares and payment."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FLEX, CARD, CASH, NO_CHARGE, DISPUTE = range(5)
 CMT, VTS, DDS = 1, 2, 3
 PASSENGERS = ((1, 2, 3, 4, 5, 6), (0.72, 0.15, 0.045, 0.02, 0.035, 0.03))
 TIPS = ((0.0, 0.1, 0.15, 0.18, 0.2, 0.25, 0.3), (0.06, 0.06, 0.1, 0.1, 0.42, 0.16, 0.1))
-"""Share of the fare that passengers with a card add."""
+"""Tips of passengers who pay by card, as shares of the fare, and their probabilities."""
 
 
 def add_columns(rows: Rows, part: Part, plan: Plan, rng: np.random.Generator) -> None:
-    """Add all columns of a taxi trip to its times, places and distance."""
+    """Add all columns of a taxi trip to its times, zones and distance."""
     values, count = rows.values, len(rows)
     tariff = as_of(data("city.yaml")["tariffs"], plan.month)
     values["vendor_id"] = _vendors(plan, rng, count)
@@ -64,13 +64,13 @@ def _rates(values: dict[str, Array], rng: np.random.Generator, count: int) -> Ar
 
 def _payments(part: Part, card: float, rng: np.random.Generator, count: int) -> Array:
     payment = rng.choice([CARD, CASH, NO_CHARGE, DISPUTE], count, p=[card, 0.992 - card, 0.005, 0.003])
-    # what is taken back later was paid in cash: the tip of a card is not in the reversal
+    # reversed trips are paid in cash: a reversal has no card tip
     payment[np.isin(part.marks, (MARK["reversal"], MARK["negative"]))] = CASH
     return payment
 
 
 def _metered_fares(values: dict[str, Array], tariff: dict[str, int], rng: np.random.Generator) -> None:
-    """Fares as a meter has them: a start, then units of distance and of slow traffic."""
+    """Add metered fares: an initial charge plus units of distance and of slow traffic."""
     rate, count = values["rate_code_id"], len(values["rate_code_id"])
     minutes = np.abs(values["dropoff_datetime"] - values["pickup_datetime"]) / 60
     units = np.round(values["trip_distance"] / 20 + minutes / 4).astype(np.int64)
@@ -95,7 +95,7 @@ def _metered_fares(values: dict[str, Array], tariff: dict[str, int], rng: np.ran
 def _agreed_fares(
     values: dict[str, Array], tariff: dict[str, int], service: Service, rng: np.random.Generator
 ) -> None:
-    """Fares of the null block: agreed before the trip, to the cent."""
+    """Add the fares of the null block, agreed before the trip to the cent."""
     miles, count = values["trip_distance"] / 100, len(values["trip_distance"])
     values["fare_amount"] = ((7 + 3.1 * miles) * rng.uniform(85, 125, count)).astype(np.int64)
     values["extra"] = np.zeros(count, np.int64)
@@ -119,10 +119,10 @@ def _tips_and_total(values: dict[str, Array], tariff: dict[str, int], rng: np.ra
     surcharges = ("congestion_surcharge", "cbd_congestion_fee", "airport_fee")
     total = np.sum([values[name] for name in (*parts, *surcharges)], axis=0)
     tip = (total * rng.choice(TIPS[0], len(total), p=TIPS[1])).astype(np.int64)
-    whole = rng.random(len(total)) < 0.3  # many give whole dollars
+    whole = rng.random(len(total)) < 0.3  # many tips are whole dollars
     tip[whole] = tip[whole] // 100 * 100
     values["tip_amount"] = np.where(values["payment_type"] == CARD, tip, 0)
     values["total_amount"] = total + values["tip_amount"]
-    # CMT reports the congestion surcharge within the extras as well
+    # CMT also includes the congestion surcharge in the extras
     twice = np.where(values["vendor_id"] == CMT, values["congestion_surcharge"], 0)
     values["extra"] = values["extra"] + twice

@@ -1,8 +1,7 @@
-"""The rows of a part: when, where, how far; then what each service adds; then the quirks.
+"""The rows of a part: times, zones and distances, then the columns of each service, then the quirks.
 
-No two trips have both the same pick-up and the same drop-off, so that no duplicate and no reversal
-arises but those that were planned. (A file of fhv without drop-offs has no two trips with the same
-pick-up and base.)
+No two trips share both pick-up and drop-off times, so the only duplicates and reversals are the planned
+ones. (In fhv files without drop-off times, no two trips share both pick-up time and base.)
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ import numpy as np
 from nyc_taxi.local.samples import for_hire, taxi
 from nyc_taxi.local.samples.eras import Era, data
 from nyc_taxi.local.samples.plan import Array, Part, Plan
-from nyc_taxi.local.samples.rows import Rows, add_twins, change_values, move_in_time
+from nyc_taxi.local.samples.rows import Rows, add_pairs, change_values, move_in_time
 from nyc_taxi.model.months import Service
 
-MILES_A_DEGREE = (69.0, 52.3)
-"""Of latitude and longitude, in New York."""
+MILES_PER_DEGREE = (69.0, 52.3)
+"""Miles per degree of latitude and of longitude, in New York."""
 DETOUR = 1.35
-"""Miles driven for each mile as the crow flies."""
+"""Miles driven per mile as the crow flies."""
 
 
 def make_rows(part: Part, plan: Plan, era: Era) -> tuple[Rows, Array]:
-    """A part's rows, and the mark of each."""
+    """Return a part's rows and their marks."""
     rng = plan.generator(part.number)
     pickup, layer = _moments(part, rng)
     zones = _zones(plan.service, rng, len(pickup))
@@ -53,11 +52,11 @@ def make_rows(part: Part, plan: Plan, era: Era) -> tuple[Rows, Array]:
     if part.null_block:
         for name in era.null_block:
             rows.set_null(name, np.ones(len(rows), bool))
-    return add_twins(rows, part.marks)
+    return add_pairs(rows, part.marks)
 
 
 def _moments(part: Part, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Each trip's pick-up, and how many trips of its hour have been at that moment before it."""
+    """Return each trip's pick-up time, and its layer: the number of earlier trips with the same time."""
     unit, moments = (60, 60) if part.null_block else (1, 3600)
     within, layers = [], []
     for count in part.counts:
@@ -70,10 +69,10 @@ def _moments(part: Part, rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 def _distinct(duration: Array, layer: Array, part: Part) -> Array:
-    """Nearly the same durations, such that trips with the same pick-up never have the same one.
+    """Adjust durations slightly, so that trips with the same pick-up time have different durations.
 
-    A trip's duration leaves, divided by the number of layers, its layer as the remainder. In the
-    null block all are whole minutes; elsewhere none are, so that the two never meet either.
+    Modulo the number of layers, a trip's duration is its layer. Durations of the null block are whole
+    minutes and all others are not, so that the two never coincide.
     """
     unit = 60 if part.null_block else 1
     units = duration // unit
@@ -87,7 +86,7 @@ def _distinct(duration: Array, layer: Array, part: Part) -> Array:
 
 @functools.cache
 def _popularity(service: Service) -> tuple[Array, Array]:
-    """Zones and their shares of the trips."""
+    """Return the zones and their shares of the trips."""
     zones = data("city.yaml")["zones"][service]
     order = [*zones["order"], *(zone for zone in range(263, 0, -1) if zone not in zones["order"])]
     place = np.arange(len(order))
@@ -96,13 +95,13 @@ def _popularity(service: Service) -> tuple[Array, Array]:
 
 
 def _zones(service: Service, rng: np.random.Generator, count: int) -> Array:
-    """Zones of pick-up and drop-off, one row each."""
+    """Return the pick-up zones and the drop-off zones, as two rows."""
     zones, shares = _popularity(service)
     return rng.choice(zones, (2, count), p=shares)
 
 
 def _distance(service: Service, zones: Array, rng: np.random.Generator) -> Array:
-    """Hundredths of a mile."""
+    """Return distances in hundredths of a mile."""
     city = data("city.yaml")
     typical = city["distance"][service]
     miles = np.exp(rng.normal(np.log(typical["median"]), typical["spread"], zones.shape[1]))
@@ -114,7 +113,7 @@ def _distance(service: Service, zones: Array, rng: np.random.Generator) -> Array
 
 
 def _duration(distance: Array, hour: Array, rng: np.random.Generator) -> Array:
-    """Seconds; long trips use faster roads."""
+    """Return durations in seconds; long trips use faster roads."""
     miles = distance / 100
     speed = np.array(data("city.yaml")["speed"])[hour] * (1 + np.minimum(miles, 18) / 12)
     seconds = miles / speed * 3600 * np.exp(rng.normal(0, 0.25, len(miles))) + 75
@@ -124,7 +123,7 @@ def _duration(distance: Array, hour: Array, rng: np.random.Generator) -> Array:
 def _coordinates(
     service: Service, pickup_zone: Array, distance: Array, rng: np.random.Generator
 ) -> dict[str, Array]:
-    """Where trips begin, around the city's centres and at airports, and end, as far as they went."""
+    """Return coordinates: pick-ups around centres and airports, drop-offs at the trip's distance."""
     city = data("city.yaml")
     centres = np.array(city["centres"][service])
     chosen = rng.choice(len(centres), len(distance), p=centres[:, 2] / centres[:, 2].sum())
@@ -134,7 +133,7 @@ def _coordinates(
         begin[at_airport] = np.array(airport["at"]) + rng.normal(0, 0.001, (int(at_airport.sum()), 2))
     angle = rng.uniform(0, 2 * np.pi, len(distance))
     away = np.stack([np.cos(angle), np.sin(angle)], axis=1) * distance[:, None] / 100 / DETOUR
-    end = begin + away / MILES_A_DEGREE
+    end = begin + away / MILES_PER_DEGREE
     return {
         "pickup_latitude": begin[:, 0].round(6),
         "pickup_longitude": begin[:, 1].round(6),

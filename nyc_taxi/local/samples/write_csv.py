@@ -1,4 +1,4 @@
-"""Rows as CSV of their era, made column by column as Arrow text."""
+"""Write rows as CSV in the layout of their era, formatted column by column as Arrow text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MALFORMED = (
     ("total_amount", "1O.80"),
     ("pickup_location_id", "7O"),
 )
-"""Cells that no reader can take: a day that does not exist, and letters O in numbers."""
+"""Unreadable cells: a day that does not exist, and letters O in numbers."""
 
 FORMATS: dict[str, Callable[[Any], str]] = {
     "short": lambda hundredths: f"{hundredths / 100:.15g}",
@@ -61,11 +61,11 @@ def _cells(column: FileColumn, rows: Rows, era: Era) -> pa.Array:
 
 
 def text(column: FileColumn, rows: Rows, era: Era) -> pa.Array:
-    """A column's values as its era writes them."""
+    """Format a column's values as its era does."""
     name, kind = column.canonical.name, column.canonical.type
     values = rows.values[name]
     if name in era.words:
-        return _words(values, rows, era.words[name])
+        return _replace_codes(values, rows, era.words[name])
     if kind == "timestamp":
         plain = pa.array(values, pa.timestamp("s")).cast(pa.string())
         if era.time == "plain":
@@ -73,23 +73,23 @@ def text(column: FileColumn, rows: Rows, era: Era) -> pa.Array:
         between, after = TIMES[era.time]
         return pc.binary_join_element_wise(pc.binary_replace_slice(plain, 10, 11, between), after, "")
     if column.canonical.unit == "degrees":
-        return _each(values, COORDINATES[era.coordinates])
+        return _format_values(values, COORDINATES[era.coordinates])
     if kind == "float64":
-        return _each(values, FORMATS[era.distance if name == "trip_distance" else era.numbers])
+        return _format_values(values, FORMATS[era.distance if name == "trip_distance" else era.numbers])
     if kind == "string":
         words = pa.array(values)
         return pc.binary_join_element_wise('"', words, '"', "") if era.quote == "text" else words
     return pa.array(values).cast(pa.string())
 
 
-def _each(values: Array, write: Callable[[Any], str]) -> pa.Array:
-    """Format each value; every different one only once."""
+def _format_values(values: Array, write: Callable[[Any], str]) -> pa.Array:
+    """Format values, each distinct one only once."""
     different, places = np.unique(values, return_inverse=True)
     return pa.array([write(value) for value in different.tolist()], pa.string()).take(pa.array(places))
 
 
-def _words(values: Array, rows: Rows, words: dict[Any, Any]) -> pa.Array:
-    """Texts in place of codes; where there is one a vendor, by vendor."""
+def _replace_codes(values: Array, rows: Rows, words: dict[Any, Any]) -> pa.Array:
+    """Replace codes by texts, which may differ by vendor."""
     vendors = rows.values["vendor_id"]
     out = np.empty(len(values), object)
     for code in np.unique(values).tolist():
@@ -100,7 +100,7 @@ def _words(values: Array, rows: Rows, words: dict[Any, Any]) -> pa.Array:
 
 
 def _break_cells(cells: dict[str, pa.Array], places: Array, count: int, era: Era) -> None:
-    """Spoil one cell in each of some rows, in turn in the columns of MALFORMED that the file has."""
+    """Break one cell per row of `places`, alternating between the columns of MALFORMED in the file."""
     if not len(places):
         return
     own = {column.canonical.name: column.name for column in era.columns if not column.empty}

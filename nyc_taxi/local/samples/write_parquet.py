@@ -1,4 +1,4 @@
-"""Rows as Parquet of their era."""
+"""Write rows as Parquet in the layout of their era."""
 
 from __future__ import annotations
 
