@@ -1,1 +1,1 @@
-"""Extract: find where a month is published and fetch its file, whole and verified."""
+"""Extract: find a published month, fetch its file and verify it."""

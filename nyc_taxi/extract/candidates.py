@@ -1,4 +1,4 @@
-"""The three kinds of places a month's file may come from: the web, a disk, the generator."""
+"""The three origins of a month's file: the web, a local disk, and the sample generator."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Published:
-    """A month that is there, and which version of it."""
+    """The published version of a month's file."""
 
     url: str
     """As in `SourceFile.url`."""
     etag: str | None
     last_modified: str | None
-    """As an HTTP date."""
+    """The Last-Modified header, an HTTP date."""
     size: int | None
-    """Bytes; None when the server does not say."""
+    """Size in bytes; None if the server does not send it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class WebFile:
     """A file behind an http(s) URL."""
 
     location: str = field(repr=False)
-    """The URL with whatever secrets it carries; `url` is the one to show."""
+    """The URL including secrets; `url` is safe to show."""
     retry: RetryPolicy = DEFAULT_RETRY
 
     @property
@@ -48,30 +48,30 @@ class WebFile:
 
     @property
     def host(self) -> str:
-        """The server, with its port."""
+        """The host and port of the server."""
         return urlsplit(self.url).netloc
 
     @property
     def name(self) -> str:
-        """The last part of the path, fit to be a file's name; `download` when there is none."""
+        """The last part of the path, made a valid file name; `download` if it is empty."""
         last = unquote(urlsplit(self.location).path).rpartition("/")[2]
         return re.sub(r"[^\w.-]", "_", last).lstrip(".") or "download"
 
     def published(self) -> Published:
-        """Ask which version is there, without its bytes.
+        """Look up the published version without downloading it.
 
         Raises NotPublished for 403, 404 and 410, SourceUnreachable, SourceError.
         """
-        return self.retry.call(self._ask)
+        return self.retry.call(self._request)
 
-    def _ask(self) -> Published:
+    def _request(self) -> Published:
         with http.stream("HEAD", self.location, {}, self.retry.timeout) as response:
             # Signed URLs and some servers refuse HEAD alone, with any of these.
             if response.status_code not in (400, 403, 405, 501):
                 http.check(response, self.location)
                 return self._version(response, response.headers.get("Content-Length"))
         with http.stream("GET", self.location, {"Range": "bytes=0-0"}, self.retry.timeout) as response:
-            if response.status_code != 416:  # 416: the file is there, and empty
+            if response.status_code != 416:  # 416: the file exists and is empty
                 http.check(response, self.location)
             if response.status_code == 200:
                 return self._version(response, response.headers.get("Content-Length"))
@@ -88,7 +88,7 @@ class WebFile:
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file on this machine; used where it lies."""
+    """A file on this machine, used in place."""
 
     path: Path
 
@@ -103,7 +103,7 @@ class LocalFile:
         return self.path.name
 
     def published(self) -> Published:
-        """Look whether the file is there. Raises NotPublished, SourceError when it cannot be looked at."""
+        """Look up the file; raises NotPublished if it is missing, SourceError if it cannot be read."""
         try:
             stat = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -121,14 +121,14 @@ class Sample:
     """A generated month."""
 
     rows: int | None
-    """None leaves the number to the generator."""
+    """Number of rows; None for the generator's default."""
     seed: int
     file_name: str
-    """What a published file of this month is called."""
+    """The name of this month's published file."""
 
     @property
     def url(self) -> str:
-        """`sample:<rows>:<seed>`, which can be given as a source again."""
+        """`sample:<rows>:<seed>`, itself a valid source."""
         return f"sample:{self.rows or ''}:{self.seed}"
 
     @property
@@ -138,9 +138,9 @@ class Sample:
         return f"{stem}_sample_{self.rows or 'default'}_{self.seed}{dot}{ending}"
 
     def published(self) -> Published:
-        """Always there; a new version with each version of the package, which holds the generator."""
+        """Return the version of the generator, which changes with every package version."""
         return Published(self.url, f'"{self.url}:{__version__}"', None, None)
 
 
 Candidate = WebFile | LocalFile | Sample
-"""Each has `url` (to show and record), `name` (of the file) and `published()`."""
+"""Each has `url` (safe to show and record), `name` (of the file) and `published()`."""

@@ -13,14 +13,14 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
-"""Bytes read at a time."""
+"""Bytes per read."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder alone among all processes of this machine; made if need be, waited for if held.
+    """Hold an exclusive lock on the folder, creating it if necessary and waiting for other processes.
 
-    The lock goes with its process, however that ends.
+    The operating system releases the lock when the process ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("ab") as file:
@@ -33,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def digest(path: Path, algorithm: str) -> str:
-    """A file's checksum in hex: `crc32c` or any that hashlib knows."""
+    """Return a file's checksum in hex; `algorithm` is `crc32c` or a name from hashlib."""
     if algorithm == "crc32c":
         import google_crc32c
 
@@ -47,14 +47,14 @@ def digest(path: Path, algorithm: str) -> str:
 
 
 def replace(temporary: Path, target: Path) -> None:
-    """Put `temporary` in `target`'s place; durable when this returns."""
+    """Move `temporary` to `target` atomically and durably."""
     _sync(temporary)
     temporary.replace(target)
     _sync(target.parent)
 
 
 def write(path: Path, text: str) -> None:
-    """Write a whole small file or nothing."""
+    """Write a small file atomically."""
     temporary = path.with_name(f"{path.name}.new")
     temporary.write_text(text, encoding="utf-8")
     replace(temporary, path)

@@ -1,4 +1,4 @@
-"""What a file is, told from its bytes alone: trip data in one of three formats, or something else."""
+"""Detect a file's format from its bytes: trip data in one of three formats, or something else."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nyc_taxi.extract.files import CHUNK
 Format = Literal["parquet", "csv.gz", "csv"]
 
 _HEAD = 64 * 1024
-"""Bytes at the start that are examined: more than any header, or the blank lines above an HTML page."""
+"""Bytes to examine: longer than any header, or the blank lines above an HTML page."""
 
-# What else a download may be: pattern at the start, what it is, what to do.
+# Other content of downloads: pattern at the start, description, advice.
 _NOT_TRIP_DATA = (
     (rb"\s*$", "an empty file", "download the file again"),
     (
@@ -60,9 +60,9 @@ _NOT_TRIP_DATA = (
 
 
 def detect_format(path: Path, name: str | None = None) -> Format:
-    """The format by the first bytes, regardless of the file's name.
+    """Return the format according to the first bytes, regardless of the file's name.
 
-    Raises NotTripData, which names the file (`name`, by default its path) and what it contains instead.
+    Raises NotTripData with the file (`name`, by default its path) and its actual content.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -75,10 +75,10 @@ def detect_format(path: Path, name: str | None = None) -> Format:
 
 
 def verify(path: Path, name: str) -> Format:
-    """Detect the format and check that the file is whole.
+    """Detect the format and check that the file is complete.
 
-    gzip is decompressed to its end, which checks its CRC and length; of Parquet both magic bytes
-    and the footer are read; plain CSV carries nothing to check. Raises NotTripData.
+    Decompresses gzip to the end, which checks CRC and length; reads both magic numbers and the footer
+    of Parquet; plain CSV has nothing to check. Raises NotTripData.
     """
     file_format = detect_format(path, name)
     if file_format == "csv.gz":

@@ -1,6 +1,6 @@
-"""HTTP as every step here uses it: raw bytes, redirects followed, each failure one of our errors.
+"""HTTP requests for all steps: raw bytes, redirects followed, failures translated to our errors.
 
-Transient failures (no answer, a broken connection, 429, 5xx) are `SourceUnreachable`; all others are
+Transient failures (no response, a broken connection, 429, 5xx) are `SourceUnreachable`; all others are
 permanent.
 """
 
@@ -19,11 +19,11 @@ from nyc_taxi import __version__
 from nyc_taxi.errors import NotPublished, SourceError, SourceUnreachable
 
 if TYPE_CHECKING:
-    import httpx  # at run time where it is used: a month that lies on a disk needs none of it
+    import httpx  # imported where it is used: local files do not need it
 
 OTHER_SOURCE = "or name another source: sample, or a folder with the file"
 
-# Without "identity" a server may compress in transit, which changes length, ETag and bytes.
+# Without "identity" a server may compress the body, which changes length, ETag and bytes.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": f"nyc-taxi/{__version__}"}
 
 
@@ -36,17 +36,16 @@ class ServerBusy(SourceUnreachable):
 
 
 def shown(url: str) -> str:
-    """The URL as people and ledgers may see it: without credentials, query and fragment."""
+    """Return the URL without credentials, query and fragment, safe to show and record."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @contextlib.contextmanager
 def stream(method: str, url: str, headers: Mapping[str, str], timeout: float) -> Iterator[httpx.Response]:
-    """Send one request and follow redirects; errors while the body is read are translated too.
+    """Send a request, follow redirects and translate errors, including those while the body is read.
 
-    `timeout`: seconds to wait for a connection, and for the next byte. The caller judges the status: see
-    `check`.
+    `timeout`: seconds to wait for a connection and for the next byte. The caller must `check` the status.
     """
     import httpx
 
@@ -73,7 +72,7 @@ def stream(method: str, url: str, headers: Mapping[str, str], timeout: float) ->
 
 
 def check(response: httpx.Response, url: str) -> None:
-    """Raise the error that the status stands for; 2xx passes."""
+    """Raise the error for the response's status; 2xx passes."""
     status, name = response.status_code, f"{response.status_code} {response.reason_phrase}".strip()
     if response.is_success:
         return
@@ -89,7 +88,7 @@ def check(response: httpx.Response, url: str) -> None:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that a Retry-After header (a number or a date) asks for; None without a readable one."""
+    """Return the seconds of a Retry-After header (a number or a date); None if missing or invalid."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return float(text)
@@ -104,7 +103,7 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 @functools.lru_cache(maxsize=1)
 def _client(process: int) -> httpx.Client:
-    """One client a process, so that polls reuse connections; a forked child must not share sockets."""
+    """Return the process's client; polls reuse its connections, forked children do not share its sockets."""
     import httpx
 
     return httpx.Client(follow_redirects=True)

@@ -1,4 +1,4 @@
-"""The JSON beside a file that says what the file is; without a matching one a file is not trusted."""
+"""The JSON sidecar that describes a fetched file; a file without a matching sidecar is not trusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nyc_taxi.extract import files
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A verified file: where it came from, which version it is, how to recognise it on disk."""
+    """A verified file: its origin, its version, and how to recognise it on disk."""
 
     url: str
     etag: str | None
@@ -35,7 +35,7 @@ class Sidecar:
 
     @classmethod
     def read(cls, at: Path) -> Self | None:
-        """What lies at `at`; None when that is no sidecar of this version of the package."""
+        """Read the sidecar at `at`; None if it is missing or of another package version."""
         try:
             return cls(**json.loads(at.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError, TypeError):
@@ -43,10 +43,10 @@ class Sidecar:
 
     @classmethod
     def trusted(cls, at: Path, path: Path, url: str) -> Self | None:
-        """The sidecar that lies at `at`, if it is about `path` as it now is, and that came from `url`.
+        """Read the sidecar at `at` if it describes the current file at `path`, fetched from `url`.
 
-        Same size and time of change: the same file. With another time alone the bytes decide, since
-        a workspace may have been copied.
+        Equal size and mtime mean the same file. If only the mtime differs, the checksum decides, because
+        the workspace may have been copied.
         """
         known = cls.read(at)
         if known is None or not path.exists():
@@ -63,5 +63,5 @@ class Sidecar:
         return known
 
     def save(self, at: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write the sidecar atomically."""
         files.write(at, json.dumps(dataclasses.asdict(self), indent=2) + "\n")

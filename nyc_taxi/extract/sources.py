@@ -1,4 +1,4 @@
-"""From what a person writes as a source to the places where a month's file may lie."""
+"""Resolve a user's source to the candidate locations of a month's file."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import PROJECT, Settings
 
 ENDINGS = (".parquet", ".csv.gz", ".csv")
-"""Endings under which a month is looked for, the best first."""
+"""File endings to look for, in order of preference."""
 
-# The CSV mirror holds every month of these.
+# The CSV mirror holds every month of these periods.
 _MIRRORED = (Service.YELLOW, Service.GREEN)
 _MIRROR_FIRST, _MIRROR_LAST = Month(2019, 1), Month(2021, 7)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place, or several in order, where months are looked for."""
+    """One or several locations of months, in order of preference."""
 
     text: str
-    """As people may see it: without secrets."""
+    """The source without secrets, safe to show."""
     places: Callable[[Service, Month], list[Candidate]]
     any_name: bool = False
-    """A single file given by name: whatever month is asked for, it is that file."""
+    """Whether the source is a single file, used for any requested month."""
 
     def candidates(self, service: Service, month: Month) -> list[Candidate]:
-        """Where the month may be, in order of preference; empty before the service's first month."""
+        """Return the month's possible locations in order of preference; empty before the service's first."""
         return self.places(service, month) if month >= service.first_month else []
 
     def published(self, service: Service, month: Month) -> Published | None:
-        """The published version of the month, if any: cheap (a HEAD request, a stat), for polls.
+        """Return the published version of the month, if any, by a HEAD request or stat; for polling.
 
-        A place that cannot be reached raises SourceUnreachable even when a later one has the month:
-        an outage must not look like a new version. A single file whose name says another service
-        or month is not this month.
+        An unreachable location raises SourceUnreachable even if a later one has the month: an outage
+        must not look like a new version. A single file named after another service or month is not
+        this month.
         """
         for candidate in self.candidates(service, month):
             if self.any_name and names_other(candidate.name, service, month):
@@ -57,22 +57,22 @@ class Source:
         return None
 
     def missing(self, service: Service, month: Month) -> NotPublished:
-        """The error for a month that is in none of the places."""
+        """Return the error for a month that no location has."""
         if month < service.first_month:
             return NotPublished(
                 f"{service} {month} does not exist: TLC's {service} files begin with {service.first_month}."
             )
-        looked = "; looked for " + _listed([place.url for place in self.candidates(service, month)])
+        tried = "; looked for " + _listed([place.url for place in self.candidates(service, month)])
         if month >= expected_last(dt.datetime.now(dt.UTC).date()):
             return NotPublished(
                 f"{service} {month} is not published yet: TLC publishes about two months after a month ends, "
-                f"so expect it towards the end of {month + PUBLICATION_LAG_MONTHS}{looked}."
+                f"so expect it towards the end of {month + PUBLICATION_LAG_MONTHS}{tried}."
             )
-        return NotPublished(f"{service} {month} does not exist: choose another month or source{looked}.")
+        return NotPublished(f"{service} {month} does not exist: choose another month or source{tried}.")
 
 
 def resolve(text: str, settings: Settings) -> Source:
-    """Read `auto`, `tlc`, `csv`, `sample[:rows[:seed]]`, a folder, a file, a base URL or a file's URL.
+    """Parse `auto`, `tlc`, `csv`, `sample[:rows[:seed]]`, a folder, a file, a base URL or a file's URL.
 
     Raises SettingsError for anything else. Relative paths are resolved against the current folder,
     then against the project's.
@@ -100,7 +100,7 @@ def resolve(text: str, settings: Settings) -> Source:
 
 
 def _listed(urls: list[str]) -> str:
-    """A month's places in words; those below a folder or base URL as names and folders."""
+    """List locations in words; names below a common folder or base URL are grouped."""
     if len(urls) <= 2:
         return " and ".join(urls)
     folders, _, names = zip(*(url.rpartition("/") for url in urls), strict=True)
@@ -108,7 +108,7 @@ def _listed(urls: list[str]) -> str:
 
 
 def names_other(name: str, service: Service, month: Month) -> str | None:
-    """The service and month in a file's name, if they differ from the given ones; None otherwise."""
+    """Return the service and month in a file's name if they differ from the given ones, else None."""
     match = re.search(r"(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})", name)
     if not match or match.groups() == (str(service), str(month)):
         return None
@@ -150,7 +150,7 @@ def _sample(text: str) -> Source:
     rows, seed = int(match[1]) if match[1] else None, int(match[2] or 1)
 
     def places(service: Service, month: Month) -> list[Candidate]:
-        ending = ".csv.gz" if _is_mirrored(service, month) else ".parquet"  # what `auto` would bring
+        ending = ".csv.gz" if _is_mirrored(service, month) else ".parquet"  # as `auto` does
         return [Sample(rows, seed, _file_name(service, month, ending))]
 
     return Source(text, places)
@@ -189,7 +189,7 @@ def _path(path: Path) -> Source:
 
 
 def _names(service: Service, month: Month) -> list[str]:
-    """Relative names of a month below a folder or base URL."""
+    """Return the relative paths of a month below a folder or base URL."""
     return [
         f"{folder}{_file_name(service, month, ending)}"
         for folder in ("", f"{service}/")

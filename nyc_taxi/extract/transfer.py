@@ -1,7 +1,7 @@
-"""One file over HTTP into a `.part`: conditional, resumable, checked against what the server says of it.
+"""Download one file over HTTP into a `.part` file: conditional, resumable, verified against its headers.
 
-Beside `<name>.part` lies `<name>.part.json` with the version that is being fetched, so that a later
-attempt, of this process or the next, asks for the missing bytes of that very version.
+`<name>.part.json` beside `<name>.part` records the version being fetched, so that a later attempt, in
+this process or another, requests the missing bytes of the same version.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
     import httpx
 
 Progress = Callable[[int, int | None], None]
-"""Called from time to time with (done, in all if known): bytes of a download, rows in later steps."""
+"""Called periodically with (done, total if known): bytes of a download, rows in later steps."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """What the headers of an answer say about the file."""
+    """The version of a file according to response headers."""
 
     url: str
     etag: str | None
     last_modified: str | None
     size: int | None
     checksums: dict[str, str] = field(default_factory=dict)
-    """Hex by algorithm: md5, crc32c."""
+    """Checksums in hex by algorithm (md5, crc32c)."""
 
     @classmethod
     def of(cls, response: httpx.Response, url: str) -> Self:
-        """The version that a full answer (200) is about to send."""
+        """Read the version from the headers of a full response (200)."""
         length = response.headers.get("Content-Length", "")
         return cls(
             url,
@@ -53,15 +53,15 @@ class Version:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range may carry: a strong ETag, else the date of change; None: cannot be resumed."""
+        """Value of If-Range: a strong ETag, else Last-Modified; None if the download cannot be resumed."""
         if self.etag and not self.etag.startswith("W/"):
             return self.etag
         return self.last_modified
 
     def is_sent_by(self, response: httpx.Response, offset: int) -> bool:
-        """Whether an answer to Range holds this version's bytes from `offset` on; 416 never does.
+        """Return whether a response to Range holds this version's bytes from `offset` on; 416 never does.
 
-        Not left to If-Range alone: there are servers that do not heed it.
+        If-Range alone does not suffice: some servers ignore it.
         """
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         return (
@@ -74,7 +74,7 @@ class Version:
 
 
 class Part:
-    """The unfinished file and the version it is of."""
+    """The partial file and its version."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
@@ -86,13 +86,13 @@ class Part:
         self.path.unlink(missing_ok=True)
 
     def begin(self, version: Version) -> None:
-        """Start anew: no bytes yet, of this version."""
+        """Start over with an empty file for this version."""
         self.discard()
         self.path.touch()
         files.write(self._state, json.dumps(dataclasses.asdict(version), indent=2) + "\n")
 
     def resumable(self, url: str) -> Version | None:
-        """The version that can be continued; anything else is discarded."""
+        """Return the version that can be resumed; discards anything else."""
         try:
             version = Version(**json.loads(self._state.read_text(encoding="utf-8")))
             size = self.path.stat().st_size
@@ -105,13 +105,13 @@ class Part:
 
 
 class _StalePartError(Exception):
-    """The server will not continue the part: it has to be started anew."""
+    """The server does not resume the part; the download must start over."""
 
 
 def transfer(file: WebFile, part: Part, known: Sidecar | None, progress: Progress | None) -> Version | None:
-    """Bring the file's current version into `part`; None when `known` still is the current version.
+    """Download the file's current version into `part`; returns None if `known` is still current.
 
-    Raises NotPublished, SourceUnreachable, SourceError; then `part` is left only if it can be resumed.
+    Raises NotPublished, SourceUnreachable, SourceError; `part` is then kept only if it can be resumed.
     """
 
     def once() -> Version | None:
@@ -133,8 +133,8 @@ def _attempt(file: WebFile, part: Part, known: Sidecar | None, progress: Progres
     offset = part.path.stat().st_size if version else 0
     if version and offset != version.size:
         headers = {"Range": f"bytes={offset}-", "If-Range": version.validator or ""}
-    else:  # a part may be complete: the process ended before it was put in place
-        headers = _unless_current(version or known)
+    else:  # the part may be complete: the process ended before moving it
+        headers = _conditional_headers(version or known)
     with http.stream("GET", file.location, headers, file.retry.timeout) as response:
         if response.status_code == 304 and headers.keys() & {"If-None-Match", "If-Modified-Since"}:
             if version is None:
@@ -156,8 +156,8 @@ def _attempt(file: WebFile, part: Part, known: Sidecar | None, progress: Progres
     return version
 
 
-def _unless_current(version: Version | Sidecar | None) -> dict[str, str]:
-    """Headers that ask for the file unless it still is this version."""
+def _conditional_headers(version: Version | Sidecar | None) -> dict[str, str]:
+    """Return conditional headers that request the file only if its version changed."""
     headers = {}
     if version and version.etag:
         headers["If-None-Match"] = version.etag
@@ -169,7 +169,7 @@ def _unless_current(version: Version | Sidecar | None) -> dict[str, str]:
 def _receive(
     response: httpx.Response, path: Path, offset: int, size: int | None, progress: Progress | None
 ) -> None:
-    # Unbuffered, so that what has arrived outlives the process; and raw, as a .gz must stay one.
+    # Unbuffered, so that received bytes outlive the process; raw, so that a .gz is not decompressed.
     with path.open("r+b", buffering=0) as file:
         file.seek(offset)
         for chunk in response.iter_raw():
@@ -179,7 +179,7 @@ def _receive(
 
 
 def _check(part: Part, version: Version) -> None:
-    """Compare length and checksums; what is too short is kept for the next attempt."""
+    """Compare length and checksums; a short file is kept for the next attempt."""
     size = part.path.stat().st_size
     if version.size is not None and size < version.size:
         raise SourceUnreachable(
@@ -193,9 +193,9 @@ def _check(part: Part, version: Version) -> None:
 
 
 def _checksums(headers: httpx.Headers) -> dict[str, str]:
-    """Checksums of the whole file that the server offers, in hex; unreadable ones are left out."""
+    """Return the file's checksums from the headers, in hex, without invalid ones."""
     offered = [f"md5={headers.get('Content-MD5', '')}"]
-    # Google decompresses files it stores gzipped, but then still sends the stored file's checksum.
+    # Google may decompress a gzipped object but still send the checksum of the stored bytes.
     if headers.get("x-goog-stored-content-encoding", "identity") == headers.get(
         "Content-Encoding", "identity"
     ):

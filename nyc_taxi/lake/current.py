@@ -1,4 +1,4 @@
-"""The current version of each month, as data sets that engines read without knowing about versions.
+"""The current version of each month, as data sets that engines can read unaware of versions.
 
     current/trips/service=green/month=2020-04/trips.parquet
     current/quarantine/service=green/month=2020-04/quarantine.parquet
@@ -6,9 +6,9 @@
     current/manifests/service=green/month=2020-04/manifest.json
     generated/...    the same for generated months, so that they never count as TLC's
 
-The folders are in the workspace, laid out as in a bucket. The files are relative symbolic links into version
-folders; each is replaced atomically, the manifest last. A month becomes current when a destination holds it,
-and is no longer current once it is deleted from every destination.
+The layout in the workspace is that of a bucket. The files are relative symbolic links into version folders;
+each is replaced atomically, the manifest last. A month becomes current once a destination holds it, and
+ceases to be current once it is deleted from every destination.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _FILES = {
     "trips": "trips.parquet",
     "manifests": MANIFEST,
 }
-"""File names by data set, in the order in which a month's links are replaced."""
+"""File names by data set, in the order of replacement."""
 
 _PARTITION = re.compile(r"service=(\w+)/month=(\d{4}-\d{2})/[^/]+$")
 
 
 def make_current(files: MonthFiles, workspace: Path) -> None:
-    """Make a version of a month the current one. A real month also replaces a generated one."""
+    """Make a version the month's current one; a real month also replaces a generated one."""
     root = _root(workspace, generated=files.source.is_sample)
     superseded = current_folder(workspace, files.service, files.month, generated=files.source.is_sample)
     if superseded and superseded != files.folder.resolve():
-        os.utime(superseded)  # a reader may have it open: it is kept for a day from now on
+        os.utime(superseded)  # a reader may have it open: keep it for another day
     for kind, name in _FILES.items():
         link = _link(root, kind, files.service, files.month)
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def make_current(files: MonthFiles, workspace: Path) -> None:
 def current_folder(
     workspace: Path, service: Service, month: Month, *, generated: bool = False
 ) -> Path | None:
-    """The folder with the current version's Parquet files and manifest; None when no version is current."""
+    """Return the folder of the current version's Parquet files and manifest; None if there is none."""
     manifest = _link(_root(workspace, generated), "manifests", service, month)
     try:
         return manifest.resolve(strict=True).parent
@@ -60,7 +60,7 @@ def current_folder(
 
 
 def current_months(workspace: Path, *, generated: bool = False) -> Iterator[tuple[Service, Month]]:
-    """Services and months that have a current version, in order; the real ones, or the generated ones."""
+    """Yield services and months with a current version, in order; either real or generated ones."""
     root = _root(workspace, generated) / "manifests"
     for manifest in sorted(root.glob(f"service=*/month=*/{MANIFEST}")):
         if match := _PARTITION.search(manifest.as_posix()):

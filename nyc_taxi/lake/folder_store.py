@@ -1,4 +1,4 @@
-"""The store of a local lake: a folder of this machine, whose files are linked rather than copied."""
+"""The store of a local lake: a folder on this machine; files are hard-linked rather than copied."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FolderStore:
         self._folder = folder
 
     def path(self, key: str) -> Path:
-        """The file of an object."""
+        """Return the path of an object's file."""
         return self._folder / key
 
     def head(self, key: str) -> Stored | None:
@@ -50,7 +50,7 @@ class FolderStore:
     def put(
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
     ) -> Stored:
-        """See Store. A file becomes the object by a hard link where the file system has them."""
+        """See Store. Hard-links the file if the file system supports it."""
         target = self.path(key)
         with locked(target.parent):
             self._check(key, tag)
@@ -98,7 +98,7 @@ class FolderStore:
         return sorted(key for key in keys if key.startswith(prefix))
 
     def uri(self, key: str) -> str:
-        """The path relative to the folder, which may be moved."""
+        """Return the path relative to the folder, so that the folder can be moved."""
         return key
 
     def _check(self, key: str, tag: str | None) -> None:
@@ -110,7 +110,7 @@ class FolderStore:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Make `target` the same file, or a copy where the file system has no hard links or is another one."""
+    """Hard-link `source` to `target`, or copy it if that is not possible."""
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -120,7 +120,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def is_intact(path: Path, size: int, sha256: str) -> bool:
-    """Whether the file exists and holds these bytes."""
+    """Return whether the file exists and holds these bytes."""
     try:
         return path.stat().st_size == size and digest(path, "sha256") == sha256
     except (FileNotFoundError, NotADirectoryError):

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def credentials(key_file: str, scopes: Sequence[str]) -> tuple[Credentials, str | None]:
-    """Those of a service account's key, or application default credentials without one; and their project.
+    """Return credentials and their project, from a service account's key or application default credentials.
 
-    Raises SettingsError for a bad key, and what google.auth raises.
+    Raises SettingsError for an invalid key, and the errors of google.auth.
     """
     import google.auth
     from google.oauth2 import service_account

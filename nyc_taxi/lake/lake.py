@@ -1,4 +1,4 @@
-"""The lake that the settings name: a folder of this machine, or a bucket that all workers reach."""
+"""The lake of the settings: a folder on this machine, or a bucket that all workers share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Lake:
 
     @property
     def is_shared(self) -> bool:
-        """Whether the lake is a bucket; files on this machine are then copies, which may be deleted."""
+        """Whether the lake is a bucket; local files are then copies that may be deleted."""
         return self._settings.lake_backend != "local"
 
     @functools.cached_property
@@ -44,11 +44,11 @@ class Lake:
         return Versions(self._store, self._folder, self._retry)
 
     def check(self) -> None:
-        """Look whether the lake can be reached; raises TaxiError."""
+        """Raise TaxiError if the lake is unreachable."""
         self._store.head(RAW)
 
     def describe(self) -> str:
-        """Where it is, for people."""
+        """Return the location, for users."""
         if self._settings.lake_backend == "gcs":
             from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 

@@ -1,4 +1,4 @@
-"""Where objects are in the lake; the same below the prefix of a bucket as in a folder of this machine.
+"""The layout of the lake, the same below a bucket's prefix as in a local folder.
 
 raw/service=green/month=2020-04/sha256=0123456789ab/green_tripdata_2020-04.csv.gz
 raw/service=green/month=2020-04/sha256=0123456789ab/source.json
@@ -15,20 +15,20 @@ RAW = "raw/"
 VERSIONS = "versions/"
 
 SOURCE = "source.json"
-"""Says what a raw file is."""
+"""Describes a raw file."""
 MANIFEST = "manifest.json"
-"""Says what a version holds; written last."""
+"""Describes a version; written last."""
 FILES = ("trips.parquet", "quarantine.parquet", "quality.parquet")
 """The refined files of a version."""
 
 
 def raw_folder(service: Service, month: Month, sha256: str) -> str:
-    """The folder of one raw file; ends with a slash."""
+    """Return the folder of one raw file, with a trailing slash."""
     return f"{raw_month(service, month)}sha256={sha256[:12]}/"
 
 
 def raw_month(service: Service, month: Month) -> str:
-    """The folder of all raw files of a month."""
+    """Return the folder of all raw files of a month."""
     return f"{RAW}{_partition(service, month)}"
 
 
@@ -38,12 +38,12 @@ def lookup_folder(lookup: str, sha256: str = "") -> str:
 
 
 def version_folder(service: Service, month: Month, version: str) -> str:
-    """The folder of one version of a month; ends with a slash."""
+    """Return the folder of one version of a month, with a trailing slash."""
     return f"{version_month(service, month)}version={version}/"
 
 
 def version_month(service: Service, month: Month) -> str:
-    """The folder of all versions of a month."""
+    """Return the folder of all versions of a month."""
     return f"{VERSIONS}{_partition(service, month)}"
 
 

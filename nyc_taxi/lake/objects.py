@@ -1,4 +1,4 @@
-"""Single objects of a lake: stored once, and fetched to this machine whole or not at all."""
+"""Single objects of a lake: stored once, downloaded atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nyc_taxi.lake.object_store.store import Content, Store, Stored
 
 
 def put_once(store: Store, key: str, content: Content) -> Stored:
-    """Store an object whose key says what it holds, unless it is there, whoever has stored it."""
+    """Store an object whose key identifies its content, unless it already exists."""
     before = store.head(key)
     if before is not None and before.size == content.size:
         return before
@@ -29,7 +29,7 @@ def put_once(store: Store, key: str, content: Content) -> Stored:
 
 
 def holds(store: Store, key: str, size: int, sha256: str) -> bool:
-    """Whether an object has these bytes; reads all of them."""
+    """Return whether an object has these bytes; reads the whole object."""
     stored = store.head(key)
     if stored is None or stored.size != size:
         return False
@@ -38,7 +38,7 @@ def holds(store: Store, key: str, size: int, sha256: str) -> bool:
 
 
 def remove_folder(store: Store, folder: str, names: Iterable[str]) -> None:
-    """Remove objects of a folder in this order, and what else a local folder has."""
+    """Remove objects of a folder in the given order, and the rest of a local folder."""
     for name in names:
         if stored := store.head(folder + name):
             store.delete(folder + name, stored.tag)
@@ -47,7 +47,7 @@ def remove_folder(store: Store, folder: str, names: Iterable[str]) -> None:
 
 
 def download(store: Store, key: str, path: Path, size: int, sha256: str) -> bool:
-    """Fetch an object into `path`; returns False if the store does not hold these bytes (any more)."""
+    """Download an object to `path`; returns False if the store does not hold these bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:

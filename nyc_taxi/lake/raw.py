@@ -35,7 +35,7 @@ _MEDIA_TYPES = {
 
 @dataclass(frozen=True, config=CONFIG)
 class Publication(Record):
-    """One time that these bytes were published: a source may give the same bytes another ETag or address."""
+    """A publication of these bytes: a source may publish them again with another ETag or URL."""
 
     url: str
     etag: str | None
@@ -43,7 +43,7 @@ class Publication(Record):
     fetched_at: dt.datetime
 
     def matches(self, published: Published) -> bool:
-        """Whether it is this very publication; one without ETag and date matches none."""
+        """Return whether this is the given publication; one without ETag and date never matches."""
         validators = (self.etag, self.last_modified)
         return (
             any(validators)
@@ -54,7 +54,7 @@ class Publication(Record):
 
 @dataclass(frozen=True, config=CONFIG)
 class RawFile(Record):
-    """The content of `source.json`: what the raw file beside it is."""
+    """The content of `source.json`, which describes the raw file beside it."""
 
     service: Service
     month: Month
@@ -63,9 +63,9 @@ class RawFile(Record):
     size: int
     """Bytes."""
     publications: list[Publication] = field(default_factory=list)
-    """In the order in which they were fetched."""
+    """Publications in the order in which they were fetched."""
     place: str | None = None
-    """Absolute path of a file that a local lake leaves where it lies, because it cannot link it."""
+    """Absolute path of a file that a local lake leaves in place because it cannot link it."""
 
     @property
     def key(self) -> str:
@@ -74,7 +74,7 @@ class RawFile(Record):
 
     @classmethod
     def parse(cls, data: bytes) -> RawFile | None:
-        """Read `source.json`; None if another version of this package has written it."""
+        """Parse `source.json`; None if another package version wrote it."""
         try:
             return cls.from_dict(json.loads(data))
         except ValueError:
@@ -83,21 +83,21 @@ class RawFile(Record):
 
 @plain_dataclass(frozen=True)
 class RawFiles:
-    """The raw files of a lake. `folder` holds them, or a worker's copies of those in a bucket."""
+    """The raw files of a lake. `folder` holds them, or a worker's copies of a bucket's files."""
 
     store: Store
     folder: Path
     retry: RetryPolicy
 
     def add(self, file: SourceFile) -> SourceFile:
-        """Store a fetched file unless the lake holds it; returns its reference.
+        """Store a fetched file unless the lake already holds it; returns its reference.
 
         Any number of workers may add the same file at once. Raises DestinationError.
         """
         return self.retry.restart(lambda: self._add(file))
 
     def find(self, service: Service, month: Month, published: Published) -> SourceFile | None:
-        """The file of this very publication; None if the lake does not hold it."""
+        """Return the file of this publication; None if the lake does not hold it."""
         for raw in self.held(service, month):
             for publication in raw.publications:
                 if publication.matches(published) and (reference := self._reference(raw, publication)):
@@ -107,7 +107,7 @@ class RawFiles:
     def latest(
         self, service: Service, month: Month, prefix: str = "", urls: set[str] | None = None
     ) -> SourceFile:
-        """The file that was fetched last, of those with a SHA-256 that begins with `prefix`, and from `urls`.
+        """Return the last fetched file whose SHA-256 begins with `prefix` and whose URL is in `urls`.
 
         Raises NotInLake.
         """
@@ -129,7 +129,7 @@ class RawFiles:
         )
 
     def fetch(self, file: SourceFile) -> SourceFile:
-        """The reference with its file on this machine, downloaded if it is not there; raises NotInLake."""
+        """Return the reference with its file on this machine, downloaded if necessary; raises NotInLake."""
         if file.local is not None and file.local.exists():
             return file
         key = self._key(file)
@@ -142,12 +142,12 @@ class RawFiles:
         raise NotInLake(f"{file}: the lake no longer holds {file.name} ({file.version}).")
 
     def place(self, file: SourceFile) -> Path | None:
-        """Where the file is on this machine once it is fetched; None if the lake does not know it."""
+        """Return the local path of the file once fetched; None if the lake does not know the file."""
         key = self._key(file)
-        return self.folder / key if key else None  # an absolute path, of a file left in place, stays as it is
+        return self.folder / key if key else None  # the absolute path of a file left in place is kept
 
     def held(self, service: Service | None = None, month: Month | None = None) -> list[RawFile]:
-        """What the lake holds of a month, of a service, or of all, by service and month."""
+        """List the raw files of a month, of a service, or of all, by service and month."""
         prefix = RAW
         if service:
             prefix = raw_month(service, month) if month else f"{RAW}service={service}/"
@@ -157,11 +157,11 @@ class RawFiles:
         return sorted(files, key=lambda raw: (raw.service, raw.month))
 
     def remove(self, raw: RawFile) -> None:
-        """Remove a raw file: its description first, without which it is not there."""
+        """Remove a raw file, its description first: without it, the lake does not hold the file."""
         remove_folder(self.store, raw_folder(raw.service, raw.month, raw.sha256), (SOURCE, raw.name))
 
     def find_damage(self, raw: RawFile) -> str | None:
-        """How a raw file differs from what is recorded of it; reads all of it."""
+        """Describe how a raw file differs from its record, if it does; reads the whole file."""
         if raw.place:
             intact = is_intact(Path(raw.place), raw.size, raw.sha256)
         else:
@@ -195,7 +195,7 @@ class RawFiles:
         return dataclasses.replace(file, uri=updated.place or self.store.uri(raw.key), tag=tag)
 
     def _key(self, file: SourceFile) -> str | None:
-        """The file's key, by its URI or, if that is missing or of another lake, by its SHA-256."""
+        """Return the file's key, from its URI or, if that is missing or of another lake, its SHA-256."""
         prefix = self.store.uri("")
         if file.uri and file.uri.startswith(prefix):
             return file.uri.removeprefix(prefix)
@@ -211,14 +211,14 @@ class RawFiles:
         return stored
 
     def _discard_damaged(self, raw: RawFile, path: Path) -> None:
-        """Remove a local lake's file if it is another one than `path` and does not have its checksum."""
+        """Remove a local lake's file if it is not `path` itself and its checksum is wrong."""
         if isinstance(self.store, FolderStore):
             held = self.store.path(raw.key)
             if held.exists() and not held.samefile(path) and not is_intact(held, raw.size, raw.sha256):
                 held.unlink(missing_ok=True)
 
     def _stays_in_place(self, path: Path) -> bool:
-        """Whether a local lake only notes where the file lies: it is somebody's own, and cannot be linked."""
+        """Return whether a local lake only records the path: a user's file that cannot be linked."""
         if not isinstance(self.store, FolderStore) or path.is_relative_to(self.folder.parent):
             return False
         probe = self.folder / f".link-{uuid.uuid4().hex[:8]}"
@@ -237,7 +237,7 @@ class RawFiles:
         return True
 
     def _reference(self, raw: RawFile, publication: Publication) -> SourceFile | None:
-        """The reference to a file; None if the file itself is gone."""
+        """Return the reference to a file; None if the file no longer exists."""
         uri, tag = raw.place or self.store.uri(raw.key), None
         if raw.place:
             if not Path(raw.place).exists():

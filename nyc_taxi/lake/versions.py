@@ -1,8 +1,8 @@
 """Refined months in the lake: the Parquet of each version, written once, its manifest last.
 
-The manifest names the files and their SHA-256; without it a version is not there. Two workers that refine the
-same month write the same bytes (unless their libraries differ): each object is written only over what was
-read before, and a version is complete once a manifest describes the objects as they are.
+The manifest lists the files and their SHA-256; a version without it does not exist. Two workers that refine
+the same month write the same bytes (unless their libraries differ): each write has a precondition on the
+object read before, and a version is complete once a manifest describes its current objects.
 """
 
 from __future__ import annotations
@@ -32,37 +32,36 @@ PARQUET = "application/vnd.apache.parquet"  # its registered media type
 
 @dataclass(frozen=True)
 class Versions:
-    """The refined months of a lake. `folder` holds them, or a worker's copies of those in a bucket."""
+    """The refined months of a lake. `folder` holds them, or a worker's copies of a bucket's months."""
 
     store: Store
     folder: Path
     retry: RetryPolicy
 
     def place(self, service: Service, month: Month, version: str) -> Path:
-        """The folder of a version on this machine."""
+        """Return the local folder of a version."""
         return self.folder / version_folder(service, month, version)
 
     def find(self, service: Service, month: Month, version: str) -> MonthFiles | None:
-        """The version, if the lake holds it complete."""
+        """Return the version if the lake holds it complete, else None."""
         manifest, _, objects = self._read(service, month, version)
         if manifest is None or not all(_is_described(manifest, name, objects[name]) for name in FILES):
             return None
         return self._reference(manifest, objects)
 
     def add(self, files: MonthFiles) -> MonthFiles:
-        """Store a version whose files are on this machine; returns its reference.
+        """Store a version from local files; returns its reference.
 
-        If the lake holds the version complete, nothing is written and the reference is to what it holds.
+        If the lake already holds the complete version, nothing is written and the reference is to that one.
         """
         if isinstance(self.store, FolderStore):  # written in its place
             return self._reference(files, {})
         return self.retry.restart(lambda: self._add(files))
 
     def fetch(self, files: MonthFiles) -> MonthFiles:
-        """The reference with its files on this machine, downloaded if they are not; raises NotInLake.
+        """Return the reference with its files on this machine, downloaded if necessary; raises NotInLake.
 
-        Files that this process has not just written are compared with their checksums; damaged ones are
-        discarded.
+        Verifies the checksums of files that this process has not just written, and discards damaged files.
         """
         folder = files.local or self.place(files.service, files.month, files.version)
         held = read_month(folder)
@@ -70,7 +69,7 @@ class Versions:
             damaged = None if files.local else _damaged(held)
             if damaged is None:
                 return files.at(folder)
-            log.warning("%s: has another SHA-256 than its manifest names.", folder / damaged)
+            log.warning("%s: its SHA-256 differs from the manifest.", folder / damaged)
             (folder / MANIFEST).unlink(missing_ok=True)
         current = None if isinstance(self.store, FolderStore) else self._download(files)
         if current is None:
@@ -78,7 +77,7 @@ class Versions:
         return current
 
     def held(self, service: Service | None = None, month: Month | None = None) -> list[MonthFiles]:
-        """The versions that the lake holds of a month, of a service, or of all, by service and month."""
+        """List the versions of a month, of a service, or of all, by service and month."""
         prefix = VERSIONS
         if service:
             prefix = version_month(service, month) if month else f"{VERSIONS}service={service}/"
@@ -88,12 +87,12 @@ class Versions:
         return sorted(versions, key=lambda files: (files.service, files.month))
 
     def remove(self, files: MonthFiles) -> None:
-        """Remove a version: its manifest first, without which it is not there."""
+        """Remove a version, its manifest first: without it, the version does not exist."""
         folder = version_folder(files.service, files.month, files.version)
         remove_folder(self.store, folder, (MANIFEST, *FILES))
 
     def find_damage(self, files: MonthFiles) -> str | None:
-        """How the objects of a version differ from its manifest; reads all of them."""
+        """Describe how a version's objects differ from its manifest, if they do; reads all of them."""
         folder = version_folder(files.service, files.month, files.version)
         for name, known in files.objects.items():
             if not holds(self.store, folder + name, known.size, known.sha256):
@@ -125,7 +124,7 @@ class Versions:
     def _read(
         self, service: Service, month: Month, version: str
     ) -> tuple[MonthFiles | None, str | None, dict[str, Stored | None]]:
-        """The manifest, its tag, and the objects as they are; the manifest first, as it is written last."""
+        """Return manifest, tag and current objects; reads the manifest first, because it is written last."""
         folder = version_folder(service, month, version)
         read = self.store.read(folder + MANIFEST)
         objects = {name: self.store.head(folder + name) for name in FILES}
@@ -140,7 +139,7 @@ class Versions:
         return dataclasses.replace(files, objects=objects)
 
     def _download(self, files: MonthFiles) -> MonthFiles | None:
-        """Fetch the version as the lake holds it now; None if it does not hold it complete."""
+        """Download the version that the lake holds now; returns None if it is not complete."""
         current = self.find(files.service, files.month, files.version)
         if current is None:
             return None
@@ -156,7 +155,7 @@ class Versions:
 
 
 def _damaged(files: MonthFiles) -> str | None:
-    """The first file of a version on this machine that does not have its checksum."""
+    """Return the first local file of a version with a wrong checksum, if any."""
     for name, known in files.objects.items():
         if not is_intact(files.folder / name, known.size, known.sha256):
             return name
@@ -164,7 +163,7 @@ def _damaged(files: MonthFiles) -> str | None:
 
 
 def read_month(folder: Path) -> MonthFiles | None:
-    """The version that a folder of this machine holds; None if it is not complete."""
+    """Return the version in a local folder; None if it is not complete."""
     try:
         files = parse_manifest((folder / MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -175,7 +174,7 @@ def read_month(folder: Path) -> MonthFiles | None:
 
 
 def write_manifest(files: MonthFiles, folder: Path) -> None:
-    """Write the manifest of the files in a folder of this machine, all of it or nothing."""
+    """Write the manifest of the files in a local folder atomically."""
     part = folder / f".{MANIFEST}.{uuid.uuid4().hex[:8]}.part"
     try:
         part.write_bytes(manifest_bytes(files))
@@ -185,7 +184,7 @@ def write_manifest(files: MonthFiles, folder: Path) -> None:
 
 
 def manifest_bytes(files: MonthFiles) -> bytes:
-    """The manifest: the reference without the addresses of the files beside it."""
+    """Return the manifest: the reference without the URIs of its files."""
     plain: dict[str, Any] = files.to_dict()
     for each in plain["objects"].values():
         del each["uri"], each["tag"]
@@ -193,7 +192,7 @@ def manifest_bytes(files: MonthFiles) -> bytes:
 
 
 def parse_manifest(data: bytes) -> MonthFiles | None:
-    """Read a manifest; None if another version of this package has written it."""
+    """Parse a manifest; None if another package version wrote it."""
     try:
         files = MonthFiles.from_dict(json.loads(data))
     except ValueError:
@@ -202,7 +201,7 @@ def parse_manifest(data: bytes) -> MonthFiles | None:
 
 
 def describe_files(folder: Path) -> dict[str, LakeObject]:
-    """Size and SHA-256 of the refined files in a folder of this machine, by name."""
+    """Return size and SHA-256 of the refined files in a local folder, by name."""
     paths = {name: folder / name for name in FILES}
     return {name: LakeObject(digest(path, "sha256"), path.stat().st_size) for name, path in paths.items()}
 

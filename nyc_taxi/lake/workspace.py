@@ -1,7 +1,7 @@
-"""Where files are stored in the workspace, a folder on the local disk of one machine.
+"""The layout of the workspace, a folder on the local disk of one machine.
 
 lake/                                  the local lake
-copies/                                what was fetched from a lake in a bucket
+copies/                                downloads from a lake in a bucket
 source/<service>/<month>/              downloads (nyc_taxi.extract)
 scratch/<service>-<month>-<version>/   a cleaned month before it is Parquet
 current/, generated/                   links to the current version of each month (nyc_taxi.lake.current)
@@ -23,7 +23,7 @@ from nyc_taxi.lake.layout import version_folder, version_month
 from nyc_taxi.model.months import Month, Service
 
 KEEP_SECONDS = 24 * 3600
-"""How long a scratch folder, a superseded version or a copy of the lake is kept: a run may be using it."""
+"""Seconds to keep scratch folders, superseded versions and copies of the lake: a run may use them."""
 
 
 @dataclass(frozen=True)
@@ -34,28 +34,28 @@ class Workspace:
 
     @property
     def lake(self) -> Path:
-        """The local lake, laid out as `nyc_taxi.lake.layout` says."""
+        """The local lake, in the layout of `nyc_taxi.lake.layout`."""
         return self.root / "lake"
 
     @property
     def copies(self) -> Path:
-        """Copies of what the bucket holds, laid out in the same way; may be deleted at any time."""
+        """Copies of the bucket's files in the same layout; may be deleted at any time."""
         return self.root / "copies"
 
     def scratch_folder(self, service: Service, month: Month, version: str) -> Path:
-        """The cleaned month of one version."""
+        """Return the folder of one version's cleaned month."""
         return self.root / "scratch" / f"{service}-{month}-{version}"
 
     def version_folder(self, service: Service, month: Month, version: str) -> Path:
-        """The Parquet of one version of a month."""
+        """Return the folder of one version's Parquet."""
         return self.lake / version_folder(service, month, version)
 
     def month_folder(self, service: Service, month: Month) -> Path:
-        """All versions of a month."""
+        """Return the folder of all versions of a month."""
         return self.lake / version_month(service, month)
 
     def prune(self, service: Service, month: Month, keep: str, older_than: float = KEEP_SECONDS) -> None:
-        """Remove old scratch folders, and old versions of the month other than `keep` and the current one."""
+        """Remove old scratch folders, and old versions of the month except `keep` and the current one."""
         limit = time.time() - older_than
         folders = [folder for folder in self.scratch_before(limit) if not folder.name.endswith(keep)]
         versions = self.month_folder(service, month).glob("version=*")
@@ -67,13 +67,13 @@ class Workspace:
                 shutil.rmtree(folder)
 
     def scratch_before(self, limit: float) -> list[Path]:
-        """Scratch folders that were last changed before `limit`, in seconds since 1970."""
+        """Return scratch folders last changed before `limit`, in seconds since 1970."""
         return sorted(_before((self.root / "scratch").glob("*"), limit))
 
     def prune_copies(self, older_than: float = KEEP_SECONDS) -> None:
-        """Remove old downloads and copies of what the bucket holds: a worker's disk must not fill up.
+        """Remove old downloads and copies of the bucket's files, so that a worker's disk does not fill up.
 
-        Downloads stay where there is a local lake, too, which may refer to them.
+        If a local lake exists, downloads are kept, because it may refer to them.
         """
         limit = time.time() - older_than
         for name in ("copies",) if self.lake.exists() else ("copies", "source", "inbox"):
@@ -83,7 +83,7 @@ class Workspace:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files in a folder and those below, in order; skips what another run removes meanwhile."""
+    """Yield the files below a folder, in order; skips those that another run removes meanwhile."""
     for root, folders, names in os.walk(folder):
         folders.sort()
         for path in (Path(root) / name for name in sorted(names)):

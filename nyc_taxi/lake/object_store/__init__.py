@@ -1,1 +1,1 @@
-"""Object stores behind one interface: objects that are described, read, copied and replaced."""
+"""Object stores behind one interface."""

@@ -1,4 +1,4 @@
-"""What every object store offers: objects that are described, read and replaced under preconditions."""
+"""The interface of all object stores: describe, read and replace objects under preconditions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from nyc_taxi.errors import DestinationError, LocalFileLost, PreconditionFailed,
 from nyc_taxi.retry import RetryPolicy
 
 Sent = Callable[[int], None]
-"""Called with the bytes of an object that have arrived so far."""
+"""Called with the number of bytes of an object sent so far."""
 
 PART_BYTES = 8 << 20
-"""Larger objects are sent in parts of this size: GCS wants a multiple of 256 KiB, S3 at least 5 MiB."""
+"""Part size of larger objects: GCS requires a multiple of 256 KiB, S3 at least 5 MiB."""
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds: a running server accepts a connection at once."""
+"""Seconds to wait for a connection, which a running server accepts at once."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,17 @@ class Stored:
     """An object as its store describes it."""
 
     tag: str
-    """Names this content of the object in preconditions: the generation in GCS, the ETag in S3."""
+    """Identifies the object's content in preconditions: the generation in GCS, the ETag in S3."""
     size: int
     """Bytes."""
     digest: str | None
-    """Checksum of the bytes that arrived, as `Store.digest` writes it; None where the store has none."""
+    """Checksum of the received bytes, in the format of `Store.digest`; None if the store has none."""
     metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes to be stored: a file's, or a small object's own."""
+    """Bytes to store, in a file or in memory."""
 
     data: Path | bytes
     type: str
@@ -47,7 +47,7 @@ class Content:
 
     @classmethod
     def of(cls, data: Path | bytes, media_type: str) -> Content:
-        """Measure the bytes; raises DestinationError when the file cannot be read."""
+        """Compute size and checksum; raises DestinationError if the file cannot be read."""
         if isinstance(data, bytes):
             return cls(data, media_type, len(data), hashlib.sha256(data).hexdigest())
         try:
@@ -62,69 +62,69 @@ class Content:
             ) from None
 
     def open(self) -> BinaryIO:
-        """The bytes from their beginning."""
+        """Open the bytes for reading."""
         return io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data.open("rb")
 
 
 class Store(Protocol):
     """A bucket below a prefix; keys are relative to the prefix.
 
-    All methods raise DestinationUnreachable after TAXI_RETRIES attempts, and DestinationError for what
-    another attempt does not mend.
+    All methods raise DestinationUnreachable after TAXI_RETRIES attempts, and DestinationError for permanent
+    errors.
     """
 
     def head(self, key: str) -> Stored | None:
-        """Look at an object; None when it is not there."""
+        """Describe an object; None if it does not exist."""
         ...
 
     def read(self, key: str) -> tuple[bytes, str] | None:
-        """A small object's bytes and tag."""
+        """Return a small object's bytes and tag; None if it does not exist."""
         ...
 
     def download(self, key: str, path: Path) -> bool:
-        """Write an object's bytes into a file; returns False when there is no such object."""
+        """Write an object's bytes to a file; returns False if it does not exist."""
         ...
 
     def put(
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
     ) -> Stored:
-        """Replace an object at once: readers see the old bytes or the new.
+        """Replace an object atomically.
 
-        `tag` is that of the object to be replaced, None where there must be none. Raises PreconditionFailed
-        when the store has another, or when the bytes arrived damaged.
+        `tag` is that of the object to replace; None if it must not exist. Raises PreconditionFailed if the
+        store has another object, or if the bytes were corrupted in transit.
         """
         ...
 
     def copy(self, source: str, key: str, tag: str | None) -> None:
-        """Replace an object by a copy of another, with its metadata, within the store.
+        """Replace an object by a server-side copy of another, including metadata.
 
-        `tag` as for `put`. Raises PreconditionFailed when the store has another object than `tag`, or when
-        the source is gone.
+        `tag` as for `put`. Raises PreconditionFailed if the store has another object than `tag`, or if the
+        source no longer exists.
         """
         ...
 
     def delete(self, key: str, tag: str) -> None:
-        """Remove an object; it is no error if it is gone already.
+        """Delete an object; does nothing if it does not exist.
 
-        Raises PreconditionFailed when the store has another object than `tag`.
+        Raises PreconditionFailed if the store has another object than `tag`.
         """
         ...
 
     def digest(self, content: Content) -> str:
-        """The checksum that the store will give for these bytes."""
+        """Return the checksum that the store will report for these bytes."""
         ...
 
     def keys(self, prefix: str) -> list[str]:
-        """All keys that begin with the prefix."""
+        """Return all keys that begin with the prefix."""
         ...
 
     def uri(self, key: str) -> str:
-        """The address of an object, for other programs: `gs://...` or `s3://...`."""
+        """Return the URI of an object for other programs: `gs://...` or `s3://...`."""
         ...
 
 
-def intact(stored: Stored, digest: str, what: str) -> Stored:
-    """The object itself; raises PreconditionFailed when the store computed another checksum."""
+def verify_checksum(stored: Stored, digest: str, what: str) -> Stored:
+    """Return the object; raises PreconditionFailed if the store computed another checksum."""
     if stored.digest not in (None, digest):
         raise PreconditionFailed(
             f"{what} was corrupted in transit, its checksum is wrong; run the month again."
@@ -133,12 +133,12 @@ def intact(stored: Stored, digest: str, what: str) -> Stored:
 
 
 def timeouts(retry: RetryPolicy) -> tuple[float, float]:
-    """Seconds to wait for a connection, and for an answer."""
+    """Return the seconds to wait for a connection and for a response."""
     return min(CONNECT_TIMEOUT, retry.timeout), retry.timeout
 
 
 def bucket_name(variable: str, value: str) -> str:
-    """The name of a bucket; raises SettingsError for a URL or a path."""
+    """Validate a bucket's name; raises SettingsError for a URL or a path."""
     if set(value) & set("/: "):
         raise SettingsError(
             f"{variable}={value!r} is not a bucket name: leave out gs://, s3:// and the path."
@@ -147,5 +147,5 @@ def bucket_name(variable: str, value: str) -> str:
 
 
 def root(prefix: str) -> str:
-    """The prefix as keys begin with it: empty, or with one slash at its end."""
+    """Normalise a prefix: empty, or with one trailing slash."""
     return f"{prefix.strip('/')}/" if prefix.strip("/") else ""

@@ -1,1 +1,1 @@
-"""Google Cloud Storage, or the embedded server where no bucket is configured."""
+"""Google Cloud Storage, or the embedded emulator if no bucket is configured."""

@@ -1,4 +1,4 @@
-"""A bucket and the HTTP session to it, with the credentials that the config names."""
+"""A bucket and its HTTP session, with the configured credentials."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
 def connect(config: GcsConfig) -> tuple[Bucket, AuthorizedSession]:
-    """Prepare requests, without one yet; raises SettingsError for a bad key, and what google.auth raises."""
+    """Prepare requests without sending any; raises SettingsError or a google.auth error."""
     with warnings.catch_warnings():
-        # Google's libraries warn of what later versions of Python and grpc will mean to them.
+        # Google's libraries warn of future incompatibilities with Python and grpc.
         warnings.simplefilter("ignore", FutureWarning)
         from google.auth.credentials import AnonymousCredentials
         from google.auth.transport.requests import AuthorizedSession

@@ -1,4 +1,4 @@
-"""Where GCS is: the profile of io_config.yaml, or the embedded server."""
+"""The connection to GCS: the profile of io_config.yaml, or the embedded emulator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nyc_taxi.settings import Settings
 
 
 def emulator_endpoint(variable: str) -> str:
-    """The URL in a variable such as STORAGE_EMULATOR_HOST, which may omit `http://`; empty without it."""
+    """Return the URL in a variable such as STORAGE_EMULATOR_HOST, adding `http://`; empty if unset."""
     endpoint = os.environ.get(variable, "")
     return endpoint if "://" in endpoint or not endpoint else f"http://{endpoint}"
 
@@ -25,16 +25,16 @@ class GcsConfig:
     bucket: str
     prefix: str = ""
     key_file: str = ""
-    """Of a service account; empty: application default credentials."""
+    """Key file of a service account; empty for application default credentials."""
     endpoint: str = ""
-    """Of an emulator, which asks for no credentials; empty: Google."""
+    """URL of an emulator, which needs no credentials; empty for Google."""
     embedded: Path | None = None
-    """Data folder of the embedded server, which is started when it is needed."""
+    """Data folder of the embedded emulator, which is started on first use."""
     retry: RetryPolicy = DEFAULT_RETRY
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GcsConfig:
-        """The GCS_* values; the embedded server where GCS_BUCKET is empty."""
+        """Read the GCS_* values; selects the embedded emulator if GCS_BUCKET is empty."""
         values, retry = settings.connections, RetryPolicy.of(settings)
         if "GCS_BUCKET" not in values:
             return cls("taxi", embedded=settings.workspace / "gcs", retry=retry)
@@ -48,11 +48,11 @@ class GcsConfig:
 
     @property
     def where(self) -> str:
-        """Bucket and prefix, for people."""
+        """Bucket and prefix, for users."""
         return f"GCS bucket {self.bucket}{'/' if self.prefix else ''}{self.prefix.strip('/')}"
 
     def describe(self) -> str:
-        """Where it is, and with which credentials."""
+        """Return location and credentials, for users."""
         if self.embedded:
             return f"GCS emulator in {self.embedded}, bucket {self.bucket} (GCS_BUCKET is not set)"
         if self.endpoint:
@@ -60,7 +60,7 @@ class GcsConfig:
         return f"{self.where} with {self.key_file or 'application default credentials'}"
 
     def reachable(self) -> GcsConfig:
-        """The same with an endpoint: starts the embedded server where that is the one."""
+        """Return a config with an endpoint, starting the embedded emulator if it is selected."""
         if not self.embedded:
             return self
         from nyc_taxi.local import gcs

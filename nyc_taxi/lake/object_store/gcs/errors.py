@@ -1,4 +1,4 @@
-"""What google-cloud-storage raises, as one sentence of a TaxiError that says what to do."""
+"""Translate errors of google-cloud-storage into TaxiErrors with one sentence of cause and remedy."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _explain(error: Exception, where: str, key_file: str) -> DestinationError | 
 
     match error:
         case GoogleAPICallError():
-            return _answered(error, where)
+            return _from_response(error, where)
         case requests.exceptions.InvalidURL() | requests.exceptions.InvalidSchema():
             return DestinationError(f"{where}: {_one_line(error)}; check STORAGE_EMULATOR_HOST.")
         case requests.RequestException() | TransportError() | DataCorruption():
@@ -42,7 +42,7 @@ def _explain(error: Exception, where: str, key_file: str) -> DestinationError | 
     return None
 
 
-def _answered(error: Exception, where: str) -> DestinationError:
+def _from_response(error: Exception, where: str) -> DestinationError:
     from google.api_core import exceptions as api
 
     message = _one_line(error)
@@ -66,7 +66,7 @@ def _answered(error: Exception, where: str) -> DestinationError:
             return DestinationUnreachable(
                 f"{where}: the service is busy ({message}); run the month again later."
             )
-        case api.GoogleAPICallError() if error.code in (408, 409):  # timed out; a write to the same object
+        case api.GoogleAPICallError() if error.code in (408, 409):  # timeout; concurrent write to the object
             return DestinationUnreachable(
                 f"{where}: the service is busy ({message}); run the month again later."
             )
@@ -87,7 +87,7 @@ def _unreachable(error: Exception, where: str) -> DestinationError:
 
 
 def _one_line(error: BaseException) -> str:
-    """The service's own words where there are some; uploads wrap them in addresses and numbers."""
+    """Return the service's message, if any; uploads wrap it in URLs and status codes."""
     try:
         message = error.response.json()["error"]["message"]  # type: ignore[attr-defined]
     except (AttributeError, ValueError, KeyError, TypeError):

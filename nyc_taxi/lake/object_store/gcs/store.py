@@ -1,4 +1,4 @@
-"""Objects in GCS: looked at, read, and replaced by single or resumable uploads."""
+"""Objects in GCS, written by single or resumable uploads."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from nyc_taxi.lake.object_store.store import (
     Content,
     Sent,
     Stored,
-    intact,
     root,
     timeouts,
+    verify_checksum,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class GcsStore:
-    """The Store protocol over google-cloud-storage, whose own retries are switched off."""
+    """The Store protocol over google-cloud-storage, with its own retries disabled."""
 
     def __init__(self, config: GcsConfig) -> None:
         self._retry = config.retry
@@ -59,7 +59,7 @@ class GcsStore:
             with self._translate_errors():
                 try:
                     data = blob.download_as_bytes(retry=None, timeout=timeouts(self._retry))
-                except NotFound:  # of the object or of its bucket: writing to the bucket will tell
+                except NotFound:  # object or bucket; a write to the bucket will tell
                     return None
             return data, str(blob.generation)
 
@@ -136,7 +136,7 @@ class GcsStore:
         return self._retry.call(names)
 
     def digest(self, content: Content) -> str:
-        """CRC32C as GCS writes it: base64 of four bytes, the most significant first."""
+        """Return the CRC32C as GCS does: base64 of four bytes, big-endian."""
         import google_crc32c
 
         checksum = 0
@@ -148,12 +148,12 @@ class GcsStore:
     def put(
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
     ) -> Stored:
-        """See Store. GCS itself refuses bytes that do not have the checksum."""
+        """See Store. GCS rejects bytes that do not match the checksum."""
         blob = self._blob(key)
         blob.metadata = dict(metadata)
         blob.content_type = content.type
         blob.crc32c = digest = self.digest(content)
-        blob.cache_control = "no-cache"  # public objects would be served from caches for an hour
+        blob.cache_control = "no-cache"  # caches would serve public objects for an hour
         options = {
             "if_generation_match": int(tag or 0),
             "retry": None,
@@ -170,7 +170,7 @@ class GcsStore:
         else:
             stored = self._retry.call(lambda: self._send(blob, content, options))
             sent(content.size)
-        return intact(stored, digest, f"{self._where}: {key}")
+        return verify_checksum(stored, digest, f"{self._where}: {key}")
 
     def _send(self, blob: Blob, content: Content, options: Mapping[str, Any]) -> Stored:
         with content.open() as file, self._translate_errors():

@@ -1,4 +1,4 @@
-"""Where S3 is: the profile of io_config.yaml."""
+"""The connection to S3: the profile of io_config.yaml."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from nyc_taxi.settings import Settings
 
 @dataclass(frozen=True)
 class S3Config:
-    """A bucket, and how to get in."""
+    """A bucket, and how to authenticate."""
 
     bucket: str
     prefix: str = ""
     endpoint: str = ""
-    """URL of a store that is not Amazon's."""
+    """URL of a compatible store; empty for Amazon S3."""
     region: str = ""
     access_key_id: str = ""
-    """Empty: boto3's own search (profiles, roles)."""
+    """Access key; if empty, boto3 searches profiles and roles."""
     secret_access_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
     retry: RetryPolicy = DEFAULT_RETRY
 
     @classmethod
     def from_settings(cls, settings: Settings) -> S3Config:
-        """The S3_* and AWS_* values; raises SettingsError where S3_BUCKET is empty."""
+        """Read the S3_* and AWS_* values; raises SettingsError if S3_BUCKET is empty."""
         values = {name: str(value) for name, value in settings.connections.items()}
         if "S3_BUCKET" not in values:
             raise SettingsError(
@@ -46,6 +46,6 @@ class S3Config:
 
     @property
     def where(self) -> str:
-        """Bucket, prefix and endpoint, for people."""
+        """Bucket, prefix and endpoint, for users."""
         bucket = f"S3 bucket {self.bucket}{'/' if self.prefix else ''}{self.prefix.strip('/')}"
         return f"{bucket} at {self.endpoint}" if self.endpoint else bucket

@@ -1,4 +1,4 @@
-"""What boto3 raises, as one sentence of a TaxiError that says what to do."""
+"""Translate errors of boto3 into TaxiErrors with one sentence of cause and remedy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_PERMITTED = (
     "not permitted ({detail}); allow s3:GetObject, s3:PutObject, s3:AbortMultipartUpload and s3:ListBucket"
 )
 
-_AGAIN = {
+_RESTART = {
     "PreconditionFailed": _ANOTHER_RUN,
     "ConditionalRequestConflict": _ANOTHER_RUN,
     "OperationAborted": _ANOTHER_RUN,
@@ -27,7 +27,7 @@ _AGAIN = {
     "BadDigest": _DAMAGED,
     "XAmzContentSHA256Mismatch": _DAMAGED,
 }
-"""Error codes (Amazon S3 API reference, "Error responses") after which the month is started again."""
+"""Errors after which the month starts over, by code (Amazon S3 API reference, "Error responses")."""
 
 _REFUSED = {
     "NoSuchBucket": "the bucket does not exist; create it or set S3_BUCKET",
@@ -52,7 +52,7 @@ def translate_errors(where: str) -> Iterator[None]:
     except boto.ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        raise _answered(code, status, where, f"{code}: {one_line(message)}") from error
+        raise _from_status(code, status, where, f"{code}: {one_line(message)}") from error
     except (boto.HTTPClientError, boto.ConnectionError, boto.IncompleteReadError) as error:
         raise _unreachable(where, one_line(error)) from error
     except (
@@ -70,9 +70,9 @@ def translate_errors(where: str) -> Iterator[None]:
         ) from error
 
 
-def _answered(code: str, status: int, where: str, detail: str) -> DestinationError:
-    if code in _AGAIN:
-        return PreconditionFailed(f"{where}: {_AGAIN[code].format(detail=detail)}.")
+def _from_status(code: str, status: int, where: str, detail: str) -> DestinationError:
+    if code in _RESTART:
+        return PreconditionFailed(f"{where}: {_RESTART[code].format(detail=detail)}.")
     if code in _REFUSED:
         return DestinationError(f"{where}: {_REFUSED[code].format(detail=detail)}.")
     if code in _BUSY or status == 429 or status >= 500:

@@ -1,4 +1,4 @@
-"""Objects in S3: looked at, read, and replaced by single or multipart uploads."""
+"""Objects in S3, written by single or multipart uploads."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from nyc_taxi.lake.object_store.store import (
     Content,
     Sent,
     Stored,
-    intact,
     root,
     timeouts,
+    verify_checksum,
 )
 
 T = TypeVar("T")
 
 STALE = dt.timedelta(days=1)
-"""An unfinished upload older than this belongs to a run that is gone; its parts cost money until aborted."""
+"""Age after which an unfinished upload is considered abandoned; its parts cost money until aborted."""
 
 
 class S3Store:
-    """The Store protocol over boto3, whose own retries are switched off."""
+    """The Store protocol over boto3, with its own retries disabled."""
 
     def __init__(self, config: S3Config) -> None:
         self._retry = config.retry
@@ -67,13 +67,13 @@ class S3Store:
         return bool(self._find("get_object", key, save))
 
     def copy(self, source: str, key: str, tag: str | None) -> None:
-        """See Store. Objects of more than 5 GB, which S3 copies in parts only, do not occur."""
+        """See Store. Does not support objects above 5 GB, which S3 copies in parts only; none occur."""
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         place = {"Bucket": self._bucket, "Key": self._root + source}
         self._call("copy_object", key, CopySource=place, **condition)
 
     def delete(self, key: str, tag: str) -> None:
-        """See Store. Stores that know no conditions for deletions ignore this one."""
+        """See Store. Stores without conditional deletes ignore the precondition."""
         self._call("delete_object", key, IfMatch=tag)
 
     def uri(self, key: str) -> str:
@@ -94,13 +94,13 @@ class S3Store:
         return self._retry.call(names)
 
     def digest(self, content: Content) -> str:
-        """The ETag, which S3 derives from the MD5s of the uploaded parts."""
+        """Return the ETag that S3 derives from the MD5s of the uploaded parts."""
         return _etag([_md5(part) for _, part in _parts(content)])
 
     def put(
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
     ) -> Stored:
-        """See Store. S3 itself refuses a part that does not have the checksum."""
+        """See Store. S3 rejects parts that do not match their checksum."""
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         what = {"Metadata": dict(metadata), "ContentType": content.type}
         if content.size > PART_BYTES:
@@ -111,12 +111,12 @@ class S3Store:
             response = self._call("put_object", key, Body=data, ContentMD5=_base64(md5), **what, **condition)
             digest = _etag([md5])
             sent(content.size)
-        return intact(_stored(response, content.size, metadata), digest, f"{self._where}: {key}")
+        return verify_checksum(_stored(response, content.size, metadata), digest, f"{self._where}: {key}")
 
     def _send_parts(
         self, key: str, content: Content, what: dict[str, Any], condition: dict[str, str], sent: Sent
     ) -> tuple[dict[str, Any], str]:
-        """A multipart upload; the response to its completion, and the checksum of the uploaded bytes."""
+        """Upload in parts; returns the response to the completion and the checksum of the uploaded bytes."""
         self._abort_stale(key)
         upload = {"UploadId": self._call("create_multipart_upload", key, **what)["UploadId"]}
         try:
@@ -139,7 +139,7 @@ class S3Store:
             raise
 
     def _abort_stale(self, key: str) -> None:
-        """Abort unfinished uploads of the key that no run continues, where that is permitted."""
+        """Abort abandoned uploads of the key, if permitted."""
         with contextlib.suppress(DestinationError):
             unfinished = self._retry.call(lambda: self._unfinished(key))
             for upload in unfinished:
@@ -161,7 +161,7 @@ class S3Store:
         return self._retry.call(once)
 
     def _find(self, operation: str, key: str, use: Callable[[dict[str, Any]], T]) -> T | None:
-        """`use` applied to the response; None if the object does not exist."""
+        """Call the operation and return `use(response)`; None if the object does not exist."""
         from botocore.exceptions import ClientError
 
         def once() -> T | None:
@@ -177,19 +177,19 @@ class S3Store:
 
 
 def _stored(response: Mapping[str, Any], size: int, metadata: Mapping[str, str]) -> Stored:
-    # With a key of KMS or of the customer's the ETag is not a checksum.
+    # With a KMS or customer key the ETag is not a checksum.
     encrypted = "SSECustomerAlgorithm" in response or "kms" in response.get("ServerSideEncryption", "")
     return Stored(response["ETag"], size, None if encrypted else response["ETag"].strip('"'), metadata)
 
 
 def _parts(content: Content) -> Iterator[tuple[int, bytes]]:
-    """Number, from 1, and bytes of each part."""
+    """Yield number, from 1, and bytes of each part."""
     with content.open() as file:
         yield from enumerate(iter(lambda: file.read(PART_BYTES), b""), 1)
 
 
 def _etag(md5s: list[bytes]) -> str:
-    """The ETag of an object that was sent in parts with these MD5s."""
+    """Return the ETag of an object uploaded in parts with these MD5s."""
     return md5s[0].hex() if len(md5s) == 1 else f"{_md5(b''.join(md5s)).hex()}-{len(md5s)}"
 
 
@@ -216,7 +216,7 @@ def _client(config: S3Config) -> Any:
         connect_timeout=connecting,
         read_timeout=answering,
         retries={"total_max_attempts": 1},
-        # other stores have no bucket names in DNS, and do not all know the newer kinds of checksums
+        # other stores lack virtual-hosted addressing, and some lack newer checksums
         s3={"addressing_style": "path"} if config.endpoint else None,
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
