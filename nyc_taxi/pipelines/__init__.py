@@ -1,1 +1,1 @@
-"""Pipelines: the steps in order, which the command line, Mage and Airflow call."""
+"""Pipelines: the ordered steps that the command line, Mage and Airflow call."""

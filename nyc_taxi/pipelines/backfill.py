@@ -1,4 +1,4 @@
-"""Several months one after another: one that fails does not keep the others from being loaded."""
+"""Backfills: load several months in sequence, continuing after a month that fails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Attempt:
     error: TaxiError | None = None
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return one line for users."""
         if self.outcome is None:
             text = str(self.error)
             return text if text.startswith(str(self.request)) else f"{self.request}: {text}"
@@ -34,7 +34,7 @@ class Attempt:
 
 
 def backfill_months(service: Service, first: Month, last: Month) -> list[Month]:
-    """The months of a backfill; raises SettingsError for a range without months."""
+    """Return the months of a backfill; raises SettingsError for an empty range."""
     months = list(month_range(first, last))
     if not months:
         raise SettingsError(f"{last} is before {first}: give the first month, then the last.")
@@ -48,7 +48,7 @@ def attempt(
     context: RunContext,
     progress: Callable[[str], Progress] | None = None,
 ) -> Attempt:
-    """All steps of one of several months; an expected error is returned rather than raised."""
+    """Run all steps of one month; returns expected errors rather than raising them."""
     try:
         return Attempt(request, run_month(request, context, progress))
     except TaxiError as error:

@@ -1,4 +1,4 @@
-"""`taxi delete`: a month taken out of destinations on purpose."""
+"""`taxi delete`: delete a month from destinations on purpose."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nyc_taxi.settings import Settings
 def delete_month(
     service: Service, month: Month, destinations: Iterable[str], settings: Settings, run: Run
 ) -> Iterator[str]:
-    """Delete the month from each destination; yields one line for each. Raises DestinationError.
+    """Delete the month from each destination, yielding one line for each; raises DestinationError.
 
-    Once no destination holds the month, it is no longer a current one of this workspace.
+    Once no destination holds the month, it is no longer current in this workspace.
     """
     for name in destinations:
         entry = open_destination(name, settings).delete_month(service, month, run)
@@ -29,7 +29,7 @@ def delete_month(
                 f"{service} {month}: deleted from {name} (version {entry.version});"
                 f" `taxi run {service} {month} --to {name}` loads it again"
             )
-    with contextlib.suppress(DestinationError):  # one that cannot be read may hold the month: the links stay
+    with contextlib.suppress(DestinationError):  # if unreadable, it may hold the month: keep links
         if not any(
             open_destination(name, settings).ledger_entry(service, month) for name in holders(settings)
         ):

@@ -1,4 +1,4 @@
-"""`taxi migrate`: the tables of a destination brought to the schema of this version."""
+"""`taxi migrate`: migrate the tables of a destination to this version's schema."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nyc_taxi.settings import Settings
 
 
 def migrate(name: str, settings: Settings, *, dry_run: bool) -> list[Migration]:
-    """The steps of one destination; raises DestinationError."""
+    """Run the migrations of one destination and return them; raises DestinationError."""
     return open_destination(name, settings).migrate(dry_run=dry_run)
 
 
 def reload_months(name: str, steps: Iterable[Migration], context: RunContext) -> Iterator[Attempt]:
-    """Load the months whose values could not be converted again, from their raw files in the lake."""
+    """Reload the months whose values could not be converted, from their raw files in the lake."""
     destination = open_destination(name, context.settings)
     for service, month in sorted({each for step in steps for each in step.reload}):
         entry = destination.ledger_entry(service, month)
-        if entry is not None:  # else its rows belong to a load that was recorded elsewhere or not at all
+        if entry is not None:  # without an entry, its load is recorded elsewhere or not at all
             source = f"lake:{entry.source_sha256[:12]}"
             request = LoadRequest(
                 service, month, source, (name,), accept=entry.accepted is not None, force=True

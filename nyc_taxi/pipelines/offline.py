@@ -1,4 +1,4 @@
-"""Without a network, whoever tries things out gets a generated month, and a sentence about it."""
+"""Fall back to a generated month when no network is available, and tell the user."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from nyc_taxi.settings import Settings
 
 
 def choose_source(request: LoadRequest, settings: Settings) -> tuple[str | None, str]:
-    """The requested source; for `auto` without network access, `sample` (a generated month).
+    """Return the source to use: the requested one, or `sample` for `auto` without network access.
 
-    Returns it with a sentence for people, empty if the source is the requested one. The source is None if
-    there is nothing to do, as a sample never replaces a real month.
+    The second value is a sentence for users, empty if the source is the requested one. The source is None if
+    there is nothing to do, because a sample never replaces a real month.
     """
     candidates = resolve(request.source, settings).candidates(request.service, request.month)
     published = request.service.first_month <= request.month <= expected_last(dt.datetime.now(dt.UTC).date())
@@ -26,7 +26,7 @@ def choose_source(request: LoadRequest, settings: Settings) -> tuple[str | None,
         return request.source, ""
     folder = settings.workspace / "source" / request.service / str(request.month)
     if any((folder / candidate.name).exists() for candidate in candidates):
-        return request.source, ""  # the download uses this file and logs that
+        return request.source, ""  # the download uses this file and logs it
     opened = (open_destination(name, settings) for name in request.destinations)
     entries = (destination.ledger_entry(request.service, request.month) for destination in opened)
     held = next((entry for entry in entries if entry is not None and not entry.is_sample), None)
@@ -39,7 +39,7 @@ def choose_source(request: LoadRequest, settings: Settings) -> tuple[str | None,
 
 
 def _is_reachable(candidate: Candidate) -> bool:
-    """Whether the candidate's server can be reached, whatever its response."""
+    """Return whether the candidate's server is reachable, whatever its response."""
     if isinstance(candidate, WebFile):
         try:
             httpx.head(candidate.location, timeout=5)

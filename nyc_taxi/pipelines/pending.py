@@ -1,7 +1,7 @@
-"""Which months are pending: published, and not yet loaded in that version into every destination.
+"""Pending months: published, but not yet loaded in that version into every destination.
 
 TLC publishes about two months late and sometimes republishes. A scheduled run therefore does not load
-"last month" but the months that are pending.
+"last month" but all pending months.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from nyc_taxi.transform.rules import read_rules
 from nyc_taxi.transform.user.source import load_transform
 
 LOOK_BACK = 6
-"""How many months back a run looks by default."""
+"""Number of months to look back by default."""
 
 
 @dataclass(frozen=True)
 class PendingMonth:
-    """A month to be loaded, and the version that is published now."""
+    """A month to load, and its published version."""
 
     service: Service
     month: Month
     published: Published
     why: str
-    """`gcs does not hold it`, `gcs holds an earlier version`, or that it was cleaned with other rules."""
+    """The reason, such as `gcs does not hold it` or `gcs holds an earlier version`."""
 
 
 def months_to_check(day: dt.date, since: Month | None = None) -> tuple[Month, Month]:
-    """The first and the last month that may be pending on a day; TLC may be a month early."""
+    """Return the first and last month that may be pending on a day; TLC may publish a month early."""
     last = expected_last(day) + 1
     return since or last - LOOK_BACK, last
 
 
 def newest_published(service: Service, expected: Month, source: str, settings: Settings) -> Month:
-    """The newest month that is published, not newer than `expected` and at most two months older.
+    """Return the newest published month, from `expected` back to two months before it.
 
-    TLC sometimes takes three months instead of two. If none exists it is `expected`, whose download
-    reports the problem. Raises SettingsError and SourceUnreachable.
+    TLC sometimes takes three months instead of two. If none is published, returns `expected`, whose download
+    then reports the problem. Raises SettingsError and SourceUnreachable.
     """
     candidates = (expected - late for late in range(3))
     published = resolve(source, settings).published
@@ -65,7 +65,7 @@ def pending_months(
 ) -> Iterator[PendingMonth]:
     """Compare what the source publishes with the ledgers, month by month from `first` to `last`.
 
-    A month that was deleted from a destination on purpose is not pending there. Reads each ledger once and
+    A month deleted from a destination on purpose is not pending there. Reads each ledger once and
     makes one HEAD request (or stat) per month. Raises SettingsError, SourceUnreachable and DestinationError.
     """
     publications, lake = resolve(source, settings), Lake(settings)
@@ -91,7 +91,7 @@ def pending_months(
 
 
 def is_outdated(entry: LedgerEntry, settings: Settings) -> bool:
-    """Whether the same raw file would give another version today: rules, transform or code have changed."""
+    """Return whether rules, transform or code have changed since, and with them the version."""
     rules, transform = read_rules(settings.rules, entry.service), load_transform(settings.transform)
     return entry.version != version_of(entry.service, entry.month, entry.source_sha256, rules, transform)
 
@@ -106,7 +106,7 @@ def _reason(
     if row.is_sample and not is_sample(published.url):
         return f"{destination} holds a generated sample"
     if row.source_url != published.url:
-        return None  # somebody loaded it from another place on purpose
+        return None  # loaded from another source on purpose
     if _changed(row, published) and not _same_bytes(row, published, lake):
         return f"{destination} holds an earlier version"
     return (
@@ -117,7 +117,7 @@ def _reason(
 
 
 def _changed(row: LedgerEntry, published: Published) -> bool:
-    """Whether the place the month was loaded from has another version now; without ETags the date decides."""
+    """Return whether the month's source has another version now, by ETag or else by date."""
     if row.source_etag and published.etag:
         return row.source_etag != published.etag
     if not published.last_modified:
@@ -127,6 +127,6 @@ def _changed(row: LedgerEntry, published: Published) -> bool:
 
 
 def _same_bytes(row: LedgerEntry, published: Published, lake: Lake) -> bool:
-    """Whether only ETag and date changed, as seen when this publication was downloaded."""
+    """Return whether only ETag and date changed, according to the raw file of this publication."""
     file = lake.raw.find(row.service, row.month, published)
     return file is not None and file.sha256 == row.source_sha256

@@ -1,7 +1,7 @@
-"""Plausibility: a file of another month, or half a file, must not replace a good month without an error.
+"""Plausibility: refuse to replace a good month by the file of another month, or by part of a file.
 
 A version is implausible when too many of its rows are quarantined, or when it has far fewer trips than the
-version that it would replace or than the same service's months around it. TAXI_MAX_QUARANTINED and
+version that it would replace or than the service's neighbouring months. TAXI_MAX_QUARANTINED and
 TAXI_MIN_TRIPS are the thresholds. Generated months are exempt.
 """
 
@@ -29,16 +29,16 @@ from nyc_taxi.settings import Settings
 log = logging.getLogger(__name__)
 
 NEIGHBOURS = 3
-"""How many months before and after a month are compared with it."""
+"""Number of months before and after a month to compare it with."""
 
 FIRST_MONTHS = 3
-"""A service grows many times over in its first months: they are not compared with later ones."""
+"""Number of first months of a service, whose growth makes comparison with later months meaningless."""
 
 REAL_DROPS = {
     "fhv": [(Month(2019, 2), Month(2019, 4))],  # Uber, Lyft and Via move to fhvhv: 23 million trips, then 1.7
     "": [(Month(2020, 3), Month(2020, 6))],  # the pandemic: green falls from 398,632 in February to 35,612
 }
-"""Months, from first to last, in which a service (or every service) really lost most of its trips."""
+"""Periods (first and last month) in which a service (for "", every service) lost most of its trips."""
 
 
 def review(
@@ -49,11 +49,11 @@ def review(
     accept: bool,
     unread: set[str] | None = None,
 ) -> RunContext:
-    """Check a month before it is loaded; raises Implausible, unless `accept` is set.
+    """Check a month before it is loaded; raises Implausible unless `accept` is set.
 
-    Returns the context to load with: its run says what was accepted. A destination that holds this version
-    already is not looked at. A destination whose ledger cannot be read is added to `unread`, to be reviewed
-    when it is loaded; without `unread` the DestinationError is raised.
+    Returns the context for loading, whose run records what was accepted. Skips destinations that already
+    hold this version. A destination with an unreadable ledger is added to `unread`, to be reviewed when it is
+    loaded; without `unread` its DestinationError is raised.
     """
     if month.source.is_sample:
         return context
@@ -67,14 +67,14 @@ def review(
             f"{month}: {reason}. Nothing was loaded. If the file is right, load it once with --accept"
             " (in Mage and Airflow: accept = true)."
         )
-    log.warning("%s: %s. It is loaded because it was accepted.", month, reason)
+    log.warning("%s: %s. Loading it because it was accepted.", month, reason)
     return replace(context, run=replace(context.run, accepted=reason))
 
 
 def _read_ledgers(
     month: CleanMonth, names: list[str], settings: Settings, unread: set[str] | None
 ) -> dict[str, list[LedgerEntry]]:
-    """What each destination holds of the months around one, side by side; see `review` for `unread`."""
+    """Read the ledger entries around a month of all destinations in parallel; see `review` for `unread`."""
     around = [(month.service, month.month + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)]
 
     def entries(name: str) -> list[LedgerEntry] | None:
@@ -92,7 +92,7 @@ def _read_ledgers(
 
 
 def find_fault(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]], settings: Settings) -> str | None:
-    """What makes a month implausible beside what the destinations' ledgers hold; None if nothing does."""
+    """Compare a month with the ledgers; returns why it is implausible, or None."""
     pending = _pending(month, ledgers)
     if not pending:
         return None
@@ -103,7 +103,7 @@ def find_fault(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]], setting
 
 
 def _pending(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]]) -> dict[str, list[LedgerEntry]]:
-    """The ledgers that do not name this version of the month."""
+    """Return the ledgers without this version of the month."""
     this = (month.month, month.service, month.version)
     return {
         name: entries
@@ -113,13 +113,13 @@ def _pending(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]]) -> dict[s
 
 
 def _was_accepted(month: CleanMonth, name: str, settings: Settings) -> bool:
-    """Whether this version was accepted when it was loaded last: a month in a bucket that is damaged now."""
+    """Return whether this version, now damaged in its bucket, was accepted when last loaded."""
     history = open_destination(name, settings).history(month.service, month.month)
     return bool(history and history[-1].version == month.version and history[-1].accepted)
 
 
 def _quarantine_fault(month: CleanMonth, limit: float) -> str | None:
-    # what a transform drops is no sign of a bad file; how much of the month is left is checked all the same
+    # dropped trips do not indicate a bad file; the number of remaining trips is checked in any case
     quarantined = Counter({name: rows for name, rows in month.quarantined.items() if name != month.transform})
     rows_quarantined = quarantined.total()
     share = rows_quarantined / max(month.rows_in, 1)
@@ -162,7 +162,7 @@ def _may_be_small(month: CleanMonth) -> bool:
 
 
 def likely_month(month: CleanMonth) -> Month | None:
-    """The month in which most of the staged rows begin; None if no month has most, or they are gone."""
+    """Return the month of most staged pick-ups; None if no month has a majority or the rows are gone."""
     if month.local is None:
         return None
     counts: Counter[dt.date] = Counter()

@@ -1,7 +1,7 @@
-"""`taxi prune`: what nobody needs any more: superseded versions, generated months, scratch and copies.
+"""`taxi prune`: remove superseded versions, unused generated months, scratch files and copies.
 
-Raw files that TLC published are kept. A version is superseded once the ledger of a destination names another
-one, or a deletion, after it. What was in use within the last days stays: a run or a reader may be using it.
+Raw files published by TLC are kept. A version is superseded once a destination's ledger records another
+version, or a deletion, after it. Recently used files are kept: a run or a reader may be using them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nyc_taxi.settings import Settings
 
 @dataclass(frozen=True)
 class Prunable:
-    """Something that may be removed."""
+    """Files that may be removed."""
 
     what: str
     size: int
@@ -35,7 +35,7 @@ class Prunable:
 
 
 def find_prunable(destinations: list[str], settings: Settings, days: float) -> Iterator[Prunable]:
-    """What was last used more than `days` ago. Raises DestinationError if a ledger cannot be read."""
+    """Yield files last used more than `days` ago; raises DestinationError if a ledger cannot be read."""
     limit = dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
     opened = [open_destination(name, settings) for name in destinations]
     in_force = [entry for each in opened for entry in each.ledger_entries()]
@@ -57,7 +57,7 @@ def find_prunable(destinations: list[str], settings: Settings, days: float) -> I
 
 
 def _unused_samples(lake: Lake, in_force: list[LedgerEntry], limit: dt.datetime) -> Iterator[RawFile]:
-    """Generated months that no destination holds."""
+    """Yield generated months that no destination holds."""
     used = {(entry.service, entry.month, entry.source_sha256) for entry in in_force}
     for raw in lake.raw.held():
         is_generated = raw.publications and all(is_sample(each.url) for each in raw.publications)
@@ -113,7 +113,7 @@ def _remover(lake: Lake, files: MonthFiles) -> Callable[[], None]:
 
 
 def _old_local(workspace: Workspace, lake: Lake, limit: dt.datetime) -> Iterator[Prunable]:
-    """Scratch of runs that never came to an end, and copies of what a bucket holds."""
+    """Yield scratch files of interrupted runs, and copies of a bucket's files."""
     for folder in workspace.scratch_before(limit.timestamp()):
         size = sum(info.st_size for _, info in files_below(folder))
         yield Prunable(f"scratch {folder.name}", size, _delete(folder))

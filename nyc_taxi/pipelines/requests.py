@@ -1,6 +1,6 @@
-"""Load requests from what people and schedulers give: texts, most of them empty.
+"""Create load requests from the text values of users and schedulers, most of them empty.
 
-The command line, Mage and Airflow all make their requests here, so that defaults are the same everywhere.
+The command line, Mage and Airflow share this module, so that defaults are the same everywhere.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from nyc_taxi.settings import Settings
 
 DEFAULT_SERVICE = Service.GREEN
 DEFAULT_SERVICES = "yellow,green"
-"""What scheduled runs load."""
+"""Services that scheduled runs load."""
 
 
 def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | None = None) -> LoadRequest:
-    """Read `service`, `month`, `source`, `destinations`, `accept` and `force`; an empty value has a default.
+    """Parse `service`, `month`, `source`, `destinations`, `accept` and `force`; empty values get defaults.
 
-    Without a month it is the newest one that is published on `day` (today by default), for which the source
-    is asked. Raises SettingsError that names a value at fault, and SourceUnreachable.
+    The default month is the newest that the source has published on `day` (today by default). Raises
+    SettingsError naming an invalid value, and SourceUnreachable.
     """
     service = Service.parse(values.get("service") or DEFAULT_SERVICE)
     source = str(values.get("source") or settings.source)
@@ -46,19 +46,19 @@ def make_request(values: Mapping[str, Any], settings: Settings, day: dt.date | N
 
 
 def destinations(values: Mapping[str, Any], settings: Settings) -> list[str]:
-    """The value `destinations`, else TAXI_DESTINATIONS."""
+    """Parse the value `destinations`, by default TAXI_DESTINATIONS."""
     return parse_names(str(values.get("destinations") or settings.destinations), settings)
 
 
 def limit(context: RunContext, names: Iterable[str]) -> RunContext:
-    """The context of a run into `names`, which notes them unless they are all of TAXI_DESTINATIONS."""
+    """Return the context of a run into `names`, recorded unless they are all of TAXI_DESTINATIONS."""
     selected = tuple(names)
     is_limited = not {*destinations({}, context.settings)} <= {*selected}
     return replace(context, run=replace(context.run, destinations=selected if is_limited else ()))
 
 
 def accepts(values: Mapping[str, Any]) -> bool:
-    """The value `accept`: whether an implausible month is loaded; raises SettingsError for no boolean."""
+    """Parse the value `accept`, whether to load an implausible month; raises SettingsError."""
     return _boolean(values, "accept")
 
 
@@ -70,10 +70,10 @@ def _boolean(values: Mapping[str, Any], name: str) -> bool:
 
 
 def services(values: Mapping[str, Any]) -> list[Service]:
-    """The value `services`: names separated by commas."""
+    """Parse the value `services`: names separated by commas."""
     return Service.parse_several(str(values.get("services") or DEFAULT_SERVICES))
 
 
 def today() -> dt.date:
-    """The current day, UTC."""
+    """Return the current day in UTC."""
     return dt.datetime.now(dt.UTC).date()

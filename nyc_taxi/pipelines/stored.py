@@ -1,4 +1,4 @@
-"""The lake as a source: months loaded again from the raw files that were fetched before."""
+"""The lake as a source: reload months from their stored raw files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nyc_taxi.model.references import SourceFile
 
 
 def is_lake(source: str) -> bool:
-    """Whether a source is `lake` or `lake:<prefix>`."""
+    """Return whether a source is `lake` or `lake:<prefix>`."""
     return source.strip().lower().partition(":")[0] == "lake"
 
 
 def parse_prefix(source: str) -> str:
-    """The prefix of `lake:<prefix>`, empty for `lake`; raises SettingsError for anything but hex digits."""
+    """Return the prefix of `lake:<prefix>`, empty for `lake`; raises SettingsError if it is not hex."""
     prefix = source.strip().lower().partition(":")[2]
     if not re.fullmatch(r"[0-9a-f]*", prefix):
         raise SettingsError(
@@ -47,8 +47,8 @@ def in_lake(service: Service, month: Month, source: str, lake: Lake) -> SourceFi
 def copy_out(lake: Lake, service: Service, month: Month, which: str, folder: Path) -> list[Path]:
     """Copy a version's files, or else a raw file, into a folder; returns their paths.
 
-    `which` is the prefix of a version or of a raw file's SHA-256; empty for the file that was fetched last.
-    Raises SettingsError for anything but hex digits, NotInLake.
+    `which` is the prefix of a version or of a raw file's SHA-256; empty for the last fetched file. Raises
+    SettingsError if it is not hex, NotInLake.
     """
     versions = [files for files in lake.versions.held(service, month) if files.version.startswith(which)]
     if which and versions:

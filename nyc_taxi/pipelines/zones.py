@@ -1,7 +1,7 @@
-"""The taxi zones: what the location numbers of trips mean.
+"""The taxi zones, which the location ids of trips refer to.
 
-TLC has published two contents of its list: they differ in the last two rows (264 and 265, unknown and
-outside the city), where `NA` and `N/A` are texts and not nulls.
+TLC has published two versions of its list, which differ in the last two rows (264 and 265, unknown and
+outside the city); `NA` and `N/A` in them are texts, not nulls.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ _NAMES = {"locationid": "location_id", **{column.name: column.name for column in
 
 
 def fetch_zones(settings: Settings, source: str = "") -> LookupFile:
-    """Store the list of a URL or file, TAXI_ZONES_URL by default, in the lake; returns its reference.
+    """Store the list of a URL or file, by default TAXI_ZONES_URL, in the lake; returns its reference.
 
-    The source `lake` is the list that was fetched last, `lake:<prefix>` one whose SHA-256 begins so. Raises
-    NotTripData or SchemaError for a file that is no list of zones, NotInLake, and what downloads raise.
+    The source `lake` selects the last fetched list, `lake:<prefix>` the one whose SHA-256 begins with the
+    prefix. Raises NotTripData or SchemaError if the file is not a list of zones, NotInLake, and the errors of
+    downloads.
     """
     lake = Lake(settings)
     if is_lake(source):
@@ -67,7 +68,7 @@ def stored_zones(file: LookupFile, settings: Settings) -> Lookup:
 
 
 def shipped_zones() -> Lookup:
-    """The list that ships with the package: TLC's as of November 2026, byte for byte.
+    """Return the list that ships with the package: TLC's as of November 2026, byte for byte.
 
     Source: the default of TAXI_ZONES_URL. Its SHA-256 begins with 1a99e1050922.
     """
@@ -76,7 +77,7 @@ def shipped_zones() -> Lookup:
 
 
 def ensure_zones(destination: Destination) -> None:
-    """Load the shipped list into a destination that has none; a failure is logged, as no trip needs it."""
+    """Load the shipped list into a destination without zones; failures are only logged."""
     try:
         if not destination.has_lookup(ZONES):
             destination.replace_lookup(shipped_zones())
@@ -85,7 +86,7 @@ def ensure_zones(destination: Destination) -> None:
 
 
 def read_zones(path: Path, version: str) -> Lookup:
-    """Read a list of zones, either content."""
+    """Read a list of zones, in either version."""
     try:
         table = pacsv.read_csv(
             path,
@@ -93,7 +94,7 @@ def read_zones(path: Path, version: str) -> Lookup:
                 column_types={
                     name: pa.string() for name in ("LocationID", "Borough", "Zone", "service_zone")
                 },
-                strings_can_be_null=False,  # NA and N/A are names
+                strings_can_be_null=False,  # NA and N/A are texts
             ),
         )
         table = table.rename_columns([_NAMES.get(normalise(name), name) for name in table.column_names])

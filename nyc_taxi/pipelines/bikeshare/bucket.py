@@ -1,9 +1,9 @@
-"""The pipeline's folder in the bucket, which holds every day's data before it is loaded.
+"""The pipeline's folder in the bucket: the landing zone of every day's data.
 
 raw/stations/date=2018-01-01/stations.parquet   landed by the flow (or stations.csv, by Cloud SQL's export)
 raw/regions/date=2018-01-01/regions.parquet     landed by the flow, a snapshot of regions.csv
-raw/trips/date=2018-01-01/trips.json.gz         stored by whoever has the trips, under any name
-regions.csv                                     the regions as they are now
+raw/trips/date=2018-01-01/trips.json.gz         stored by the provider of the trips, under any name
+regions.csv                                     the current regions
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Landed:
 
 
 def day_folder(table: RawTable, day: dt.date) -> str:
-    """Where a table's objects of a day lie; ends with a slash."""
+    """Return the folder of a table's objects of a day, with a trailing slash."""
     return f"raw/{table.name}/date={day}/"
 
 
 def put(config: BikeshareConfig, key: str, data: Path | bytes) -> bool:
-    """Store the bytes under the key; returns False if the object holds these bytes already."""
+    """Store the bytes under the key; returns False if the object already holds them."""
     content = Content.of(data, MEDIA_TYPES.get(Path(key).suffix, "application/octet-stream"))
 
     def replace() -> bool:
@@ -66,15 +66,15 @@ def put(config: BikeshareConfig, key: str, data: Path | bytes) -> bool:
 
 
 def snapshot_key(table: RawTable, day: dt.date) -> str:
-    """Where the flow lands a day's snapshot of a table."""
+    """Return the key under which the flow lands a day's snapshot of a table."""
     return f"{day_folder(table, day)}{table.name}.parquet"
 
 
 def keys_of(config: BikeshareConfig, table: RawTable, day: dt.date) -> list[str]:
-    """The objects that are a table's rows of a day, by name; none where they have not come."""
+    """Return the keys of a table's objects of a day, by name; empty if none have arrived."""
     keys = sorted(config.bucket.keys(day_folder(table, day)))
     if table.origin == "daily":
-        return [key for key in keys if not key.endswith("/")]  # a folder created in the console is an object
+        return [key for key in keys if not key.endswith("/")]  # the console creates folders as objects
     if table.origin == "mysql" and config.settings.bikeshare_extract == "export":
         exported = day_folder(table, day) + f"{table.name}.csv"
         return [key for key in keys if key in (exported, f"{exported}.gz")]
@@ -82,7 +82,7 @@ def keys_of(config: BikeshareConfig, table: RawTable, day: dt.date) -> list[str]
 
 
 def fetch(config: BikeshareConfig, table: RawTable, day: dt.date) -> list[Landed]:
-    """A table's objects of a day; raises NotPublished if it has none."""
+    """Return a table's objects of a day; raises NotPublished if it has none."""
     keys = keys_of(config, table, day)
     if not keys:
         where = config.uri(day_folder(table, day))
@@ -93,9 +93,9 @@ def fetch(config: BikeshareConfig, table: RawTable, day: dt.date) -> list[Landed
 
 
 def wait(config: BikeshareConfig, table: RawTable, day: dt.date, timeout: float, poll: float) -> list[str]:
-    """The keys of a table's objects of a day, as soon as it has any; checks every `poll` seconds.
+    """Wait for a table's objects of a day and return their keys; polls every `poll` seconds.
 
-    Raises NotPublished when none have arrived after `timeout` seconds; a timeout of 0 checks once.
+    Raises NotPublished if none have arrived after `timeout` seconds; a timeout of 0 checks once.
     """
     deadline = time.monotonic() + timeout
     while not (keys := keys_of(config, table, day)):
@@ -113,7 +113,7 @@ def wait(config: BikeshareConfig, table: RawTable, day: dt.date, timeout: float,
 
 
 def read(config: BikeshareConfig, key: str) -> Landed:
-    """One object; raises NotPublished that names it when it does not exist."""
+    """Return one object; raises NotPublished naming it if it does not exist."""
     stored = config.bucket.read(key)
     if stored is None:
         raise NotPublished(f"{config.uri(key)}: is not in the bucket; upload it and run the day again.")

@@ -1,4 +1,4 @@
-"""Check a day's rows before any of them is loaded: refuse invalid rows, count suspicious ones."""
+"""Check a day's rows before loading: refuse invalid rows, count suspicious ones."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Check:
 
 @functools.cache
 def checks() -> tuple[Check, ...]:
-    """The checks of checks.yaml."""
+    """Return the checks of checks.yaml."""
     text = resources.files("nyc_taxi.pipelines.bikeshare").joinpath("checks.yaml").read_text(encoding="utf-8")
     return tuple(Check(**check) for check in yaml.safe_load(text)["checks"])
 
 
 def check_day(day: dt.date, files: Mapping[RawTable, Path]) -> dict[str, dict[str, int]]:
-    """The figures of each table's checks over its Parquet file.
+    """Run the checks of each table on its Parquet file and return their counts.
 
-    Raises SourceError naming table, day and figure when the rows must not be loaded.
+    Raises SourceError naming table, day and count if the rows must not be loaded.
     """
     counts: dict[str, dict[str, int]] = {table.name: {} for table in files}
     with duckdb.connect() as connection:

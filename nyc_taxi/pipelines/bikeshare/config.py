@@ -1,7 +1,7 @@
-"""Where the pipeline works: what io_config.yaml names, and local replacements for what it does not name.
+"""The pipeline's systems: those of io_config.yaml, and local replacements for the missing ones.
 
-Generated data never mixes with other data: it has a database file, a folder in the bucket and a dataset
-of its own, which are used while no application's database is configured and no files were seeded.
+Generated data never mixes with other data: it has its own database file, bucket folder and dataset, which
+are used as long as no database is configured and no files are seeded.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from nyc_taxi.settings import Settings
 
 NAME = "bikeshare"
 SAMPLE = "bikeshare_sample"
-"""The name of everything that holds generated data."""
+"""Name of the folder, dataset and database of generated data."""
 
 
 @dataclass(frozen=True)
 class BikeshareConfig:
-    """Where the pipeline reads from and writes to."""
+    """The systems that the pipeline reads and writes."""
 
     name: str
-    """Of the folder in the bucket, and of the dataset and the database where none is configured."""
+    """Name of the folder in the bucket, and the default name of dataset and database."""
     settings: Settings
 
     @classmethod
     def from_settings(cls, settings: Settings) -> BikeshareConfig:
-        """The config of generated data unless a database is configured or was seeded from files."""
+        """Return the config, that of generated data unless a database is configured or seeded from files."""
         configured = "MYSQL_HOST" in settings.connections or settings.bikeshare_extract == "export"
         if configured or not Database.demo(settings, NAME).missing:
             return cls(NAME, settings)
@@ -56,7 +56,7 @@ class BikeshareConfig:
         return read_tables(self.settings.bikeshare_tables)
 
     def table(self, name: str) -> RawTable:
-        """One table; raises SettingsError that lists the names."""
+        """Return one table; raises SettingsError that lists the names."""
         tables = {table.name: table for table in self.tables}
         if name not in tables:
             raise SettingsError(
@@ -66,18 +66,18 @@ class BikeshareConfig:
 
     @property
     def database(self) -> Database:
-        """The application's database, or the demo file; opens neither. Raises SettingsError."""
+        """Return the application's database, or the demo file, unopened; raises SettingsError."""
         if "MYSQL_HOST" in self.settings.connections:
             return Database.from_settings(self.settings)
         return Database.demo(self.settings, self.name)
 
     @functools.cached_property
     def bucket(self) -> Store:
-        """The pipeline's folder in the bucket; starts the embedded server if no bucket is configured."""
+        """Return the pipeline's folder in the bucket, starting the embedded emulator without a bucket."""
         return GcsStore(self._gcs)
 
     def uri(self, key: str) -> str:
-        """The gs:// URI of an object in the folder."""
+        """Return the gs:// URI of an object in the folder."""
         return f"gs://{self._gcs.bucket}/{self._gcs.prefix}/{key}"
 
     @functools.cached_property
@@ -87,7 +87,7 @@ class BikeshareConfig:
 
     @functools.cached_property
     def dataset(self) -> str:
-        """The dataset in BigQuery or schema in DuckDB: BIKESHARE_DATASET, else one beside the trips'."""
+        """The dataset in BigQuery or schema in DuckDB: BIKESHARE_DATASET, else one next to the trips'."""
         values = self.settings.connections
         configured = str(values.get("BIKESHARE_DATASET", ""))
         default = f"{values['BIGQUERY_DATASET']}_{self.name}" if "BIGQUERY_DATASET" in values else self.name
@@ -104,7 +104,7 @@ class BikeshareConfig:
         return self.settings.workspace / self.name
 
     def remove_leftovers(self) -> None:
-        """Remove files that interrupted runs left in the workspace a day ago or earlier."""
+        """Remove files of runs that were interrupted at least a day ago."""
         limit = time.time() - KEEP_SECONDS
         for path in [*self.folder.glob("extract/*"), *self.folder.glob("load/*")]:
             with contextlib.suppress(FileNotFoundError):  # another run may remove it first

@@ -1,4 +1,4 @@
-"""The application's database, through SQLAlchemy: MySQL where MYSQL_HOST names it, else a SQLite file."""
+"""The application's database, through SQLAlchemy: MySQL if MYSQL_HOST is set, else a SQLite file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection  # 1.4, which Airflow 2 holds, exports them here
+from sqlalchemy.engine import URL, Connection  # the location in SQLAlchemy 1.4, which Airflow 2 pins
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -19,31 +19,31 @@ from nyc_taxi.retry import DEFAULT_RETRY, RetryPolicy
 from nyc_taxi.settings import Settings
 
 _TRANSIENT = (0, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 2002, 2003, 2006, 2013, 2055, 3169)
-"""Error numbers worth another attempt: too many connections, shutdown, network, locks, killed (MySQL's
-error reference); PyMySQL reports 0 for a connection that broke off."""
+"""Error numbers to retry: too many connections, shutdown, network, locks, killed (MySQL's error
+reference); PyMySQL reports 0 for a broken connection."""
 
 _DENIED = (1044, 1045, 1142, 1143, 1698, 3159, 3162)
 _NO_DATABASE, _NO_TABLE, _NO_COLUMN = 1049, 1146, 1054
 
 
 def quoted(name: str) -> str:
-    """A name as MySQL writes it, which SQLite reads too; those of tables.yaml have no backtick in them."""
+    """Quote a name for MySQL; SQLite accepts it too. Names in tables.yaml contain no backticks."""
     return f"`{name}`"
 
 
 @dataclass(frozen=True)
 class Database:
-    """Where the application's tables are, and how to log in."""
+    """The address and credentials of the application's database."""
 
     url: URL
     ssl_ca: str = ""
-    """File with the certificate authority that the server's certificate is verified against; empty:
-    encrypted where the server offers it, without verification."""
+    """File of the certificate authority that verifies the server's certificate; if empty, the connection is
+    encrypted if the server supports it, but not verified."""
     retry: RetryPolicy = DEFAULT_RETRY
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
-        """The MYSQL_* values; raises SettingsError where they are not valid."""
+        """Read the MYSQL_* values; raises SettingsError if they are invalid."""
         values = settings.connections
         port = str(values.get("MYSQL_PORT", 3306))
         if not port.isdecimal():
@@ -60,7 +60,7 @@ class Database:
 
     @classmethod
     def demo(cls, settings: Settings, name: str) -> Database:
-        """The SQLite file that `taxi bikeshare seed` fills where MYSQL_HOST is not set."""
+        """Return the SQLite database that `taxi bikeshare seed` fills if MYSQL_HOST is not set."""
         file = settings.workspace / "bikeshare" / f"{name}.sqlite"
         return cls(URL.create("sqlite", database=str(file)), retry=RetryPolicy.of(settings))
 
@@ -71,19 +71,19 @@ class Database:
 
     @property
     def missing(self) -> bool:
-        """Whether this is a demo database that nobody has seeded."""
+        """Whether this is a demo database that has not been seeded."""
         return self.file is not None and not self.file.exists()
 
     @property
     def where(self) -> str:
-        """Address or file, for people."""
+        """Address or file, for users."""
         if self.file:
             return f"demo database {self.file}"
         return f"MySQL {self.url.host}:{self.url.port}/{self.url.database}"
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[Connection]:
-        """A connection whose session is in UTC.
+        """Yield a connection whose session time zone is UTC.
 
         Raises SourceUnreachable, SourceError, SchemaError or SettingsError, each naming the database.
         """
@@ -114,13 +114,13 @@ class Database:
             raise self._explain(error) from error
 
     def _mysql_arguments(self) -> dict[str, Any]:
-        # Cloud SQL's certificate names the instance, not the address: its name is not verified.
+        # Cloud SQL's certificate names the instance, not the host: the host name is not verified.
         verified = {"ssl_ca": self.ssl_ca, "ssl_verify_cert": True} if self.ssl_ca else {}
         return {
             "charset": "utf8mb4",
             "connect_timeout": max(1, round(self.retry.timeout)),
             "read_timeout": self.retry.timeout,
-            "init_command": "SET time_zone = '+00:00'",  # TIMESTAMP columns arrive in the session's zone
+            "init_command": "SET time_zone = '+00:00'",  # TIMESTAMP columns use the session's time zone
             **verified,
         }
 

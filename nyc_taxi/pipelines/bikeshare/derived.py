@@ -1,4 +1,4 @@
-"""The tables made in the warehouse of the raw ones: their columns here, their content in sql/*.sql."""
+"""The tables derived from raw tables in the warehouse: columns here, queries in sql/*.sql."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATE = Column("date", "date", "The day of the partition.")
 
 LEDGER = Table(
     "ledger",
-    "What each table holds of each day: one row, replaced with the rows it speaks of.",
+    "What each table holds of each day: one row, replaced together with the day's rows.",
     (Column("table_name", "string", "The table."), DATE),
     (
         Column("version", "string", "Names the content: the objects it was made of and the code or SQL."),
@@ -39,32 +39,32 @@ class Derived:
 
     table: Table
     inputs: tuple[str, ...]
-    """The raw tables whose day it is made of."""
+    """The raw tables that the query reads for one day."""
     condition: str
-    """Holds for the new rows, in SQL; otherwise the transaction is rolled back."""
+    """SQL assertion on the new rows; if it fails, the transaction is rolled back."""
     message: str
-    """The error where it does not hold."""
+    """The error message if the assertion fails."""
 
     @property
     def daily(self) -> bool:
-        """Whether each day has a partition of its own; otherwise the table is of the newest day alone."""
+        """Whether the table has a partition per day; otherwise it covers the newest day only."""
         return DATE in self.table.keys
 
     @property
     def query(self) -> str:
-        """The query with `{name}` for every table and `@day` for the day."""
+        """The query, with placeholders `{name}` for tables and `@day` for the day."""
         return _read(self.table.name)[1]
 
 
 def _read(name: str) -> tuple[str, str]:
-    """A query's description, which is its heading, and the query."""
+    """Return a query's description, which is its heading comment, and the query."""
     text = (
         resources.files("nyc_taxi.pipelines.bikeshare.sql")
         .joinpath(f"{name}.sql")
         .read_text(encoding="utf-8")
     )
     heading = re.match(r"(-- .*\n)+", text)
-    assert heading, f"{name}.sql does not begin with what it is"
+    assert heading, f"{name}.sql does not begin with a description"
     return heading[0].replace("-- ", "").replace("\n", " ").strip(), text[heading.end() :].strip()
 
 
@@ -121,4 +121,4 @@ DERIVED = (
         message="top_stations_daily does not have one to ten stations.",
     ),
 )
-"""Each after those it reads."""
+"""The derived tables in dependency order."""

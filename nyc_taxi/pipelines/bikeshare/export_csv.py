@@ -1,21 +1,21 @@
-r"""Read the CSV that Cloud SQL for MySQL exports, which is not the CSV that other programs read.
+r"""Read the CSV dialect of Cloud SQL exports from MySQL, which other CSV readers misread.
 
-Cloud SQL has the server write it: `SELECT ... INTO OUTFILE ... FIELDS TERMINATED BY ',' OPTIONALLY
-ENCLOSED BY '"' ESCAPED BY '"' LINES TERMINATED BY '\n'`, in UTF-8 and without a header. The escape
-character is the quote unless the export asks for another (`--escape=5C`, the backslash, which Google
-recommends: https://cloud.google.com/sql/docs/mysql/import-export/import-export-csv). What the server
-writes with escape character E (MySQL's sql/query_result.cc, Query_result_export::send_data):
+Cloud SQL runs `SELECT ... INTO OUTFILE ... FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '"'
+ESCAPED BY '"' LINES TERMINATED BY '\n'`, in UTF-8 and without a header. The default escape character is the
+quote; Google recommends the backslash (`--escape=5C`:
+https://cloud.google.com/sql/docs/mysql/import-export/import-export-csv). With escape character E the server
+writes (MySQL's sql/query_result.cc, Query_result_export::send_data):
 
-- NULL is E and N, never in quotes: `"N` by default, `\N` with --escape=5C. This is the trap: other
-  readers take the quote for the beginning of a text and swallow the fields behind it
+- NULL as E and N, never quoted: `"N` by default, `\N` with --escape=5C. Other readers take the quote of
+  `"N` for the start of a text and swallow the following fields
   (https://github.com/googleapis/google-api-nodejs-client/issues/719).
-- Texts and dates stand in quotes, numbers do not.
-- In a text E precedes E itself, the quote, a line feed and, written as the digit 0, a NUL byte. All
-  else is as it is: commas, carriage returns, tabs.
+- Texts and dates in quotes, numbers without.
+- In texts, E before E itself, the quote, a line feed and a NUL byte, which becomes the digit 0. All other
+  characters are unchanged: commas, carriage returns, tabs.
 
-With E the quote, a quote before a line feed may end a text that ends its row, or be in its midst: such a
-file can only be read when its last column is a number. And a text that begins with N may look like a NULL
-and the fields behind it: a row that can be read in both ways is refused rather than guessed at.
+If E is the quote, a quote before a line feed may either end the row or be part of a text, so such a file
+can only be read if its last column is a number. A text that begins with N may also look like a NULL followed
+by more fields; a row with two readings is refused.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from nyc_taxi.errors import NotTripData, SchemaError
 from nyc_taxi.pipelines.bikeshare.tables import RawTable
 
 QUOTE = "22"
-"""The default escape character, as `gcloud sql export csv --escape` names it."""
+"""The default escape character, in the hex notation of `gcloud sql export csv --escape`."""
 
 BLOCK = 1 << 20
-"""Bytes read at a time."""
+"""Bytes per read."""
 LONGEST_ROW = 64 << 20
-"""Bytes after which what has no end is not taken for a row: MySQL sends no larger one by default."""
+"""Maximum bytes of a row; MySQL's default maximum."""
 
 _INSTEAD = "export the table with --escape=5C and set TAXI_BIKESHARE_ESCAPE=5C"
 
@@ -41,9 +41,9 @@ _NUMBERS = ("int16", "int32", "int64", "float64")
 
 
 def export_rows(file: BinaryIO, table: RawTable, escape: str, what: str) -> Iterator[list[str | None]]:
-    """The rows of an export, each value as text or None; `what` names the file in errors.
+    """Yield the rows of an export, each value as text or None; `what` names the file in errors.
 
-    Raises SchemaError where the columns are not those of the table, or a row may mean two things.
+    Raises SchemaError if the columns do not match the table, or if a row is ambiguous.
     """
     if escape == QUOTE and table.columns[-1].type not in _NUMBERS:
         raise SchemaError(
@@ -77,7 +77,7 @@ def export_rows(file: BinaryIO, table: RawTable, escape: str, what: str) -> Iter
 
 
 def _row(table: RawTable, escape: str, null_first: bool) -> re.Pattern[bytes]:
-    """A whole row, a group a field; `null_first` says what is tried first where a field may be both."""
+    """Return the pattern of a row, one group per field; `null_first` prefers NULL in ambiguous fields."""
     null = rb'"N' if escape == QUOTE else rb"\\N"
     in_text = rb'(?:[^"\n\0]|""|"\n|"0)' if escape == QUOTE else rb'(?:[^"\\\n\0]|\\["\\\n0])'
     text, number = rb'"' + in_text + rb'*+"', rb'[^",\\\n]*+'

@@ -1,4 +1,4 @@
-"""The application's tables out of its database: row by row, in the columns that tables.yaml names."""
+"""Extract the application's tables from its database, with the columns of tables.yaml."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ log = logging.getLogger(__name__)
 
 
 def extract_table(database: Database, table: RawTable, path: Path) -> int:
-    """Write a table into a Parquet file, ordered by its key, and return its rows; all or nothing.
+    """Write a table to a Parquet file atomically, ordered by its key, and return the number of rows.
 
-    One statement reads the rows, so they are those of one moment; they arrive in batches and are never
-    all in memory, here or in the driver. Raises SourceUnreachable after TAXI_RETRIES attempts,
-    SourceError when the database refuses, SchemaError when the table is not as tables.yaml says,
-    SettingsError when there is no database.
+    A single statement reads the rows, so that they are consistent; a server-side cursor streams them in
+    batches, so that memory stays bounded. Raises SourceUnreachable after TAXI_RETRIES attempts, SourceError
+    if the database rejects the query, SchemaError if the table does not match tables.yaml, SettingsError if
+    no database exists.
     """
     what = f"{database.where}, table {table.name}"
     return database.retry.call(lambda: write_parquet(table, _rows(database, table), path, what))
 
 
 def count_rows(database: Database, table: RawTable) -> int:
-    """How many rows a table has; raises as `extract_table` does, after one attempt."""
+    """Return a table's number of rows; raises as `extract_table` does, after one attempt."""
     with database.connect() as connection:
         result = connection.exec_driver_sql(f"SELECT COUNT(*) FROM ({select(table)}) AS selected")
         return int(result.scalar_one())
 
 
 def select(table: RawTable) -> str:
-    """The query that reads a table, with columns in the order of tables.yaml; for an export too."""
+    """Return the query that reads or exports a table, with columns in the order of tables.yaml."""
     names = ", ".join(quoted(column.name) for column in table.columns)
     return f"SELECT {names} FROM {quoted(table.name)} ORDER BY {quoted(table.key)}"
 
@@ -48,7 +48,7 @@ def _rows(database: Database, table: RawTable) -> Iterator[Sequence[object]]:
 
 
 def _check_columns(connection: Connection, table: RawTable, where: str) -> None:
-    """Raise SchemaError for a missing column, warn of one that nobody reads."""
+    """Raise SchemaError for missing columns; warn of columns that are not extracted."""
     present = list(connection.exec_driver_sql(f"SELECT * FROM {quoted(table.name)} LIMIT 0").keys())
     expected = [column.name for column in table.columns]
     missing = [name for name in expected if name not in present]

@@ -1,4 +1,4 @@
-"""The files of the pipeline: CSV and JSON lines in, Parquet of a table's columns out."""
+"""File formats of the pipeline: reads CSV and JSON lines, writes Parquet."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from nyc_taxi.pipelines.bikeshare.tables import RawTable
 from nyc_taxi.pipelines.bikeshare.values import parse_row
 
 BATCH = 10_000
-"""Rows held at a time."""
+"""Rows per batch."""
 
 OTHER = "other"
-"""Where a table has a column of this name, fields that it does not name are kept there, as JSON."""
+"""Name of the optional column that keeps unknown fields as JSON."""
 
 
 def write_parquet(table: RawTable, rows: Iterable[Sequence[object]], path: Path, what: str) -> int:
-    """Write rows, whose values are in the order of the columns, and return how many; all or nothing.
+    """Write rows, with values in the order of the columns, atomically; returns their number.
 
-    The same rows give the same bytes. Raises SchemaError naming row and column (`what` names the
-    source) when a value does not fit.
+    The same rows give the same bytes. Raises SchemaError naming row, column and source (`what`) if a value
+    does not fit its column.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same file
     count = 0
     try:
         with pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
@@ -58,7 +58,7 @@ def _arrow(table: RawTable, rows: list[Sequence[object]], before: int, what: str
 
 
 def csv_rows(data: bytes, what: str) -> Iterator[list[str | None]]:
-    """Rows of ordinary CSV (RFC 4180) without a header; a field with nothing in it is None."""
+    """Yield rows of standard CSV (RFC 4180) without a header; an empty field is None."""
     text = io.StringIO(_text(data, what), newline="")
     try:
         for row in csv.reader(text, strict=True):
@@ -68,7 +68,7 @@ def csv_rows(data: bytes, what: str) -> Iterator[list[str | None]]:
 
 
 def json_rows(data: bytes, table: RawTable, what: str) -> Iterator[list[object]]:
-    """Rows of JSON lines, by the names of their fields."""
+    """Yield rows of JSON lines, matched to columns by field name."""
     names = [column.name for column in table.columns]
     for number, line in enumerate(_text(data, what).split("\n"), 1):
         if not line.strip():
@@ -96,7 +96,7 @@ def _with_others(row: list[object], names: list[str], fields: dict[str, Any], wh
 
 
 def unpacked(data: bytes, what: str) -> bytes:
-    """The bytes, unzipped where they are gzip, whatever the file is called."""
+    """Return the bytes, decompressed if they are gzip, regardless of the file's name."""
     if not data.startswith(b"\x1f\x8b"):
         return data
     with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):

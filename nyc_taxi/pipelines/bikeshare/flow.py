@@ -1,7 +1,7 @@
-"""The steps of a day in order: what the command line runs, and what blocks and tasks call one by one.
+"""The steps of a day in order; the command line runs them all, blocks and tasks call them one by one.
 
-Each step can be repeated at any time. A step needs nothing from the one before except what lies in the
-bucket or the warehouse: references travel between steps, never rows.
+Each step is idempotent. Steps exchange data through the bucket and the warehouse only; they pass each other
+references, never rows.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from nyc_taxi.settings import load_settings
 log = logging.getLogger(__name__)
 
 POLL = 60.0
-"""Seconds between two checks for trips that have not arrived."""
+"""Seconds between two checks for the day's trips."""
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
 class Snapshot(Record):
-    """A table as it was when it was read, as a Parquet file in the workspace."""
+    """A snapshot of a table, as a Parquet file in the workspace."""
 
     table: str
     date: str
@@ -44,7 +44,7 @@ class Snapshot(Record):
     rows: int
     sha256: str
     key: str
-    """Of its object in the pipeline's folder of the bucket."""
+    """Key of its object in the pipeline's folder of the bucket."""
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=CONFIG)
@@ -55,15 +55,15 @@ class DayResult(Record):
     generated: bool
     """Whether the data is generated."""
     warehouse: str
-    """Where it is, for people."""
+    """Location of the warehouse, for users."""
     trips: list[str]
-    """URIs of the day's objects of trips."""
+    """URIs of the day's trip objects."""
     entries: list[Entry]
     """The ledger entries of the day."""
 
 
 def parse_day(text: str | dt.date) -> dt.date:
-    """Read `2018-01-01`; raises SettingsError otherwise."""
+    """Parse `2018-01-01`; raises SettingsError otherwise."""
     if isinstance(text, dt.date):
         return text
     try:
@@ -75,15 +75,15 @@ def parse_day(text: str | dt.date) -> dt.date:
 
 
 def load_config() -> BikeshareConfig:
-    """The configuration, from the settings as they are now."""
+    """Return the configuration of the current settings."""
     return BikeshareConfig.from_settings(load_settings())
 
 
 def extract(config: BikeshareConfig, day: dt.date) -> list[Snapshot]:
-    """Read the tables of which each day has a snapshot, as they are now, into the workspace.
+    """Snapshot the current state of all tables with daily snapshots into the workspace.
 
-    With TAXI_BIKESHARE_EXTRACT=export it skips those of MySQL: Cloud SQL exports them to the bucket itself.
-    Raises SettingsError where there is no database to read.
+    With TAXI_BIKESHARE_EXTRACT=export it skips MySQL's tables, which Cloud SQL exports to the bucket itself.
+    Raises SettingsError if no database exists.
     """
     config.remove_leftovers()
     snapshots = []
@@ -103,7 +103,7 @@ def extract(config: BikeshareConfig, day: dt.date) -> list[Snapshot]:
 
 
 def land(config: BikeshareConfig, snapshots: Sequence[Snapshot]) -> list[str]:
-    """Put snapshots into the bucket, each under its day; returns the objects' URIs."""
+    """Upload snapshots to the bucket, each under its day; returns the objects' URIs."""
     for snapshot in snapshots:
         path = Path(snapshot.path)
         if not path.exists():
@@ -120,7 +120,7 @@ def wait_for_day(
 ) -> list[str]:
     """Wait until the day's trips are in the bucket; returns their URIs.
 
-    Raises NotPublished, which is worth an alert, when they have not arrived after `timeout` seconds.
+    Raises NotPublished, which deserves an alert, if they have not arrived after `timeout` seconds.
     """
     return [config.uri(key) for key in bucket.wait(config, config.table("trips"), day, timeout, poll)]
 

@@ -1,4 +1,4 @@
-"""The ledger: what each table holds of each day."""
+"""The ledger: the content of each table by day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nyc_taxi.pipelines.bikeshare.derived import LEDGER
 
 @dataclass(frozen=True, config=CONFIG)
 class Entry(Record):
-    """The record of what a table holds of a day."""
+    """The record of a table's content for a day."""
 
     table_name: str
     date: dt.date
@@ -26,7 +26,7 @@ class Entry(Record):
     source: str
     row_count: int
     counts: str
-    """What the checks counted, as JSON."""
+    """Counts of the checks, as JSON."""
     started_at: dt.datetime
     finished_at: dt.datetime
     run_id: str
@@ -38,18 +38,18 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(Entry))
 
 
 def entries(warehouse: Reader) -> list[Entry]:
-    """All entries, by day and table; none if nothing was ever loaded."""
+    """Return all entries, by day and table; empty if nothing was ever loaded."""
     query = f"SELECT {', '.join(COLUMNS)} FROM {warehouse.qualified(LEDGER.name)} ORDER BY date, table_name"
     return [Entry.from_dict(row) for row in warehouse.rows(query, {}, optional=LEDGER.name)]
 
 
 def by_table(entries: Iterable[Entry], day: dt.date) -> dict[str, Entry]:
-    """The entries of a day by table."""
+    """Return the entries of a day by table."""
     return {entry.table_name: entry for entry in entries if entry.date == day}
 
 
 def digest(entries: Iterable[Entry]) -> str:
-    """Identifies what a transaction loads, whichever run it is of."""
+    """Return an identifier of the content that a transaction loads, independent of the run."""
     text = "\n".join(f"{entry.table_name} {entry.date} {entry.version}" for entry in entries)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -57,9 +57,9 @@ def digest(entries: Iterable[Entry]) -> str:
 def replace(
     warehouse: Reader, entries: Sequence[Entry], counted: Mapping[str, str] | None = None
 ) -> tuple[list[Statement], dict[str, Any]]:
-    """Statements that replace the entries of the same tables and days, and the values of their parameters.
+    """Return statements that replace the entries of the same tables and days, and their parameters.
 
-    `counted`: SQL that counts a table's rows, for entries that do not know their number.
+    `counted`: SQL by table that counts its rows, for entries without a row count.
     """
     name = warehouse.qualified(LEDGER.name)
     statements: list[Statement] = []

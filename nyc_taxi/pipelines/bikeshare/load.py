@@ -1,4 +1,4 @@
-"""A day from the bucket into the raw tables: all tables in one transaction, each with its ledger row."""
+"""Load a day from the bucket into the raw tables and the ledger, in one transaction."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Part:
-    """A table's rows of the day, ready to be loaded."""
+    """A table's rows of the day, ready to load."""
 
     table: RawTable
     path: Path
@@ -48,17 +48,17 @@ class _Part:
 
 
 def warehouse_table(table: RawTable) -> Table:
-    """A raw table as the warehouse has it: the columns, preceded by the day."""
-    clustering = ("start_station_id",) if table.name == "trips" else ()  # analysts filter days by it
+    """Return a raw table's definition in the warehouse: the day, followed by the columns."""
+    clustering = ("start_station_id",) if table.name == "trips" else ()  # the usual filter within a day
     return Table(table.raw_name, table.description, (DATE,), table.columns, clustering)
 
 
 def load_day(config: BikeshareConfig, warehouse: Engine, day: dt.date, run: Run) -> list[Entry]:
-    """Make the day's partition of every raw table equal to what the bucket holds; its ledger entries.
+    """Replace the day's partition of every raw table by the bucket's content; returns the ledger entries.
 
-    Nothing is loaded when the tables hold these very objects already. Raises NotPublished when a table's
-    objects of the day are missing, SchemaError or NotTripData when they cannot be read, SourceError when a
-    check refuses them; nothing was changed then.
+    Does nothing if the tables already hold these objects. Raises NotPublished if a table's objects of the
+    day are missing, SchemaError or NotTripData if they cannot be read, SourceError if a check refuses them;
+    the tables are then unchanged.
     """
     started = dt.datetime.now(dt.UTC)
     objects = {table: bucket.fetch(config, table, day) for table in config.tables}
@@ -85,7 +85,7 @@ def load_day(config: BikeshareConfig, warehouse: Engine, day: dt.date, run: Run)
 
 
 def _version(config: BikeshareConfig, table: RawTable, objects: list[Landed]) -> str:
-    """Names the content: the objects and how they are read."""
+    """Return an identifier of the content: the objects and how they are read."""
     parts = [str(table.schema), config.settings.bikeshare_escape, *(landed.sha256 for landed in objects)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -106,7 +106,7 @@ def _part(
 
 
 def _copy(table: RawTable, data: bytes, path: Path, what: str) -> int:
-    """A snapshot that the flow has landed, as a file."""
+    """Write a landed snapshot to a file; returns its number of rows."""
     try:
         with pq.ParquetFile(io.BytesIO(data)) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
@@ -147,7 +147,7 @@ def _replace(warehouse: Engine, day: dt.date, parts: list[_Part], entries: list[
         for part in parts:
             table = warehouse_table(part.table)
             name, columns = warehouse.qualified(table.name), ", ".join(c.name for c in table.columns)
-            # with the day: other days may have the same rows, and drop what they have staged
+            # includes the day: other days may have the same rows, and drop their staging tables
             staged = stack.enter_context(warehouse.staged(table, part.path, f"{day}_{part.version}"))
             statements += [
                 f"DELETE FROM {name} WHERE date = @day",

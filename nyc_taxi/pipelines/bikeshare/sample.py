@@ -1,8 +1,7 @@
-"""Generated stations, regions and trips: for `taxi bikeshare seed`, and for tests.
+"""Generated stations, regions and trips, for `taxi bikeshare seed` and for tests.
 
-The same day always gives the same bytes. The stations have everything that makes trouble on the way:
-a name with a comma, a quote, a line feed and letters beyond ASCII, one without a name, one without a
-region; and some trips begin at a station that is not among them.
+The same day always gives the same bytes. The stations include edge cases: a name with a comma, a quote, a
+line feed and non-ASCII letters, a missing name, a missing region. Some trips begin at an unknown station.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ STATIONS: list[tuple[int, str | None, int | None, int | None]] = [
 """Number, name, region and docks of each station."""
 
 UNKNOWN = 99
-"""A station that trips name but that is not among the stations."""
+"""Number of a station that occurs in trips only."""
 
 
 def trips(day: dt.date, count: int = 200) -> bytes:
-    """A day's trips as gzipped JSON lines, in the fields and the form of the real ones."""
+    """Return a day's trips as gzipped JSON lines, in the format of real ones."""
     chance = random.Random(day.isoformat())
     names = {number: name or f"Station {number}" for number, name, _, _ in STATIONS} | {
         UNKNOWN: "Pop-up dock"
@@ -56,5 +55,5 @@ def trips(day: dt.date, count: int = 200) -> bytes:
 
 
 def regions_csv() -> bytes:
-    """The regions as the object in the bucket."""
+    """Return the content of regions.csv in the bucket."""
     return "".join(f'{number},"{name}"\n' for number, name in REGIONS).encode()

@@ -29,21 +29,21 @@ SQL_TYPES = {
     "timestamp": "DATETIME(6)",
     "instant": "DATETIME(6)",
 }
-"""Type of a column in MySQL by its type in tables.yaml; SQLite takes the same names."""
+"""MySQL column type by type in tables.yaml; SQLite accepts the same names."""
 
 
 @dataclass
 class Seeded:
-    """What `taxi bikeshare seed` has written, for people."""
+    """The result of `taxi bikeshare seed`, for users."""
 
     config: BikeshareConfig
     written: list[str] = field(default_factory=list)
     """Tables with their rows, and the URIs of objects."""
     kept: list[str] = field(default_factory=list)
-    """Tables and objects that existed already and stay as they are."""
+    """Existing tables and objects, left unchanged."""
 
     def fill(self, table: RawTable, rows: Sequence[Sequence[object]], what: str) -> None:
-        """Fill a table of the database, see `fill`."""
+        """Fill a table of the database; see the function `fill`."""
         database = self.config.database
         filled = fill(database, table, rows, what)
         where = f"{database.where}, table {table.name}"
@@ -53,7 +53,7 @@ class Seeded:
             self.kept.append(where)
 
     def put(self, key: str, data: Path | bytes, replace: bool) -> None:
-        """Have an object in the flow's folder of the bucket."""
+        """Store an object in the flow's folder of the bucket."""
         if replace or self.config.bucket.head(key) is None:
             bucket.put(self.config, key, data)
             self.written.append(self.config.uri(key))
@@ -62,10 +62,10 @@ class Seeded:
 
 
 def seed_sample(settings: Settings, day: dt.date) -> Seeded:
-    """Generate stations, regions and the trips of a day; replaces nothing but generated data.
+    """Generate stations, regions and the trips of a day; replaces generated data only.
 
-    Raises SettingsError where files were seeded, or Cloud SQL exports the stations: generated trips would
-    mix with real ones.
+    Raises SettingsError if files were seeded or Cloud SQL exports the stations, because generated trips
+    would mix with real ones.
     """
     config = BikeshareConfig.from_settings(settings)
     seeded = Seeded(config)
@@ -84,11 +84,11 @@ def seed_sample(settings: Settings, day: dt.date) -> Seeded:
 
 
 def seed_files(settings: Settings, folder: Path) -> Seeded:
-    """Put a folder's files into the database and into the bucket.
+    """Load a folder's files into the database and the bucket.
 
     `<table>.csv` becomes a table of the database, or the object of a table from the bucket;
-    `trips_20180101.json.gz` becomes an object of that day. Each is replaced as a whole or not at all.
-    Raises SettingsError when the folder has none of them.
+    `trips_20180101.json.gz` becomes an object of that day. Each is replaced atomically. Raises SettingsError
+    if the folder has none of them.
     """
     config = BikeshareConfig(NAME, settings)
     tables = {table: folder / f"{table.name}.csv" for table in config.tables if table.origin != "daily"}
@@ -121,10 +121,10 @@ def _days(folder: Path) -> dict[dt.date, Path]:
 
 
 def fill(database: Database, table: RawTable, rows: Sequence[Sequence[object]], what: str) -> bool:
-    """Make a table of the demo database equal to the rows: readers see the old rows or the new.
+    """Replace a table of the demo database by the rows, atomically; returns whether it was filled.
 
-    A MySQL database belongs to somebody: its missing or empty tables are filled, and those with rows stay
-    as they are. Returns whether the table was filled. Raises SchemaError when a row does not fit the columns.
+    In MySQL, fills only missing or empty tables, because the database is not ours. Raises SchemaError if a
+    row does not fit the columns.
     """
     names = [column.name for column in table.columns]
     values = [
@@ -145,7 +145,7 @@ def fill(database: Database, table: RawTable, rows: Sequence[Sequence[object]], 
         ]
     with database.connect() as connection, connection.begin():
         if database.file:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # Python's sqlite3 would begin at the INSERT
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 would begin only at the INSERT
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
         charset = "" if database.file else " DEFAULT CHARACTER SET utf8mb4"
         connection.exec_driver_sql(f"CREATE TABLE IF NOT EXISTS {name} ({columns}){charset}")

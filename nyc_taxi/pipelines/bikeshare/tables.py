@@ -1,4 +1,4 @@
-"""The tables that the flow brings in, as `tables.yaml` describes them."""
+"""The raw tables of the flow, as described in `tables.yaml`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ ORIGINS = ("mysql", "bucket", "daily")
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as it is brought in, a partition a day."""
+    """A raw table, with one partition per day."""
 
     name: str
     origin: str
     """`mysql`, `bucket` or `daily`; see tables.yaml."""
     key: str
-    """The column that tells rows apart."""
+    """The column that identifies rows."""
     description: str
     columns: tuple[Column, ...]
     object: str = ""
-    """Of a table from the bucket: its object there."""
+    """Name of the object, for a table from the bucket."""
 
     @property
     def raw_name(self) -> str:
-        """Its name in the warehouse."""
+        """Name in the warehouse."""
         return f"raw_{self.name}"
 
     @property
     def schema(self) -> pa.Schema:
-        """The columns as Arrow has them."""
+        """Arrow schema of the columns."""
         return pa.schema(
             [pa.field(column.name, TYPES[column.type], not column.required) for column in self.columns]
         )
@@ -53,7 +53,7 @@ class RawTable:
 
 @functools.cache
 def read_tables(file: Path) -> tuple[RawTable, ...]:
-    """The tables that a file such as `tables.yaml` describes; raises SettingsError naming a mistake in it."""
+    """Read the tables of a file such as `tables.yaml`; raises SettingsError naming the mistake."""
     try:
         described = yaml.safe_load(file.read_text(encoding="utf-8"))["tables"]
         tables = tuple(_table(file, name, entry) for name, entry in described.items())
@@ -99,7 +99,7 @@ def _table(file: Path, name: str, entry: dict[str, Any]) -> RawTable:
 
 
 def _check_name(name: str, where: str) -> None:
-    """Names go into SQL as they are: letters, digits and underscores, as every database takes them."""
+    """Refuse names other than letters, digits and underscores, because they go into SQL unquoted."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,59}", str(name)):
         raise SettingsError(f"{where}: use lower-case letters, digits and underscores only.")
     if name == "date":

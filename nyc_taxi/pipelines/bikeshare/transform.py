@@ -1,4 +1,4 @@
-"""The derived tables of a day: only the day's partitions are computed again, in one transaction."""
+"""Compute the derived tables of a day: replaces only the day's partitions, in one transaction."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 def transform_day(config: BikeshareConfig, warehouse: Engine, day: dt.date, run: Run) -> list[Entry]:
-    """Compute the derived tables of the day from its raw tables; their ledger entries.
+    """Compute the day's derived tables from its raw tables; returns their ledger entries.
 
-    A table that is not daily is computed from the newest day, whichever day this is, so the order of days
-    makes no difference. What was computed from the same rows by the same SQL stays as it is. Raises
-    DestinationError when the day is not loaded or an assertion does not hold; nothing was changed then.
+    A table that is not daily is always computed from the newest day, so that the order of days does not
+    matter. A table already computed from the same rows by the same SQL is left unchanged. Raises
+    DestinationError if the day is not loaded or an assertion fails; the tables are then unchanged.
     """
     started = dt.datetime.now(dt.UTC)
     return retry_load(RetryPolicy.of(config.settings), lambda: _transform_day(warehouse, day, run, started))
@@ -53,7 +53,7 @@ def _transform_day(warehouse: Engine, day: dt.date, run: Run, started: dt.dateti
 
 
 def _version(derived: Derived, entries: Mapping[str, Entry]) -> str:
-    """Identifies the content: the rows it is computed from, and the SQL."""
+    """Return an identifier of the content: its input rows and the SQL."""
     parts = [derived.query, *(entries[f"raw_{name}"].version for name in derived.inputs)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -64,7 +64,7 @@ def _entry(derived: Derived, day: dt.date, version: str, started: dt.datetime, r
         date=day,
         version=version,
         source=", ".join(f"raw_{name}" for name in derived.inputs),
-        row_count=0,  # counted within the transaction
+        row_count=0,  # set within the transaction
         counts="{}",
         started_at=started,
         finished_at=dt.datetime.now(dt.UTC),
@@ -74,7 +74,7 @@ def _entry(derived: Derived, day: dt.date, version: str, started: dt.datetime, r
 
 
 def _replace(warehouse: Engine, day_of_run: dt.date, entries: list[Entry], run: Run) -> None:
-    """Compute the tables of these entries, each after those it reads."""
+    """Compute the tables of these entries, in dependency order."""
     names = {derived.table.name: warehouse.qualified(derived.table.name) for derived in DERIVED}
     names |= {f"raw_{name}": warehouse.qualified(f"raw_{name}") for name in ("stations", "regions", "trips")}
     of_name = {derived.table.name: derived for derived in DERIVED}
@@ -94,7 +94,7 @@ def _replace(warehouse: Engine, day_of_run: dt.date, entries: list[Entry], run: 
             Assertion(derived.condition.format(**names).replace("@day", day), derived.message),
         ]
         counted[entry.table_name] = f"(SELECT COUNT(*) FROM {rows})"
-        if not derived.daily:  # entries of an earlier day no longer hold
+        if not derived.daily:  # entries of an earlier day are obsolete
             statements.append(
                 f"DELETE FROM {warehouse.qualified(LEDGER.name)} WHERE table_name = '{entry.table_name}'"
             )

@@ -1,4 +1,4 @@
-"""One value of a table: from text, JSON or a database driver into the type of its column."""
+"""Parsing of values from text, JSON or a database driver into their column's type."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nyc_taxi.schema import Column
 
 
 def parse(column: Column, value: object) -> Any:
-    """The value as Arrow takes it for the column; None stays None, and so does an empty text but in a text.
+    """Return the value for the column's Arrow type; None, and empty text in any but text columns, give None.
 
-    Raises ValueError that says what is wrong, without the column's name.
+    Raises ValueError, without the column's name.
     """
     if value is None or (value == "" and column.type != "string"):
         if column.required:
@@ -26,7 +26,7 @@ def parse(column: Column, value: object) -> Any:
 
 
 def parse_row(columns: Sequence[Column], row: Sequence[object], where: str) -> list[Any]:
-    """A row's values, which are in the order of the columns; raises SchemaError naming row and column."""
+    """Parse a row, with values in the order of the columns; raises SchemaError naming row and column."""
     if len(row) != len(columns):
         raise SchemaError(f"{where} has {len(row)} values, not {len(columns)}.")
     parsed = []
@@ -97,7 +97,7 @@ def _instant(value: object) -> dt.datetime:
     if moment.tzinfo is None:
         if isinstance(value, str):
             raise _unfit(value, "a time with its zone, such as 2018-01-31 12:00:00 UTC")
-        return moment.replace(tzinfo=dt.UTC)  # MySQL's: its session is in UTC
+        return moment.replace(tzinfo=dt.UTC)  # from MySQL, whose session is in UTC
     return moment.astimezone(dt.UTC)
 
 

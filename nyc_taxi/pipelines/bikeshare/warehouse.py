@@ -1,4 +1,4 @@
-"""The warehouse of the bike-share: BigQuery where it is configured, otherwise the DuckDB file."""
+"""The bike-share's warehouse: BigQuery if configured, otherwise the DuckDB file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nyc_taxi.pipelines.bikeshare.config import BikeshareConfig
 
 
 def open_warehouse(config: BikeshareConfig) -> Engine:
-    """The dataset or schema that holds the pipeline's tables; connects on first use."""
+    """Return the dataset or schema of the pipeline's tables; connects on first use."""
     if "BIGQUERY_DATASET" in config.settings.connections:
         from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
         from nyc_taxi.load.warehouse.bigquery.engine import BigQueryEngine

@@ -1,5 +1,4 @@
 """The steps of one month in order: `run` runs them all, blocks and tasks call them one by one.
 
-Each step may be repeated at any time: it finds existing results by the month's version and then only logs
-that they exist.
+Each step is idempotent: it finds existing results by the month's version and then only logs them.
 """

@@ -1,4 +1,4 @@
-"""The second step of a month: rules and the user's transform, applied on this machine's scratch storage."""
+"""The second step of a month: apply rules and the user's transform on local scratch storage."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 4
-"""How often a step begins again because another run has removed its scratch files."""
+"""Maximum attempts of a step whose scratch files another run removes."""
 
 
 def restart_if_lost(step: Callable[[], T]) -> T:
-    """The result of a step that uses scratch files.
+    """Run a step that uses scratch files, restarting it if they disappear.
 
-    Two runs of a month on one machine share them, and the first to end removes them. The other then begins
-    the step again, and finds what the first has made.
+    Two runs of a month on one machine share scratch files, and the first to finish removes them. The other
+    then restarts the step and finds the first run's result.
     """
     return RetryPolicy(ATTEMPTS).restart(step, LocalFileLost)
 
 
 def clean(source: SourceFile, settings: Settings, progress: Progress | None = None) -> CleanMonth:
-    """Read every row of the month and apply the rules to it, into this machine's scratch storage.
+    """Read the month and apply the rules to every row, on local scratch storage.
 
-    Where the Parquet exists already, the month comes with what `derive` does to it.
+    If the month's Parquet already exists, the result includes the effect of `derive`.
     """
     rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
     version = month_version(source, rules, load_transform(settings.transform))
@@ -73,9 +73,9 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
 
 
 def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = None) -> CleanMonth:
-    """Apply the transform of the settings to the cleaned month; without one it stays as it is.
+    """Apply the transform of the settings, if any, to the cleaned month.
 
-    The month is cleaned again if its scratch files were deleted or rules have changed. Raises TransformError.
+    Cleans the month again if its scratch files were deleted or the rules have changed. Raises TransformError.
     """
     rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
     version = month_version(cleaned.source, rules, transform)
@@ -101,20 +101,20 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
 
 
 def staged(cleaned: CleanMonth, settings: Settings) -> CleanMonth:
-    """The cleaned month with its folder on this machine, whether that exists or not."""
+    """Return the cleaned month with its local folder, which need not exist."""
     version = month_version(cleaned.source, load_rules(settings.rules, cleaned.service))
     folder = Workspace(settings.workspace).scratch_folder(cleaned.service, cleaned.month, version)
     return cleaned.at(folder)
 
 
 def discard_scratch(cleaned: CleanMonth) -> None:
-    """Remove the cleaned month: all of it is in the Parquet files now."""
+    """Remove the scratch files of a month that is complete as Parquet."""
     if cleaned.local is not None:
         shutil.rmtree(cleaned.local, ignore_errors=True)
 
 
 def rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
-    """The rules by which the month was cleaned; raises TaxiError when they or the transform changed since."""
+    """Return the rules that cleaned the month; raises TaxiError if they or the transform have changed."""
     rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
     if month_version(cleaned.source, rules, transform) != cleaned.version:
         raise TaxiError(
@@ -125,7 +125,7 @@ def rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
 
 
 def _record(path: Path, folder: Path) -> CleanMonth | None:
-    """The month that a file in a scratch folder describes; None where there is none."""
+    """Return the month that a file in a scratch folder describes, if any."""
     try:
         return CleanMonth.from_dict(json.loads(path.read_text(encoding="utf-8"))).at(folder)
     except (OSError, ValueError):  # missing, or of another version of this package
@@ -133,7 +133,7 @@ def _record(path: Path, folder: Path) -> CleanMonth | None:
 
 
 def _of_parquet(source: SourceFile, version: str, lake: Lake) -> CleanMonth | None:
-    """The month, if its Parquet exists already."""
+    """Return the month if its Parquet exists."""
     files = lake.versions.find(source.service, source.month, version)
     if files is None:
         return None

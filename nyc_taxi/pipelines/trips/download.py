@@ -1,4 +1,4 @@
-"""The first step of a month: its raw file, in the lake and on this machine."""
+"""The first step of a month: fetch its raw file into the lake and onto this machine."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def download(
     progress: Progress | None = None,
     url: str = "",
 ) -> SourceFile:
-    """Have the month's raw file in the lake; a version that the lake holds is not downloaded again.
+    """Store the month's raw file in the lake unless the lake already holds the published version.
 
-    The source `lake` is the raw file that was fetched last, `lake:<prefix>` the one whose SHA-256, or whose
-    refined version, begins with the prefix. When the source cannot be reached, a file that was fetched from
-    it earlier is used, with a warning. `url` is recorded in place of a path that means nothing elsewhere.
+    The source `lake` selects the last fetched raw file, `lake:<prefix>` the one whose SHA-256 or refined
+    version begins with the prefix. If the source is unreachable, a file fetched from it earlier is used, with
+    a warning. `url` replaces a local path in the record.
     """
     if month < service.first_month:
         raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
@@ -59,7 +59,7 @@ def download(
 
 
 def fetch_raw(source: SourceFile, settings: Settings) -> SourceFile:
-    """The raw file on this machine: from the lake or, if that has lost it, from where it was published."""
+    """Return the raw file on this machine, from the lake or, if missing there, from its original source."""
     lake = Lake(settings)
     try:
         return lake.raw.fetch(source)
@@ -74,12 +74,12 @@ def fetch_raw(source: SourceFile, settings: Settings) -> SourceFile:
 
 
 def _stored(service: Service, month: Month, publications: Source, lake: Lake) -> SourceFile | None:
-    """What the source publishes now, if a shared lake holds it."""
+    """Return the currently published file if a shared lake holds it."""
     try:
         published = publications.published(service, month)
     except SourceUnreachable:
-        return None  # the download tries other places, and logs that
-    # a path may be another file on another worker
+        return None  # the download tries other candidates and logs this
+    # the same path may be a different file on another worker
     if published is None or not ("://" in published.url or is_sample(published.url)):
         return None
     return lake.raw.find(service, month, published)

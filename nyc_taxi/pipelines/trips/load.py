@@ -1,4 +1,4 @@
-"""The last step of a month: its destinations, side by side."""
+"""The last step of a month: load it into its destinations in parallel."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading into one destination came to."""
+    """The result of loading into one destination."""
 
     destination: str
     describe: str
-    """Where it is, for people."""
+    """Location of the destination, for users."""
     entry: LedgerEntry
     skipped: bool
-    """The destination held this version already."""
+    """Whether the destination already held this version."""
     seconds: float
 
 
@@ -46,10 +46,10 @@ def load(
     *,
     force: bool = False,
 ) -> Loaded:
-    """Have the month in a destination, complete and recorded; never a sample over a real month.
+    """Load the month into a destination and record it; never replaces a real month by a sample.
 
-    A destination that holds this version is left alone, unless its data is damaged or `force` is set.
-    The caller has checked by `plausibility.review` that the month is plausible.
+    Skips a destination that already holds this version, unless its data is damaged or `force` is set.
+    The caller must have checked the month with `plausibility.review`.
     """
     started = time.monotonic()
     summary = month.summary
@@ -84,9 +84,10 @@ def load_all(
     unread: Collection[str] = (),
     accept: bool = False,
 ) -> list[Loaded]:
-    """Load into several destinations side by side; `load_side_by_side` says in which order and what fails.
+    """Load into several destinations in parallel; see `load_side_by_side` for order and errors.
 
-    `unread`: destinations whose ledgers could not be read when the month was reviewed; it is reviewed again.
+    `unread`: destinations whose ledgers were unreadable during the review; the month is reviewed again for
+    them.
     """
 
     def load_one(name: str) -> Loaded:
@@ -97,10 +98,10 @@ def load_all(
 
 
 def load_side_by_side(destinations: list[str], load_one: Callable[[str], Loaded]) -> list[Loaded]:
-    """Call `load_one` on a thread per destination, after those that the registry puts before it.
+    """Call `load_one` on a thread per destination, after its dependencies in the registry.
 
-    When one fails, those that do not depend on it are finished all the same; then its error is raised, and
-    those of further ones are logged. A transient error comes first: another attempt may help.
+    If a destination fails, those independent of it still finish; then one error is raised, preferably a
+    transient one, which is retried, and further errors are logged.
     """
     futures: dict[str, Future[Loaded]] = {}
 
@@ -123,7 +124,7 @@ def load_side_by_side(destinations: list[str], load_one: Callable[[str], Loaded]
 
 
 def _make_current(month: RefinedMonth, context: RunContext) -> None:
-    """Let readers of the workspace find the version; with a shared lake a workspace only has copies."""
+    """Make the version current in the workspace; with a shared lake, the workspace only holds copies."""
     if Lake(context.settings).is_shared:
         return
     files = month.files()

@@ -1,4 +1,4 @@
-"""The third step of a month: Parquet in the lake, for any destination on any machine."""
+"""The third step of a month: write Parquet to the lake, for any destination on any machine."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 def refine(
     source: SourceFile, settings: Settings, review: Callable[[CleanMonth], object] = lambda _: None
 ) -> MonthFiles:
-    """Have the month refined in the lake: cleaned on this machine's scratch storage and written as Parquet.
+    """Clean the month on local scratch storage and store it as Parquet in the lake.
 
     Any number of workers may refine the same month at once. A version in the lake is not refined again.
-    `review` is called with the month before it is published, and raises to prevent that.
+    `review` is called with the month before its publication, and raises to prevent it.
     """
     return restart_if_lost(lambda: _refine(source, settings, review))
 
@@ -55,9 +55,9 @@ def _refine(source: SourceFile, settings: Settings, review: Callable[[CleanMonth
 
 
 def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
-    """Write the cleaned month to the lake as Parquet; clean it again if it is not on this machine.
+    """Write the cleaned month to the lake as Parquet, cleaning it again if it is not on this machine.
 
-    Raises TaxiError when rules or transform have changed.
+    Raises TaxiError if rules or transform have changed.
     """
     rules, versions = rules_of(cleaned, settings), Lake(settings).versions
     files = versions.find(cleaned.service, cleaned.month, cleaned.version)
@@ -75,7 +75,7 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
 
 
 def fetch_month(files: MonthFiles, settings: Settings) -> MonthFiles:
-    """The refined month on this machine: from the lake, or refined again if the lake has lost it."""
+    """Return the refined month on this machine, from the lake or, if missing there, refined again."""
     lake = Lake(settings)
     try:
         return lake.versions.fetch(files)
@@ -91,5 +91,5 @@ def fetch_month(files: MonthFiles, settings: Settings) -> MonthFiles:
 
 
 def stored_month(files: MonthFiles, settings: Settings) -> RefinedMonth:
-    """A refined month in the lake, to be loaded; its files are fetched when a destination needs them."""
+    """Return a refined month for loading; its files are fetched when a destination needs them."""
     return RefinedMonth.stored(files, lambda: fetch_month(files, settings))

@@ -1,4 +1,4 @@
-"""All steps of one month, as the command line and backfills run them."""
+"""Run all steps of one month, for the command line and backfills."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from nyc_taxi.transform.user.source import load_transform
 
 @dataclass
 class Outcome:
-    """What a run came to."""
+    """The result of a run."""
 
     files: MonthFiles
     loaded: list[Loaded] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    """Seconds by step, in order; destinations are loaded side by side."""
+    """Seconds by step, in order; destinations load in parallel."""
     total: float = 0.0
-    """Seconds from beginning to end."""
+    """Wall-clock seconds of the run."""
 
 
 def run_month(
     request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None = None
 ) -> Outcome:
-    """All steps of one month; `progress` gives each step its own progress callback."""
+    """Run all steps of one month; `progress` provides each step's progress callback."""
     return restart_if_lost(lambda: _run_month(request, context, progress))
 
 
@@ -79,7 +79,7 @@ def _run_month(
 def _clean(
     request: LoadRequest, settings: Settings, reporter: Callable[[str], Progress], seconds: dict[str, float]
 ) -> CleanMonth:
-    """Download and clean the month, and apply the transform if there is one."""
+    """Download and clean the month, and apply the transform, if any."""
     with _timed(seconds, "download"):
         source = download(request.service, request.month, request.source, settings, reporter("download"))
     with _timed(seconds, "clean"):
@@ -94,7 +94,7 @@ def _clean(
 def _parquet_in_background(
     cleaned: CleanMonth, settings: Settings, seconds: dict[str, float]
 ) -> Iterator[Future[MonthFiles]]:
-    """Write the Parquet on another thread; the scratch files go at the end, unless writing has failed."""
+    """Write the Parquet on another thread; removes the scratch files at the end unless writing failed."""
 
     def write() -> MonthFiles:
         with _timed(seconds, "parquet"):
@@ -105,7 +105,7 @@ def _parquet_in_background(
         try:
             yield writing
         finally:
-            if not writing.exception():  # else the next run continues from what is staged
+            if not writing.exception():  # after a failure, the next run continues from the scratch files
                 discard_scratch(cleaned)
 
 
