@@ -1,9 +1,9 @@
-"""Cleaning: every row of a month read and judged once, in parallel and in bounded memory.
+"""Cleaning: read and judge every row of a month once, in parallel and in bounded memory.
 
-The month is staged, not loaded: `rows.arrow` holds the readable rows in canonical columns with
-two integers each, the bits of the rules that quarantine and of those that flag it;
-`unreadable.arrow` the rows that do not parse; `matches.parquet` what the month rules found.
-Blocks are parsed and judged by several threads and written in the order of the file.
+The result is staged on scratch storage: `rows.arrow` holds the readable rows in canonical columns, each
+with two bit masks of the rules that quarantine and that flag it; `unreadable.arrow` holds the rows that do
+not parse; `matches.parquet` holds the matches of the month rules. Several threads parse and judge blocks,
+which are written in file order.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from nyc_taxi.transform.user.source import Transform
 from nyc_taxi.transform.zones import assign_zones, assigned_columns, has_coordinates
 
 METHOD_VERSION = 1
-"""Raised when the same file and the same rules give other rows than before."""
+"""Incremented when the same file and rules give other rows than before."""
 
 Progress = Callable[[int], None]
-"""Called with the rows read so far."""
+"""Called with the number of rows read so far."""
 
 
 def month_version(source: SourceFile, rules: Rules, transform: Transform | None = None) -> str:
@@ -53,7 +53,7 @@ def month_version(source: SourceFile, rules: Rules, transform: Transform | None 
 def version_of(
     service: Service, month: Month, sha256: str, rules: Rules, transform: Transform | None = None
 ) -> str:
-    """The version that a month has if its raw file with this SHA-256 is cleaned and derived today."""
+    """Return the version of a month whose raw file with this SHA-256 is cleaned and derived today."""
     parts = [service, month, sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION]
     if has_coordinates(service, month):
         parts.append(zone_polygons.fingerprint())
@@ -71,12 +71,12 @@ def clean_month(
     max_unreadable: float,
     progress: Progress | None = None,
 ) -> CleanMonth:
-    """Read and judge a month into the scratch `folder`, which exists afterwards or not at all.
+    """Read and judge a month into the scratch `folder`, which is created atomically.
 
-    A file system that does not rename folders leaves the month in another one, which the result names.
+    If the file system cannot rename folders, the month stays in another folder, which the result names.
 
-    Raises NotTripData when more than `max_unreadable` of the rows do not parse, SchemaError when
-    a required column is missing.
+    Raises NotTripData if more than `max_unreadable` of the rows do not parse, SchemaError if a required
+    column is missing.
     """
     building = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.part")
     building.mkdir(parents=True)
@@ -119,7 +119,7 @@ def clean_month(
 def _judged(
     reader: Reader, rules: Rules, source: SourceFile, threads: int
 ) -> Iterator[tuple[Chunk, pa.Table]]:
-    """Blocks parsed and judged by a few threads, given back in the order of the file."""
+    """Parse and judge blocks on several threads, and yield them in file order."""
     local = threading.local()
     query = rules.verdict_sql(source.month, reader.mapping.absent, assigned_columns(reader))
 
@@ -128,7 +128,7 @@ def _judged(
             local.connection = sandbox()
         chunk = reader.parse(block)
         batch = pa.RecordBatchReader.from_batches(chunk.batch.schema, [chunk.batch])
-        local.connection.register("batch", batch)  # a reader is spared the scanner that a table gets
+        local.connection.register("batch", batch)  # a reader avoids the scanner used for tables
         try:
             verdict = local.connection.execute(query).to_arrow_table()
         except duckdb.Error as error:
@@ -139,7 +139,7 @@ def _judged(
     waiting: deque[Future[tuple[Chunk, pa.Table]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="clean") as pool:
         try:
-            in_flight = 0  # the first block comes alone: a file that does not parse ends with it
+            in_flight = 0  # the first block runs alone: a file that does not parse fails early
             for block in reader.blocks():
                 waiting.append(pool.submit(work, block))
                 if len(waiting) > in_flight:
@@ -155,7 +155,7 @@ def _judged(
 def _rule_error(
     error: duckdb.Error, batch: pa.RecordBatch, rules: Rules, source: SourceFile, reader: Reader
 ) -> RuleError:
-    """Name the rule whose condition fails on rows of a batch."""
+    """Return an error naming the rule whose condition fails on a batch."""
     failing = "a rule"
     with sandbox() as connection:
         connection.register("batch", batch)
@@ -173,7 +173,7 @@ def _rule_error(
 
 
 class _Counts:
-    """Rows by verdict; raises if a file is not a trip file after all."""
+    """Counts of rows by verdict; raises if most rows of the file do not parse."""
 
     def __init__(self, source: SourceFile, rules: Rules, max_unreadable: float) -> None:
         self._source = source
@@ -194,7 +194,7 @@ class _Counts:
         self._count(reasons, flags, 1)
 
     def add_matches(self, matches: Path, folder: Path) -> None:
-        """Count what the month rules found; a row they quarantine no longer counts as flagged."""
+        """Count the matches of the month rules; a row that they quarantine no longer counts as flagged."""
         with duckdb.connect() as connection:
             rows = connection.execute(
                 "SELECT m.reasons, m.flags, c._flags, count(*)::BIGINT"
@@ -208,7 +208,7 @@ class _Counts:
             self._count(np.array([reasons]), np.array([flags]), count)
 
     def check(self, *, final: bool) -> None:
-        """Refuse a file most of whose rows do not parse: before the end when nearly none does."""
+        """Refuse a file with too many unreadable rows, early if nearly all are unreadable."""
         share = self.quarantined[UNREADABLE] / max(self.rows_in, 1)
         if share > (self._max_unreadable if final else max(self._max_unreadable, 0.9)):
             unreadable = f"{self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows"
@@ -221,7 +221,7 @@ class _Counts:
             raise NotTripData(f"{self._source.name}: has a header but no rows; download the file again.")
 
     def in_order(self, action: str) -> dict[str, int]:
-        """Counts that are not zero, in the order of the rules."""
+        """Return the counts above zero, in the order of the rules."""
         counted = self.quarantined if action == "quarantine" else self.flagged
         names = [UNREADABLE, *(rule.name for _, rule in self._rules.of(action)), ZONE_FLAG]
         return {name: counted[name] for name in names if counted[name]}

@@ -1,8 +1,8 @@
-"""Conditions of rules are data: one row in, a truth value out, the same on every run and in bounded memory.
+"""Validation of rule conditions: boolean expressions on one row, deterministic and in bounded memory.
 
-A condition may call functions of DuckDB that are reproducible and whose result is no larger than their
-arguments: those that return a number, a truth value or a time, and a few that return text. DuckDB's
-memory limit alone does not suffice, since it does not count the values of one row.
+A condition may call DuckDB functions that are deterministic and whose result is no larger than their
+arguments: those that return a number, a boolean or a time, and a few that return text. DuckDB's memory
+limit alone does not suffice, because it ignores the size of single values.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import duckdb
 from nyc_taxi.schema.sql import literal
 
 MEMORY_LIMIT = "512MB"
-"""Of DuckDB, for each thread that applies rules; a batch takes a small part of it."""
+"""DuckDB's memory limit per thread that applies rules; a batch needs a fraction of it."""
 
 MAX_LENGTH = 10_000
-"""Characters of a condition; the project's longest has 400."""
+"""Maximum characters of a condition; the project's longest has 400."""
 
 _SMALL_TYPES = {
     "BOOLEAN",
@@ -37,22 +37,28 @@ _SHORT_RESULTS = {
     *("lower", "upper", "lcase", "ucase", "trim", "ltrim", "rtrim", "left", "right", "substr", "substring"),
     *("reverse", "strip_accents", "translate", "split_part", "regexp_extract", "md5", "sha256"),
     *("strftime", "dayname", "monthname", "||", "concat", "greatest", "least", "nullif"),
-    *("fdiv", "fmod", "round_even", "date_add", "days_in_month"),  # macros, whose types DuckDB does not tell
+    *(
+        "fdiv",
+        "fmod",
+        "round_even",
+        "date_add",
+        "days_in_month",
+    ),  # macros, whose types DuckDB does not report
 }
-"""Functions that return text no longer than their arguments together, or one of their arguments."""
+"""Functions whose result is no longer than their arguments together."""
 
 _DEPEND_ON_TODAY = {"age", "current_localtime", "current_localtimestamp"}
-"""Functions that DuckDB calls consistent although their result depends on the time; age(a, b) does not."""
+"""Functions that DuckDB marks as consistent but that depend on the time, except age(a, b)."""
 
-_VALUES_OF_SESSION = {
+_SESSION_FUNCTIONS = {
     *("current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"),
     *("current_user", "user", "session_user", "current_role", "current_schema", "current_catalog"),
 }
-"""What looks like a column and is a function."""
+"""Functions that are written like columns."""
 
 
 def sandbox() -> duckdb.DuckDBPyConnection:
-    """An empty database of one thread that reaches no file and no network, and has a memory limit."""
+    """Return an empty single-threaded database with a memory limit, without access to files or network."""
     connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT})
     connection.execute("SET TimeZone = 'UTC'; SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -60,9 +66,9 @@ def sandbox() -> duckdb.DuckDBPyConnection:
 
 
 def find_objection(when: str, columns: Collection[str], connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Why `when` is no condition on these columns, as the predicate of a sentence; None if it is one.
+    """Return why `when` is not a condition on these columns, as the predicate of a sentence, or None.
 
-    Parses the condition and runs nothing of it.
+    Parses the condition without executing it.
     """
     if len(when) > MAX_LENGTH:
         return f"has {len(when):,} characters; at most {MAX_LENGTH:,} are allowed"
@@ -74,7 +80,9 @@ def find_objection(when: str, columns: Collection[str], connection: duckdb.DuckD
         return "is nested too deeply; split it into several rules"
     if parsed.get("error") or len(parsed["statements"]) != 1:
         message = re.sub(r"\s+", " ", str(parsed.get("error_message", "more than one statement")))
-        message = message.replace('at or near "FROM"', "at its end")  # the query's, not the condition's
+        message = message.replace(
+            'at or near "FROM"', "at its end"
+        )  # FROM belongs to the query, not to the condition
         return f"does not compile: {when!r}: {message}"
     nodes = list(_nodes(parsed["statements"][0]["node"]))
     objections = (_objection(node, columns, _refused_functions()) for node in nodes)
@@ -86,7 +94,7 @@ def find_objection(when: str, columns: Collection[str], connection: duckdb.DuckD
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """All expressions of a parsed statement, not by recursion: it may be deep."""
+    """Yield all expressions of a parsed statement; iterative, because it may be deeply nested."""
     left = [tree]
     while left:
         item = left.pop()
@@ -113,7 +121,7 @@ def _objection(node: dict[str, Any], columns: Collection[str], refused: dict[str
         case {"class": "FUNCTION", "function_name": name} if name in refused:
             return f"calls {name}(), {refused[name]}"
         case {"class": "COLUMN_REF", "column_names": [*_, str(name)]}:
-            if name.lower() in _VALUES_OF_SESSION.difference(columns):
+            if name.lower() in _SESSION_FUNCTIONS.difference(columns):
                 return f"uses {name}, {_NOT_REPRODUCIBLE}"
         case {"class": "CAST", "cast_type": {"id": kind}} if kind not in {*_SMALL_TYPES, "VARCHAR"}:
             return "casts to a type other than a number, a truth value, a time or text"
@@ -121,7 +129,7 @@ def _objection(node: dict[str, Any], columns: Collection[str], refused: dict[str
 
 
 def _shortens(texts: list[dict[str, Any]]) -> bool:
-    """Whether replace() puts a literal in place of one that is as long or longer, in bytes."""
+    """Return whether replace() substitutes a literal by one of at most as many bytes."""
     match texts:
         case [{"value": {"value": str(searched)}}, {"value": {"value": str(replacement)}}]:
             return len(replacement.encode()) <= len(searched.encode())
@@ -140,7 +148,7 @@ _NOT_BOUNDED = (
 
 @functools.cache
 def _refused_functions() -> dict[str, str]:
-    """Why a condition may not call a function, by its name; DuckDB itself refuses aggregates."""
+    """Return the refused functions with the reason; DuckDB itself refuses aggregates."""
     refused = {}
     with duckdb.connect() as connection:
         functions = connection.execute(
@@ -151,7 +159,7 @@ def _refused_functions() -> dict[str, str]:
     for name, is_consistent, types in functions:
         if name in _SHORT_RESULTS:
             continue
-        if not is_consistent or name in _DEPEND_ON_TODAY | _VALUES_OF_SESSION:
+        if not is_consistent or name in _DEPEND_ON_TODAY | _SESSION_FUNCTIONS:
             refused[name] = _NOT_REPRODUCIBLE
         elif not _SMALL_TYPES & {*types}:
             refused[name] = _NOT_BOUNDED

@@ -1,7 +1,7 @@
-"""Deriving: a user's function applied to the trips of a cleaned month, batch by batch.
+"""Deriving: apply a user's function to the trips of a cleaned month, batch by batch.
 
-The batches are those that cleaning staged. What the function adds and drops is written beside them; the
-Parquet, and tables that are loaded meanwhile, are made of both.
+The batches are those staged by cleaning. Added columns and dropped rows are written beside them; the Parquet,
+and tables loaded meanwhile, combine both.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from nyc_taxi.transform.user.source import Transform
 from nyc_taxi.transform.user.staged import DerivedWriter, derived_folder
 
 Progress = Callable[[int], None]
-"""Called with the rows done so far."""
+"""Called with the number of rows processed so far."""
 
 
 def derive_month(
     clean: CleanMonth, rules: Rules, transform: Transform, progress: Progress | None = None
 ) -> CleanMonth:
-    """Apply the transform to a cleaned month, which `rules` judged; its scratch folder holds the result.
+    """Apply the transform to a month cleaned by `rules`, and write the result to its scratch folder.
 
-    Raises TransformError when the function fails or returns anything but its trips, or some of them, with
-    columns added, and when one of the rules has its name.
+    Raises TransformError if the function fails, if it returns anything but all or some of its trips with
+    columns added, or if a rule has the same name.
     """
     if transform.name in {*BUILT_IN_WHY, *(rule.name for rule in rules.rules)}:
         raise TransformError(f"{_where(transform)} has the name of a rule; rename one of them.")
@@ -108,7 +108,7 @@ def _write(
 
 
 def _trips(batch: pa.RecordBatch, places: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
-    """The trips of a staged batch in all columns that a function sees."""
+    """Return the trips of a staged batch, with all columns that the function receives."""
     kept = batch if len(places) == len(batch) else batch.take(pa.array(places))
     names = set(batch.schema.names)
     arrays = [
@@ -122,7 +122,7 @@ def _where(transform: Transform) -> str:
 
 
 class _Counts:
-    """Trips that were dropped, with the flags that they had."""
+    """Counts of dropped trips and of their flags."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -138,7 +138,7 @@ class _Counts:
                 self._flags[name] += count
 
     def left(self, flagged: dict[str, int]) -> dict[str, int]:
-        """The trips that are left, by flag."""
+        """Return the number of remaining trips by flag."""
         return {
             name: count - self._flags[name] for name, count in flagged.items() if count > self._flags[name]
         }

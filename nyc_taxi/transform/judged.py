@@ -1,7 +1,7 @@
-"""The judged month: what cleaning staged, with every row's final verdict, as trips and as quarantined rows.
+"""The judged month: the staged rows with their final verdicts, as trips and quarantined rows.
 
-Both the Parquet and a table that is loaded meanwhile are made of these batches, each in a pass of its own:
-a pass is cheap, and none waits for the other.
+The Parquet and a table loaded meanwhile each read these batches in a separate pass: passes are cheap, and
+neither waits for the other.
 """
 
 from __future__ import annotations
@@ -23,33 +23,32 @@ from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
 from nyc_taxi.transform.rules import BUILT_IN_BIT, Rules
 from nyc_taxi.transform.user.staged import DerivedMonth
 
-_MADE = ("source_version", "flags", "reversal_source_row")
-"""Columns of trips that are made here of the verdict."""
+_COMPUTED = ("source_version", "flags", "reversal_source_row")
+"""Trip columns that this module computes from the verdicts."""
 
 Judged = tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray]
-"""Staged rows, and for each its reasons, flags and other row."""
+"""Staged rows, with reasons, flags and matched row of each."""
 
 Select = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Given the `source_row` of staged rows and whether each is a trip: which of them to take."""
+"""Maps the `source_row` of staged rows, and whether each is a trip, to the mask of rows to select."""
 
 
 def staged_trips(
     clean: CleanMonth, rules: Rules, writing: Future[MonthFiles]
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Schema and batches of the trips while their Parquet is being written.
+    """Return schema and batches of the trips while their Parquet is being written.
 
-    The same rows in the same order as in the Parquet, without `source_version`, in which all rows are
-    equal, and without the columns that the source lacks, which are null. Stops when writing fails. Raises
-    FileNotFoundError at once where the staged month is gone, as it is when another run has made the
-    Parquet of it.
+    The rows and their order are those of the Parquet, without the constant `source_version` and without
+    columns that the source lacks, which are null. Stops if writing fails. Raises FileNotFoundError at once
+    if the staged month no longer exists, because another run has completed its Parquet.
     """
     staged = StagedMonth(clean)
-    present = {*staged.rows.schema.names, *clean.derived_columns, *_MADE} - {"source_version"}
+    present = {*staged.rows.schema.names, *clean.derived_columns, *_COMPUTED} - {"source_version"}
     schema = pa.schema([field for field in staged.trips_schema() if field.name in present])
 
     def kept(judged: Judged) -> pa.RecordBatch:
         if writing.done():
-            writing.result()  # where it has failed, going on is of no use
+            writing.result()  # raises if writing failed
         batch, reasons, flags, other_rows = judged
         return _trips(batch, reasons == 0, flags, other_rows, rules, clean, schema)
 
@@ -61,7 +60,7 @@ def staged_trips(
 
 
 class StagedMonth:
-    """The scratch files of a cleaned month, open: whoever deletes them then takes nothing away."""
+    """The open scratch files of a cleaned month, which stay readable if deleted."""
 
     def __init__(self, clean: CleanMonth) -> None:
         self._clean = clean
@@ -81,13 +80,13 @@ class StagedMonth:
         self._opened.close()
 
     def trips_schema(self) -> pa.Schema:
-        """Canonical columns, lineage and flags; behind them the file's unknown columns and derived ones."""
+        """Return the trips' schema: canonical, lineage and flag columns, then unknown and derived columns."""
         extra = [self.rows.schema.field(name) for name in self._clean.unknown_columns]
         extra += self._derived.fields if self._derived else []
         return arrow_schema(trip_columns(self._clean.service), extra)
 
     def verdicts(self) -> Iterator[Judged]:
-        """The rows with their final verdicts, batch by batch, and with their derived columns."""
+        """Yield the rows with their final verdicts and derived columns, batch by batch."""
         matches = SortedCursor(self._matches.iter_batches(), VERDICT_SCHEMA)
 
         def judged(batch: pa.RecordBatch) -> Judged:
@@ -113,9 +112,9 @@ class StagedMonth:
 def judged_batches(
     clean: CleanMonth, rules: Rules, select: Select | None = None
 ) -> Generator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The staged month with its final verdicts: batches of trips and of quarantined rows.
+    """Yield batches of trips and of quarantined rows of a staged month.
 
-    With `select`, only the readable rows that it selects, and all unreadable ones.
+    With `select`, yields only the selected readable rows, and all unreadable ones.
     """
     rules = replace(rules, transform=clean.transform)
     with StagedMonth(clean) as staged:
@@ -149,7 +148,7 @@ def _selected(judged: Judged, select: Select) -> Judged:
 
 def _verdicts(batch: pa.RecordBatch, numbers: np.ndarray, matches: pa.RecordBatch) -> tuple[np.ndarray, ...]:
     reasons, flags = batch["_reasons"].to_numpy().copy(), batch["_flags"].to_numpy().copy()
-    other_rows = np.zeros(len(batch), np.int64)  # 0 is no row: they count from 1
+    other_rows = np.zeros(len(batch), np.int64)  # 0 means none: rows count from 1
     if len(matches):
         places = np.searchsorted(numbers, matches["source_row"].to_numpy())
         reasons[places] |= matches["reasons"].to_numpy()
@@ -159,7 +158,7 @@ def _verdicts(batch: pa.RecordBatch, numbers: np.ndarray, matches: pa.RecordBatc
 
 
 def trips_schema(clean: CleanMonth) -> pa.Schema:
-    """The schema of the batches of trips."""
+    """Return the schema of the batches of trips."""
     with StagedMonth(clean) as staged:
         return staged.trips_schema()
 
@@ -173,7 +172,7 @@ def _trips(
     clean: CleanMonth,
     schema: pa.Schema,
 ) -> pa.RecordBatch:
-    """The rows of a batch that are kept, in the columns of `schema`."""
+    """Return the kept rows of a batch, with the columns of `schema`."""
     if keep.all():
         good = batch
     else:
@@ -218,7 +217,7 @@ def _merge(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _name_lists(masks: np.ndarray, rules: Rules, action: str) -> pa.Array:
-    """A list of rule names per verdict; few verdicts are distinct, so each list is made once."""
+    """Return a list of rule names per verdict; builds each distinct list once."""
     encoded = pa.array(masks).dictionary_encode()
     lists = [rules.names(mask, action) for mask in encoded.dictionary.to_pylist()]
     return pa.array(lists, ARROW_TYPES["strings"]).take(encoded.indices)

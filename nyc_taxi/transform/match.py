@@ -1,8 +1,8 @@
-"""Month rules: which rows of a month repeat or reverse each other, in bounded memory.
+"""Month rules: find rows of a month that repeat or reverse each other, in bounded memory.
 
-Every row left a 64-bit key per month rule (`KeyFiles`). A row whose key stands alone can match
-nothing. The keys are sorted a part at a time to find the others, and only those few rows are
-fetched whole and compared exactly, so that a collision of keys never matters.
+Cleaning writes a 64-bit key per row and month rule (`KeyFiles`). A row with a unique key matches no other.
+Keys are sorted part by part to find shared ones; only rows with shared keys are read in full and compared
+exactly, so that hash collisions do no harm.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from nyc_taxi.schema.sql import literal
 from nyc_taxi.transform.rules import Rule, Rules
 
 PART_KEYS = 1_000_000
-"""Keys that are sorted at a time: 8 MB of keys, as many of positions, and a sorted copy."""
+"""Keys per sort: 8 MB of keys, 8 MB of positions, and a sorted copy."""
 
 MAX_PART_KEYS = 2 * PART_KEYS
-"""Keys spread evenly over the parts unless a million rows have the same one."""
+"""Maximum keys of a part; keys spread evenly over the parts unless a million rows share one."""
 
 MAX_SHARED = 1_000_000
-"""Rows that may be compared exactly, or half of the month if that is more."""
+"""Maximum rows to compare exactly, or half of the month if that is more."""
 
 _CHUNK_KEYS = 1 << 20
 _MEMORY_LIMIT = "128MB"
@@ -38,11 +38,11 @@ _MEMORY_LIMIT = "128MB"
 VERDICT_SCHEMA = pa.schema(
     [("source_row", pa.int64()), ("reasons", pa.int64()), ("flags", pa.int64()), ("other_row", pa.int64())]
 )
-"""One row per matched source row, ascending: bits to add to its verdict, and the other half."""
+"""One row per matched source row, ascending: bits to add to its verdict, and the row it matches."""
 
 
 class KeyFiles:
-    """The keys of a month on scratch: a file of 64-bit integers per month rule, 0 for no key."""
+    """The keys of a month on scratch storage: a file of 64-bit integers per month rule, 0 for no key."""
 
     def __init__(self, folder: Path, rules: Rules, source: str) -> None:
         self._source = source
@@ -56,15 +56,15 @@ class KeyFiles:
             file.write(verdict[f"_key_{bit}"].fill_null(0).to_numpy().tobytes())
 
     def close(self) -> None:
-        """Have all keys on disk."""
+        """Flush all keys to disk."""
         for file in self._files.values():
             file.close()
 
     def shared_positions(self, threads: int) -> np.ndarray:
-        """Positions (from 0, ascending) of the rows that share a key with another row.
+        """Return the positions (from 0, ascending) of rows that share a key with another row.
 
-        Raises NotTripData when most of millions of rows are equal, as in no month of trips, and RuleError
-        when they are only alike to a rule that compares fewer columns or flags equal rows.
+        Raises NotTripData if most of millions of rows are equal, which no real month is, and RuleError if
+        they only match under a rule that compares fewer columns or flags equal rows.
         """
 
         def search(bit: int) -> list[np.ndarray]:
@@ -82,10 +82,10 @@ class KeyFiles:
 
 
 def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, threads: int) -> Path:
-    """Judge the month rules over `rows.arrow`; returns `matches.parquet`.
+    """Apply the month rules to `rows.arrow` and return the path of `matches.parquet`.
 
-    The rules that quarantine come first: a row they take out is no other row's match for those that
-    flag. Leaves `candidates.parquet`, the rows that were compared exactly.
+    Quarantining rules come first: rules that flag ignore the rows they quarantine. Also writes
+    `candidates.parquet`, the rows that were compared exactly.
     """
     result, candidates = folder / "matches.parquet", folder / "candidates.parquet"
     _fetch(folder / "rows.arrow", keys.shared_positions(threads), candidates)
@@ -120,7 +120,7 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, thr
 
 
 class SortedCursor:
-    """Walks batches that ascend by `source_row` in step with another such walk."""
+    """A cursor over batches sorted by `source_row`, for merge joins."""
 
     def __init__(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         self._batches = iter(batches)
@@ -128,7 +128,7 @@ class SortedCursor:
         self._held: pa.RecordBatch | None = None
 
     def up_to(self, last: int) -> pa.RecordBatch:
-        """The next rows whose source_row is at most `last`."""
+        """Return the next rows up to the source_row `last`."""
         parts = []
         while (held := self._held if self._held is not None else next(self._batches, None)) is not None:
             cut = int(np.searchsorted(held["source_row"].to_numpy(), last, side="right"))
@@ -142,9 +142,9 @@ class SortedCursor:
 
 
 def _shared(path: Path, too_many: TaxiError) -> Iterator[np.ndarray]:
-    """Positions of the keys that occur more than once, part by part of the key space.
+    """Yield the positions of keys that occur more than once, part by part of the key space.
 
-    Raises `too_many` for too many of them, or for a part of far more keys than the others.
+    Raises `too_many` if they are too many, or if a part has far more keys than the others.
     """
     rows = path.stat().st_size // 8
     parts, shared = max(1, -(-rows // PART_KEYS)), 0
@@ -171,7 +171,7 @@ def _shared(path: Path, too_many: TaxiError) -> Iterator[np.ndarray]:
 
 
 def _too_many(source: str, rule: Rule) -> TaxiError:
-    """What to raise when a rule would compare more rows exactly than memory and time allow."""
+    """Return the error for a rule that would compare too many rows exactly."""
     if rule.repeats == ["all"] and rule.action == "quarantine":
         return NotTripData(
             f"{source}: most of its rows are equal to other rows; use the file as TLC publishes it."
@@ -181,7 +181,7 @@ def _too_many(source: str, rule: Rule) -> TaxiError:
 
 
 def _is_in(keys: np.ndarray, few: np.ndarray) -> np.ndarray:
-    """Which keys are among the few: by a hash table, where numpy.isin sorts all keys a second time."""
+    """Return which keys are among the few, by a hash table: numpy.isin would sort all keys again."""
     is_in: np.ndarray = pc.is_in(pa.array(keys), value_set=pa.array(few)).to_numpy(zero_copy_only=False)
     return is_in
 
@@ -195,7 +195,7 @@ def _chunks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _fetch(rows: Path, positions: np.ndarray, target: Path) -> None:
-    """Copy the rows at ascending positions out of the staged month."""
+    """Copy the rows at ascending positions from the staged month to a file."""
     start = 0
     with (
         pa.OSFile(str(rows)) as file,
@@ -223,11 +223,11 @@ def _repeats_sql(bit: int, rule: Rule, rows: str, compared: Iterable[str]) -> st
 
 
 def _reverses_sql(bit: int, rule: Rule, rows: str) -> str:
-    """Trips and reversals with the same key are paired in the order of the file, one to one."""
+    """Return the query that pairs trips and reversals with the same key, one to one in file order."""
     assert rule.reverses is not None
     same, negated = rule.reverses.same, rule.reverses.negated
     amounts = ", ".join(f'nullif("{name}", 0)' for name in negated)
-    side = f"sign(coalesce({amounts}))"  # of the first amount that is not zero
+    side = f"sign(coalesce({amounts}))"  # sign of the first nonzero amount
     key = [f'"{name}"' for name in same] + [f'"{name}" * side' for name in negated]
     columns = ", ".join(f'"{name}"' for name in [*same, *negated])
     sided = f"SELECT source_row, {columns}, {side} AS side FROM {rows} WHERE _reasons = 0"

@@ -1,8 +1,8 @@
-"""A judged month as Parquet: trips, quarantine, quality, and a manifest that names them.
+"""Write a judged month as Parquet: trips, quarantine and quality, with a manifest.
 
-Deterministic: the same source file, rules and library versions give the same bytes. The folder is
-named by the month's version, each file appears under its name only when it is whole, and the
-manifest comes last: without it the month is not there.
+The output is deterministic: the same source file, rules and library versions give the same bytes. The
+folder is named after the month's version; each file is renamed into place once complete, the manifest last.
+Without its manifest a month does not exist.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from nyc_taxi.transform.quality import QualityReport
 from nyc_taxi.transform.rules import Rules
 
 ROW_GROUP_ROWS = 131_072
-"""Large enough to compress well, small enough to be read by several threads and in little memory."""
+"""Rows per row group: enough to compress well, few enough for parallel reads in little memory."""
 
 DROPPED_GROUP_ROWS = 16_384
-"""For the quarantine where a transform may drop millions of trips, each with all its values as text."""
+"""Rows per row group of the quarantine of a transform, which may drop millions of trips as JSON text."""
 
 
 def write_month(clean: CleanMonth, rules: Rules, folder: Path) -> MonthFiles:
-    """Write the month's files into `folder`; raises TaxiError when trips + quarantined is not rows_in."""
+    """Write the month's files to `folder`; raises TaxiError if trips + quarantined differs from rows_in."""
     folder.mkdir(parents=True, exist_ok=True)
     mark = f".{uuid.uuid4().hex[:8]}.part"
     parts = {name: folder / f".{name}{mark}" for name in FILES}
@@ -73,7 +73,7 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
             quality.add(good)
             counted["trips.parquet"] += len(good)
             counted["quarantine.parquet"] += len(bad)
-            del good, bad  # before the next ones are made
+            del good, bad  # free memory before the next batches
     written = (counted["trips.parquet"], counted["quarantine.parquet"])
     if written != (clean.trips, clean.rows_quarantined) or sum(written) != clean.rows_in:
         raise TaxiError(
@@ -86,11 +86,11 @@ def _write_files(clean: CleanMonth, rules: Rules, parts: dict[str, Path]) -> Non
 
 
 GROUP_BYTES = 128 << 20
-"""Bytes that are held at most: only rows of more than a kilobyte make smaller row groups."""
+"""Maximum bytes to buffer; only rows above a kilobyte give smaller row groups."""
 
 
 class _Writer:
-    """Parquet in row groups of one size, whatever the sizes of the batches."""
+    """A Parquet writer with row groups of constant size, regardless of batch sizes."""
 
     def __init__(self, path: Path, schema: pa.Schema, group_rows: int | None = None) -> None:
         self._schema = schema
@@ -100,7 +100,7 @@ class _Writer:
             schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=[_leaf(field) for field in schema if _repeats_itself(field)],
+            use_dictionary=[_leaf_path(field) for field in schema if _repeats_itself(field)],
             version="2.6",
         )
         self._held: list[pa.RecordBatch] = []
@@ -129,9 +129,9 @@ class _Writer:
 
 
 def _repeats_itself(field: pa.Field) -> bool:
-    """Whether a dictionary pays: not where nearly every value is another (times, row numbers)."""
+    """Return whether dictionary encoding pays off, unlike for nearly distinct values (times, row numbers)."""
     return not pa.types.is_timestamp(field.type) and not field.name.endswith("source_row")
 
 
-def _leaf(field: pa.Field) -> str:
+def _leaf_path(field: pa.Field) -> str:
     return f"{field.name}.list.element" if pa.types.is_list(field.type) else str(field.name)

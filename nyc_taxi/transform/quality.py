@@ -1,8 +1,8 @@
-"""The quality report of a month: figures that say whether it can be trusted.
+"""The quality report of a month: measures that indicate whether it can be trusted.
 
-Gathered while the Parquet is written, at the cost of a few sums per batch. Counts, extremes and
-days cover every trip; medians come from every k-th row of the source, with k such that at most
-200,000 rows are kept (k is 1, and the median exact, for months up to that size).
+They are computed while the Parquet is written, at the cost of a few sums per batch. Counts, extremes and
+days cover every trip; medians use every k-th row of the source, with k such that at most 200,000 rows are
+sampled (for smaller months k is 1 and the median exact).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 
 
 class QualityReport:
-    """Collects the figures of one month, batch by batch."""
+    """Collects the measures of one month, batch by batch."""
 
     def __init__(self, clean: CleanMonth) -> None:
         self._clean = clean
@@ -30,15 +30,15 @@ class QualityReport:
         self._nulls: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
         self._extremes: dict[str, tuple[float, float]] = {}
-        # room for all of a sample at once: many small arrays kept among large ones that come and go would
-        # leave the large ones no place, and memory would grow with the month
+        # preallocated: many small arrays kept among large temporary ones would fragment the heap, and memory
+        # would grow with the month
         self._samples: dict[str, np.ndarray] = {}
         self._sampled: Counter[str] = Counter()
         self._days: Counter[int] = Counter()
         self._trips = 0
 
     def add(self, trips: pa.RecordBatch) -> None:
-        """Take in a batch of trips."""
+        """Add a batch of trips."""
         self._trips += len(trips)
         picked = pa.array(np.flatnonzero(trips["source_row"].to_numpy() % self._step == 0))
         days, counts = pa.array(_days(trips["pickup_datetime"])).value_counts().flatten()
@@ -50,7 +50,7 @@ class QualityReport:
                 self._measure(column.name, values, picked)
 
     def table(self) -> pa.Table:
-        """The report, in the schema QUALITY."""
+        """Return the report, in the schema QUALITY."""
         rows: list[tuple[str, str, float | None]] = [
             ("rows_in", "", self._clean.rows_in),
             ("trips", "", self._clean.trips),
@@ -91,7 +91,7 @@ class QualityReport:
 
 
 def _is_measure(column: Column) -> bool:
-    """Numbers whose size means something; codes, flags, zones and times have no median."""
+    """Return whether a column is a quantity; codes, flags, zones and times have no median."""
     return column.type in ("float64", "int32") or column.name == "passenger_count"
 
 

@@ -1,4 +1,4 @@
-"""The refined month: what destinations load, whether its Parquet is complete or still being written."""
+"""The refined month, which destinations load; its Parquet may be complete or still being written."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from nyc_taxi.transform.judged import staged_trips
 from nyc_taxi.transform.rules import Rules
 
 Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
-"""A schema without metadata, and record batches of it."""
+"""A schema without metadata, and its record batches."""
 
 BATCH_ROWS = 8192
-"""So small that a server works on one batch while the next is encoded (64k rows take 20 % longer)."""
+"""Rows per batch; small, so that a server processes one while the next is encoded (64k take 20 % longer)."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,24 @@ class RefinedMonth:
     summary: CleanMonth
     """Counts and version."""
     trips: Callable[[], Batches]
-    """Opens the trips: the same rows in the same order as in the Parquet, without the constants."""
+    """Opens the trips, with the rows and order of the Parquet but without the constants."""
     files: Callable[[], MonthFiles]
-    """The Parquet files; waits until they are complete and raises what went wrong with them."""
+    """Waits until the Parquet files are complete and returns them; raises if writing failed."""
     constants: Mapping[str, str] = field(default_factory=dict)
-    """Columns that `trips` omits because every trip has the same text in them."""
+    """Columns that `trips` omits because all trips have the same text."""
 
     @classmethod
     def of(cls, files: MonthFiles) -> RefinedMonth:
-        """A month whose Parquet is complete."""
+        """Return a month whose Parquet is complete."""
         return cls(files, lambda: read_batches(files.trips_path), lambda: files)
 
     @classmethod
     def stored(cls, files: MonthFiles, fetch: Callable[[], MonthFiles]) -> RefinedMonth:
-        """A month in the lake; `fetch` brings its files to this machine when they are first needed."""
+        """Return a month in the lake; `fetch` downloads its files when they are first needed."""
         lock, fetched = threading.Lock(), list[MonthFiles]()
 
         def local() -> MonthFiles:
-            with lock:  # destinations load side by side
+            with lock:  # destinations load in parallel
                 if not fetched:
                     fetched.append(fetch())
                 return fetched[0]
@@ -56,10 +56,10 @@ class RefinedMonth:
 
     @classmethod
     def in_progress(cls, clean: CleanMonth, rules: Rules, writing: Future[MonthFiles]) -> RefinedMonth:
-        """A month whose Parquet is being written: trips come from the staged month.
+        """Return a month whose Parquet is being written: trips come from the staged month.
 
-        `rules` are those by which it was cleaned. Where another run has finished the month and removed
-        what was staged, trips come from the Parquet.
+        `rules` are those that cleaned it. If another run has completed the month and removed the staged
+        files, trips come from the Parquet.
         """
 
         def trips() -> Batches:
@@ -72,7 +72,7 @@ class RefinedMonth:
 
 
 def read_batches(path: Path) -> Batches:
-    """The file's schema and its batches; raises DestinationError when it is no whole Parquet file."""
+    """Return the file's schema and batches; raises DestinationError if it is not a complete Parquet file."""
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """The rules: read, validated and compiled to SQL.
 
-A rule's place in the table is its bit in the verdict of a row, so that the verdict of a million
-rows is two columns of integers. Row rules are conditions in DuckDB's SQL; month rules (`repeats`,
-`reverses`) compare rows with each other and are found by a key first and exactly afterwards.
+A rule's index in the table is its bit in a row's verdict, so that verdicts are two columns of integers. Row
+rules are conditions in DuckDB's SQL; month rules (`repeats`, `reverses`) compare rows with each other, first
+by a hash key and then exactly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from nyc_taxi.transform.condition import find_objection, sandbox
 from nyc_taxi.transform.read import UNREADABLE
 
 MAX_RULES = 62
-"""Bits of a signed 64-bit verdict that stay positive, less one."""
+"""Maximum number of rules: the non-negative bits of a signed 64-bit verdict, less DROPPED_BIT."""
 
 BUILT_IN_BIT = 62
 """The bit that no rule has: of rows that the user's transform drops, of trips whose zones were assigned."""
@@ -41,13 +41,13 @@ BUILT_IN_WHY = {
 """What the reasons and flags that no rule has mean."""
 
 KEY_COLUMNS = 8
-"""Columns that a key is made of: enough to tell nearly all rows apart; equal keys are compared exactly."""
+"""Maximum columns of a key: enough to distinguish nearly all rows; equal keys are compared exactly."""
 
 _ANY_MONTH = Month(2020, 1)
 
 
 class Reversal(pydantic.BaseModel):
-    """Which columns make a trip and its reversal: equal in `same`, opposite in `negated`."""
+    """The columns that identify a trip and its reversal: equal in `same`, opposite in `negated`."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
     same: list[str] = pydantic.Field(min_length=1)
@@ -55,7 +55,7 @@ class Reversal(pydantic.BaseModel):
 
 
 class Rule(pydantic.BaseModel):
-    """One row of the table; see the head of `mage_project/rules.yaml` for the fields."""
+    """One rule; `mage_project/rules.yaml` documents the fields."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
     name: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
@@ -80,7 +80,7 @@ class Rule(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules that are enabled for one service, in order; a rule's index is its bit."""
+    """The rules enabled for one service, in order; a rule's index is its bit."""
 
     service: Service
     rules: tuple[Rule, ...]
@@ -89,9 +89,9 @@ class Rules:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when a rule that matters to the service changes.
+        """Hash of the rules that affect the service.
 
-        Comments and the `why` of flags do not matter; the `why` of others is in the quarantine's `detail`.
+        It ignores comments and the `why` of flags; the `why` of other rules is in the quarantine's `detail`.
         """
 
         def ignored(rule: Rule) -> set[str]:
@@ -102,11 +102,11 @@ class Rules:
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def of(self, action: str) -> list[tuple[int, Rule]]:
-        """Rules with an action, each with its bit."""
+        """Return the rules with an action, each with its bit."""
         return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.action == action]
 
     def month_rules(self) -> list[tuple[int, Rule]]:
-        """Rules that compare rows with each other, each with its bit."""
+        """Return the rules that compare rows with each other, each with its bit."""
         return [(bit, rule) for bit, rule in enumerate(self.rules) if rule.when is None]
 
     def names(self, mask: int, action: str) -> list[str]:
@@ -135,19 +135,19 @@ class Rules:
         return f"SELECT _reasons, _flags{', ' + kept if kept else ''} FROM ({inner})"
 
     def compared(self, rule: Rule, unknown: Iterable[str] = ()) -> list[str]:
-        """The columns that a `repeats` rule compares; [all] includes those that the schema does not know."""
+        """Return the columns that a `repeats` rule compares; [all] includes unknown columns."""
         if rule.repeats == ["all"]:
             return [*(column.name for column in service_columns(self.service)), *unknown]
         return list(rule.repeats or ())
 
-    def _telling(self, names: Iterable[str]) -> list[str]:
-        """Columns in the order in which they tell rows apart: times, then amounts, then codes."""
+    def _by_selectivity(self, names: Iterable[str]) -> list[str]:
+        """Sort columns by selectivity: times, then amounts, then codes."""
         types = {column.name: column.type for column in service_columns(self.service)}
         order = ["timestamp", "float64"]
         return sorted(names, key=lambda name: order.index(types[name]) if types[name] in order else 2)
 
     def _condition(self, rule: Rule) -> str:
-        """The condition of a row rule, without the rows that rules in its `unless` match."""
+        """Return the condition of a row rule, excluding rows that match a rule of its `unless`."""
         others = [other.when for other in self.rules if other.name in rule.unless]
         return " AND ".join([f"({rule.when})", *(f"({other}) IS NOT TRUE" for other in others)])
 
@@ -159,8 +159,8 @@ class Rules:
 
     def _key_sql(self, rule: Rule, absent: Collection[str]) -> str:
         if rule.reverses is None:
-            telling = [name for name in self._telling(self.compared(rule)) if name not in absent]
-            return _hash_sql(f'"{name}"' for name in telling[:KEY_COLUMNS] or self.compared(rule)[:1])
+            columns = [name for name in self._by_selectivity(self.compared(rule)) if name not in absent]
+            return _hash_sql(f'"{name}"' for name in columns[:KEY_COLUMNS] or self.compared(rule)[:1])
         same = [f'"{name}"' for name in rule.reverses.same]
         amounts = [f'abs("{name}")' for name in rule.reverses.negated]
         nothing = " AND ".join(f'coalesce("{name}" = 0, true)' for name in rule.reverses.negated)
@@ -168,12 +168,12 @@ class Rules:
 
 
 def load_rules(path: Path, service: Service) -> Rules:
-    """Read the table and check every rule of the service; raises RuleError naming file and rule."""
+    """Read the rules and check those of the service; raises RuleError naming file and rule."""
     return _checked(path, _content(path), service)
 
 
 def read_rules(path: Path, service: Service) -> Rules:
-    """The rules without the costly check that their SQL compiles; enough to compare fingerprints."""
+    """Read the rules without compiling their SQL, which is slow; enough to compare fingerprints."""
     return _read(path, _content(path), service)
 
 
@@ -184,7 +184,7 @@ def _content(path: Path) -> bytes:
         raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
 
 
-@functools.lru_cache(maxsize=16)  # every step of a run asks for them
+@functools.lru_cache(maxsize=16)  # every step of a run loads them
 def _checked(path: Path, content: bytes, service: Service) -> Rules:
     rules = _read(path, content, service)
     empty = arrow_schema(service_columns(service)).empty_table()
@@ -250,7 +250,7 @@ def _rule(path: Path, entry: Any) -> Rule:
 
 
 def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
-    """Compile the rule on an empty month; see that it names a column and, if a condition, is one."""
+    """Compile the rule on an empty month; check that it names a column and that conditions are boolean."""
     columns = [column.name for column in service_columns(rules.service)]
     if rule.when is not None:
         objection = find_objection(rule.when, [*columns, "month_start", "month_end"], connection)
@@ -277,7 +277,7 @@ def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConn
 
 
 def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
-    """The type of a condition; raises duckdb.Error for one with aggregates or window functions."""
+    """Return the type of a condition; raises duckdb.Error for aggregates and window functions."""
     query = f"SELECT ({when}) FROM ({_batch_sql(_ANY_MONTH)}) WHERE ({when})"
     return str(connection.execute(query).description[0][1])
 
@@ -287,11 +287,11 @@ def _bit_sql(condition: str, bit: int) -> str:
 
 
 def _hash_sql(values: Iterable[str]) -> str:
-    """Values that are equal have the same hash, -0.0 and 0.0 too; that of nothing but zeros would be 0."""
+    """Return SQL for a hash that is the same for equal values, including -0.0 and 0.0, and is never 0."""
     return f"greatest(hash({', '.join(values)}), 1::UBIGINT)"
 
 
 def _batch_sql(month: Month) -> str:
-    """The rows that conditions see."""
+    """Return the query for the rows that conditions see."""
     start, end = f"TIMESTAMP '{month.start}' AS month_start", f"TIMESTAMP '{month.end}' AS month_end"
     return f"SELECT *, {start}, {end} FROM batch"

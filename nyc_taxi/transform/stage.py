@@ -1,4 +1,4 @@
-"""The scratch files of a month being cleaned, written batch by batch in the order of the file."""
+"""Write the scratch files of a month being cleaned, batch by batch in file order."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _VERDICT = [(name, pa.int64()) for name in ("source_row", "_reasons", "_flags")]
 
 
 class Stage:
-    """`rows.arrow` with the readable rows, `unreadable.arrow` with the others, and the keys."""
+    """Writes `rows.arrow` (readable rows), `unreadable.arrow` and the key files."""
 
     def __init__(self, folder: Path, reader: Reader, source: SourceFile, rules: Rules) -> None:
         self._source = source
-        # columns that the file does not have need not be staged
+        # omits columns that the file lacks
         self._columns = [name for name in reader.schema.names if name not in reader.mapping.absent]
         self._schema = pa.schema([*(reader.schema.field(name) for name in self._columns), *_VERDICT])
         self._next_row = 1
@@ -39,7 +39,7 @@ class Stage:
         self._opened.close()
 
     def write(self, chunk: Chunk, verdict: pa.Table) -> None:
-        """Append one judged block; gives its rows their numbers."""
+        """Append a judged block, numbering its rows."""
         verdict = verdict.combine_chunks()
         numbers = pa.array(chunk.rows + self._next_row)
         masks = [verdict[name].combine_chunks() for name in ("_reasons", "_flags")]
@@ -64,6 +64,6 @@ class Stage:
 
 
 def _stream(path: Path, schema: pa.Schema, opened: ExitStack) -> pa.RecordBatchStreamWriter:
-    """A writer, and its file, which is closed with it: a writer that is given a path never closes that."""
+    """Open a file and a writer that are closed together; a writer opened by path never closes the file."""
     file = opened.enter_context(pa.OSFile(str(path), "wb"))
     return opened.enter_context(pa.ipc.new_stream(file, schema))

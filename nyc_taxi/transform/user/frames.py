@@ -1,4 +1,4 @@
-"""A batch of trips as the library of the function's annotation holds it, and back as Arrow arrays."""
+"""Convert batches of trips to the data frame library of the function's annotation, and back to Arrow."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pyarrow as pa
 
 
 class Frames(Protocol):
-    """One library's frames."""
+    """The data frames of one library."""
 
     kind: str
-    """What the function takes and returns, as people write it."""
+    """Type of the function's argument and result, for users."""
 
     def frame(self, batch: pa.RecordBatch) -> Any:
-        """The batch; a copy wherever the function could change the batch itself."""
+        """Return the batch as a frame; a copy if the function could modify the batch."""
         ...
 
     def is_frame(self, value: object) -> bool:
-        """Whether a function may return the value."""
+        """Return whether the value is a frame of the library."""
         ...
 
     def names(self, frame: Any) -> list[Any]:
@@ -30,16 +30,16 @@ class Frames(Protocol):
         ...
 
     def type_of(self, frame: Any, name: str) -> object:
-        """A column's type, to be compared with that of another frame."""
+        """Return a column's type, for comparison with another frame's."""
         ...
 
     def array(self, frame: Any, name: str) -> pa.Array:
-        """A column; raises pa.ArrowException for one that Arrow cannot hold."""
+        """Return a column; raises pa.ArrowException if Arrow cannot represent it."""
         ...
 
 
 class PandasFrames:
-    """pandas, with whole numbers and text in types that know missing values."""
+    """pandas, with nullable types for integers and text."""
 
     kind = "pandas.DataFrame"
 
@@ -72,7 +72,7 @@ class PandasFrames:
 
     def array(self, frame: Any, name: str) -> pa.Array:
         """See Frames."""
-        # without pa.Array.from_pandas: the command line has pyarrow forget pandas, to start faster
+        # not pa.Array.from_pandas: to start faster, the command line hides pandas from pyarrow
         values = frame[name].array
         if hasattr(values, "__arrow_array__"):
             return _one_chunk(values.__arrow_array__())
@@ -121,7 +121,7 @@ class ArrowFrames:
         self.kind = f"pyarrow.{kind.__name__}"
 
     def frame(self, batch: pa.RecordBatch) -> Any:
-        """See Frames; Arrow's data cannot be changed."""
+        """See Frames; Arrow data is immutable."""
         return batch if self._kind is pa.RecordBatch else pa.Table.from_batches([batch])
 
     def is_frame(self, value: object) -> bool:
@@ -142,7 +142,7 @@ class ArrowFrames:
 
 
 def frames_for(annotation: Any) -> Frames | None:
-    """The library that an annotation names, pandas without one; None for any other."""
+    """Return the frames of an annotation, pandas by default; None for unsupported types."""
     if annotation is None:
         return PandasFrames()
     if annotation in (pa.RecordBatch, pa.Table):
@@ -157,7 +157,7 @@ def frames_for(annotation: Any) -> Frames | None:
 
 
 def limit_threads() -> None:
-    """Have polars use one thread for a batch; it reads the limit when it is imported."""
+    """Limit polars to one thread; must be called before polars is imported."""
     if "polars" not in sys.modules:
         os.environ.setdefault("POLARS_MAX_THREADS", "1")
 

@@ -1,4 +1,4 @@
-"""A transform's function: loaded from its file without Mage, and called on one batch after the other."""
+"""A transform's function: loaded from its file without Mage, and called batch by batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nyc_taxi.transform.user.source import Transform
 
 
 class BatchFunction:
-    """The function, ready to be called."""
+    """The loaded function."""
 
     def __init__(self, transform: Transform) -> None:
         self._transform = transform
@@ -30,9 +30,9 @@ class BatchFunction:
         self._repeated = False
 
     def __call__(self, trips: pa.RecordBatch) -> Result:
-        """The result for a batch with at least one trip; raises RefusedResult or TransformError.
+        """Return the result for a batch of at least one trip; raises RefusedResult or TransformError.
 
-        For the first batch the function is called twice, to see that it returns the same both times.
+        Calls the function twice for the first batch, to check that it is deterministic.
         """
         result = self._once(trips)
         if not self._repeated:
@@ -51,13 +51,13 @@ class BatchFunction:
             _no_chained_warnings(self._frames),
         ):
             returned = self._function(frame)
-        # types are compared with those of a frame of its own: the function may have changed the other
+        # types are compared with a separate frame: the function may have modified its argument
         self._types = self._frames.frame(trips.slice(0, 0)) if self._types is None else self._types
         return result_of(returned, trips, self._types, self._frames)
 
 
 def load_function(transform: Transform) -> Callable[[Any], Any]:
-    """Execute the file's statements, but for what only Mage needs; returns the marked function."""
+    """Execute the file's statements except those for Mage, and return the marked function."""
     limit_threads()
     namespace: dict[str, Any] = {"__name__": transform.path.stem, "__file__": str(transform.path)}
     with failure_named(transform):
@@ -67,18 +67,18 @@ def load_function(transform: Transform) -> Callable[[Any], Any]:
 
 
 def same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two functions have the same code, wherever it was compiled."""
-    return _essence(_code(one)) == _essence(_code(other))
+    """Return whether two functions have the same code, regardless of file and line."""
+    return _normalised(_code(one)) == _normalised(_code(other))
 
 
 def changes_nothing(function: Callable[..., Any]) -> bool:
-    """Whether the function only returns its argument."""
+    """Return whether the function only returns its argument."""
     return _code(function).co_code == _code(lambda trips: trips).co_code
 
 
 @contextlib.contextmanager
 def failure_named(transform: Transform, first_row: int | None = None) -> Iterator[None]:
-    """Turn what the file raises into one sentence with its line and the first row of the batch."""
+    """Turn an exception of the file into a TransformError with its line and the batch's first row."""
     try:
         yield
     except (Exception, SystemExit) as error:
@@ -112,7 +112,7 @@ def _frames_of(transform: Transform, function: Callable[..., Any]) -> Frames:
 
 @contextlib.contextmanager
 def _no_chained_warnings(frames: Frames) -> Iterator[None]:
-    """Spare `trips = trips[...]; trips["x"] = ...` the warning of pandas 2, which collects garbage first."""
+    """Disable pandas 2's check of `trips = trips[...]; trips["x"] = ...`, which collects garbage."""
     if frames.kind != "pandas.DataFrame":
         yield
         return
@@ -130,8 +130,8 @@ def _code(function: Callable[..., Any]) -> CodeType:
     return code
 
 
-def _essence(code: CodeType) -> tuple[Any, ...]:
+def _normalised(code: CodeType) -> tuple[Any, ...]:
     constants = (
-        _essence(each) if isinstance(each, CodeType) else (type(each), each) for each in code.co_consts
+        _normalised(each) if isinstance(each, CodeType) else (type(each), each) for each in code.co_consts
     )
     return code.co_code, code.co_names, code.co_varnames, tuple(constants)

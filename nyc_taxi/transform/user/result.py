@@ -1,6 +1,6 @@
-"""What a function returned for a batch: which trips it kept, and the columns that it added.
+"""The result of a function for a batch: the kept trips and the added columns.
 
-Trips are recognised by `source_row`. The function keeps their order and every column that it was given.
+Trips are identified by `source_row`. The function must keep their order and all given columns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TAKEN = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | RESERVE
 
 
 class RefusedResult(Exception):
-    """A function returned something that cannot be loaded; the text follows the function's name."""
+    """A function's result cannot be loaded; the message continues a sentence after the function's name."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Result:
     """One batch, transformed."""
 
     kept: np.ndarray
-    """Positions in the batch of the trips that were kept, ascending."""
+    """Positions of the kept trips in the batch, ascending."""
     added: dict[str, pa.Array]
-    """The new columns of the trips that were kept, in types that every destination holds or without one."""
+    """New columns of the kept trips, in types that every destination supports, or of type null."""
 
     def equals(self, other: Result) -> bool:
-        """Whether both hold the same values."""
+        """Return whether both hold the same values."""
         return (
             np.array_equal(self.kept, other.kept)
             and self.added.keys() == other.added.keys()
@@ -46,7 +46,7 @@ class Result:
 
 
 def result_of(returned: Any, given: pa.RecordBatch, frame: Any, frames: Frames) -> Result:
-    """Compare what was returned with what was given (`frame` in types, `given` in values).
+    """Validate a returned frame: its types against `frame`, its values against `given`.
 
     Raises RefusedResult.
     """
@@ -79,7 +79,7 @@ def result_of(returned: Any, given: pa.RecordBatch, frame: Any, frames: Frames) 
 
 
 def _kept(returned: pa.Array, given: np.ndarray) -> np.ndarray:
-    """The positions of the returned rows, which must be some of those given, once each and in order."""
+    """Return the positions of the returned rows, which must be given rows, each once and in order."""
     rows = returned.to_numpy(zero_copy_only=False)
     positions = np.searchsorted(given, rows) if not returned.null_count else np.array([], np.int64)
     inside = positions < len(given)
@@ -96,7 +96,7 @@ def _kept(returned: pa.Array, given: np.ndarray) -> np.ndarray:
 
 
 def _equal(one: pa.Array, other: pa.Array) -> bool:
-    """Whether arrays hold the same values; NaN is a missing value, as pandas has it."""
+    """Return whether arrays hold the same values; NaN counts as null, as in pandas."""
     if one.type != other.type:
         try:
             one = one.cast(other.type)
@@ -132,7 +132,7 @@ def _check_names(added: Iterable[str]) -> None:
 
 
 def _storable(name: str, values: pa.Array) -> pa.Array:
-    """The values in one of few wide types, so that later batches and months fit too."""
+    """Cast the values to one of few wide types, so that later batches and months fit too."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     target, advice = _target(values.type)
@@ -141,14 +141,14 @@ def _storable(name: str, values: pa.Array) -> pa.Array:
             f"adds a column {name} of type {values.type}, which not all destinations support; {advice}"
         )
     try:
-        # of times, what is finer than a microsecond is cut off
+        # truncates times to microseconds
         return values.cast(target, safe=not pa.types.is_timestamp(target))
     except pa.ArrowInvalid as error:
         raise RefusedResult(f"adds a column {name} whose values do not fit {target} ({error})") from None
 
 
 def _target(kind: pa.DataType) -> tuple[pa.DataType | None, str]:
-    """The type under which a new column is kept; None, and what to do instead."""
+    """Return the type in which to store a new column, or None with advice."""
     types = pa.types
     if types.is_null(kind) or types.is_boolean(kind):
         return kind, ""
@@ -176,9 +176,9 @@ def _kind(value: object) -> str:
 
 
 def widen(before: dict[str, pa.DataType], added: dict[str, pa.Array]) -> dict[str, pa.DataType]:
-    """The types of the added columns up to and including this batch; a column without values has none yet.
+    """Merge the types of a batch's added columns into earlier ones; all-null columns have none yet.
 
-    Raises RefusedResult where a batch has other columns, or a column of another type, than those before.
+    Raises RefusedResult if the batch has other columns or types than earlier batches.
     """
     types = {name: values.type for name, values in added.items()}
     if not before:
@@ -200,7 +200,7 @@ def widen(before: dict[str, pa.DataType], added: dict[str, pa.Array]) -> dict[st
 
 
 def spread(values: pa.Array, positions: np.ndarray, length: int) -> pa.Array:
-    """An array of `length` with the values at ascending positions and null elsewhere."""
+    """Return an array of `length` with the values at ascending positions and null elsewhere."""
     if len(positions) == length:
         return values
     places = np.full(length, -1)

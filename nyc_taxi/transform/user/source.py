@@ -1,7 +1,7 @@
-"""The file of a transform, read but not executed: which function it holds, and what its code is.
+"""Parse the file of a transform, without executing it, for its function and fingerprint.
 
-The file is also a block of the Mage project. Statements that only Mage needs are left out: imports from Mage
-and from the project, and functions with Mage's decorators. Everything else is part of the transform.
+The file is also a block of the Mage project. Statements for Mage are omitted: imports from Mage and from the
+project, and functions with Mage's decorators. Everything else is part of the transform.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ class Transform:
 
     path: Path
     name: str
-    """Of the function; also the reason of the rows that it drops."""
+    """Name of the function; also the quarantine reason of the rows that it drops."""
     line: int
-    """Where the function begins."""
+    """Line number of the function."""
     fingerprint: str
-    """Changes with the code of the file; not with comments, docstrings and what only Mage needs."""
+    """Hash of the file's code, without comments, docstrings and statements for Mage."""
     is_identity: bool
-    """The function only returns its argument: there is nothing to apply."""
+    """Whether the function only returns its argument."""
     module: ast.Module = field(repr=False, compare=False)
-    """The file without what only Mage needs."""
+    """The file's syntax tree without the statements for Mage."""
 
 
 def load_transform(path: Path) -> Transform | None:
-    """The transform in a file; None where the file is missing or empty or its function changes nothing.
+    """Return the transform in a file; None if the file is missing or empty, or its function changes nothing.
 
-    Raises TransformError for a file that is not valid Python, marks no function or several with
-    `@each_batch`, or uses code of other files of the project.
+    Raises TransformError if the file is not valid Python, does not mark exactly one function with
+    `@each_batch`, or uses code from other project files.
     """
     transform = read_transform(path)
     return None if transform is None or transform.is_identity else transform
 
 
 def read_transform(path: Path) -> Transform | None:
-    """As `load_transform`, also for a function that changes nothing."""
+    """Return the transform in a file, even if its function changes nothing; see `load_transform`."""
     try:
         return _parsed(path, path.read_bytes())
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def read_transform(path: Path) -> Transform | None:
         raise TransformError(f"{path}: cannot be read ({error.strerror}); set TAXI_TRANSFORM.") from None
 
 
-@functools.lru_cache(maxsize=16)  # every step of a run asks for it
+@functools.lru_cache(maxsize=16)  # every step of a run loads it
 def _parsed(path: Path, content: bytes) -> Transform | None:
     try:
         module = ast.parse(content, str(path))
@@ -83,7 +83,7 @@ def _parsed(path: Path, content: bytes) -> Transform | None:
 
 
 def _marked(path: Path, statements: list[ast.stmt]) -> ast.FunctionDef:
-    """The one function with `@each_batch`."""
+    """Return the function marked with `@each_batch`."""
     marked = [
         statement
         for statement in statements
@@ -122,7 +122,7 @@ def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 
 def _decorators(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    """The last parts of the decorators' names."""
+    """Return the last parts of the decorators' names."""
     names = []
     for decorator in function.decorator_list:
         node = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -131,7 +131,7 @@ def _decorators(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 
 
 def _is_mages(statement: ast.stmt) -> bool:
-    """Whether only Mage needs the statement."""
+    """Return whether only Mage needs the statement."""
     match statement:
         case ast.Import() | ast.ImportFrom():
             return all(_is_mages_module(name) for name in _modules(statement))
@@ -144,7 +144,7 @@ def _is_mages(statement: ast.stmt) -> bool:
 
 
 def _refuse_project_code(path: Path, kept: list[ast.stmt], left_out: list[ast.stmt]) -> None:
-    """Raise TransformError where the transform needs other files, since edits of those would go unnoticed."""
+    """Raise TransformError if the transform uses other files, whose edits would go unnoticed."""
     origins = {
         alias.asname or alias.name.partition(".")[0]: statement.module or ""
         for statement in left_out
@@ -183,7 +183,7 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _plain(node: ast.AST) -> list[Any]:
-    """Code as plain lists, the same on every version of Python: empty fields, which differ, are left out."""
+    """Return code as plain lists without empty fields, which differ between Python versions."""
     return [type(node).__name__, dict(_plain_fields(node))]
 
 

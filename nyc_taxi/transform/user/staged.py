@@ -1,7 +1,7 @@
-"""What a transform made of a cleaned month, on scratch storage beside its rows.
+"""The result of a transform for a cleaned month, on scratch storage beside its rows.
 
-A batch for each staged batch, as long as that: which rows were dropped, and the new columns, null for rows
-that are not trips. A column has no type until a batch has values in it; then another file begins.
+Each staged batch has a batch of equal length with a mask of dropped rows and the new columns, null for rows
+that are not trips. A column has no type until it has values; from then on batches go to another file.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ DROPPED = "_dropped"
 
 
 def derived_folder(clean: Path, version: str) -> Path:
-    """Where the result of one version of the transform is, within the folder of the cleaned month."""
+    """Return the folder of one version's result, within the folder of the cleaned month."""
     return clean / f"derived-{version}"
 
 
 class DerivedWriter:
-    """Writes the batches in the order of the month."""
+    """Writes the batches in order."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,9 +52,9 @@ class DerivedWriter:
 
 
 class DerivedMonth:
-    """The written batches, open: whoever deletes the files then takes nothing away.
+    """The open files of the written batches, which stay readable if deleted.
 
-    Raises FileNotFoundError when they are gone.
+    Raises FileNotFoundError if they no longer exist.
     """
 
     def __init__(self, clean: CleanMonth) -> None:
@@ -72,7 +72,7 @@ class DerivedMonth:
         ]
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, list[pa.Array]]]:
-        """For each staged batch, which rows were dropped, and the columns of `fields`."""
+        """Yield for each staged batch the mask of dropped rows and the columns of `fields`."""
         for stream in self._streams:
             for batch in stream:
                 dropped = batch[DROPPED].to_numpy(zero_copy_only=False)
@@ -84,5 +84,5 @@ class DerivedMonth:
 
 
 def description(clean: CleanMonth) -> str:
-    """What catalogues say of a column that the transform added."""
+    """Return the catalog description of a column that the transform added."""
     return f"Added by the transform {clean.transform}()."
