@@ -321,7 +321,7 @@ def test_processes_that_do_not_answer_are_named(folder: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(postgres_cluster, "TIMEOUT", 0.1)
         patch.setattr(Cluster, "accepts", lambda *_: False)
-        with pytest.raises(DestinationError, match=r"does not answer on .* does another container run it"):
+        with pytest.raises(DestinationError, match=r"does not respond on .* does another container run it"):
             postgres.ensure(folder)
 
 
