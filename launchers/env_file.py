@@ -1,6 +1,6 @@
-"""Generates passwords, keys and ports in `.env`: `make env` (`python3 launchers/env_file.py`).
+"""Generate passwords, keys and ports in `.env`: `make env` (`python3 launchers/env_file.py`).
 
-Existing settings are kept. Needs only Python 3.9 or newer, as users of the containers have no environment.
+Existing settings are kept. Requires only Python 3.9 or newer: users of the containers have no environment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def login() -> dict[str, str]:
-    """Mage's owner, the key that signs its sessions, and the token of the trigger `new file`.
+    """Generate Mage's owner, session signing key, and the token of the trigger `new file`.
 
     Mage's defaults for the first two are public.
     """
@@ -31,10 +31,10 @@ def login() -> dict[str, str]:
 
 
 def containers(present: dict[str, str]) -> dict[str, str]:
-    """The settings that docker-compose.yml requires; `present` are the existing ones.
+    """Generate the settings that docker-compose.yml requires; `present` are the existing ones.
 
-    They point programs outside the containers to the containers' Postgres and bucket, unless `present` names
-    others.
+    They connect programs outside the containers to the containers' Postgres and bucket, unless `present`
+    names others.
     """
     owner = PROJECT.stat()
     required = {
@@ -70,7 +70,7 @@ def containers(present: dict[str, str]) -> dict[str, str]:
 
 
 def read(path: Path) -> dict[str, str]:
-    """The settings in a file of NAME=value lines; empty if the file does not exist."""
+    """Return the settings in a file of NAME=value lines; empty if the file does not exist."""
     if not path.exists():
         return {}
     lines = re.findall(r"^(?:export +)?(\w+) *=[ \t]*(.*?)[ \t]*$", path.read_text("utf-8"), re.MULTILINE)
@@ -78,9 +78,9 @@ def read(path: Path) -> dict[str, str]:
 
 
 def complete(path: Path, required: dict[str, str]) -> list[str]:
-    """Add the settings that are missing or empty; returns the names that were added.
+    """Add missing or empty settings to the file; returns their names.
 
-    The file becomes private to its owner. It is replaced atomically; raises OSError.
+    The file becomes private to its owner, and is replaced atomically. Raises OSError.
     """
     present = read(path)
     if path.exists() and path.stat().st_uid == os.geteuid():
@@ -98,7 +98,7 @@ def complete(path: Path, required: dict[str, str]) -> list[str]:
     try:
         new.touch(0o600)
         new.write_text(text, "utf-8")
-        if os.geteuid() == 0:  # as root, which Docker may require, leave the file to the owner of the folder
+        if os.geteuid() == 0:  # as root, which Docker may require, keep the folder's owner
             os.chown(new, path.parent.stat().st_uid, path.parent.stat().st_gid)
         new.replace(path)
     finally:
@@ -113,7 +113,7 @@ def _replace_or_append(text: str, line: str, pattern: str) -> str:
 
 
 def free_port(first: int) -> str:
-    """The first free port on this machine, from `first`."""
+    """Return the first free port on this machine, starting from `first`."""
     for port in range(first, first + 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -130,7 +130,7 @@ def main() -> int:
     path = PROJECT / ".env"
     try:
         added = complete(path, containers(read(path)))
-        # the account of Postgres in its container reads it, whatever the umask of the checkout
+        # Postgres's account in the container must read it, whatever the checkout's umask
         (PROJECT / "docker" / "databases.sql").chmod(0o644)
     except OSError as error:
         sys.stderr.write(f"{error.filename or path}: cannot be written ({error.strerror}).\n")

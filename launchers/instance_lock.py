@@ -1,8 +1,8 @@
-"""At most one Mage or Airflow per data directory: two schedulers on one database run everything twice.
+"""Allow one Mage or Airflow per data directory: two schedulers on one database run everything twice.
 
-The process that starts it holds a file lock, which the system releases however the process ends. Mage must
-not outlive its lock, so it ends when its starter does, which it learns from a pipe between them; Airflow's
-processes inherit the lock.
+The process that starts it holds a file lock, which the operating system releases when the process ends. Mage
+must not outlive the lock, so a pipe between them ends Mage together with its starter; Airflow's processes
+inherit the lock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from nyc_taxi.errors import SettingsError
 
 STARTER_FD = "TAXI_STARTER_FD"
-"""File descriptor of a pipe whose other end the starter of Mage holds; set by `launchers.mage.ui`."""
+"""File descriptor of a pipe whose other end Mage's starter holds; set by `launchers.mage.ui`."""
 
 
 @contextmanager
@@ -63,5 +63,5 @@ def end_with_starter() -> None:
 
 
 def _watch(pipe: int) -> None:
-    os.read(pipe, 1)  # returns when the other end is closed; nothing is ever written
+    os.read(pipe, 1)  # returns once the other end is closed; nothing is ever written
     os.killpg(os.getpgrp(), signal.SIGKILL)  # a busy scheduler ignores SIGTERM

@@ -1,4 +1,4 @@
-"""Runs Mage as a child process: its output goes to a log, and its process group ends with the caller."""
+"""Run Mage as a child process: its output goes to a log, and its process group ends with the caller."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 MAGE = [sys.executable, "-m", "mage_ai.cli.main"]
-"""The command `mage`, which need not be on PATH."""
+"""The command `mage`, independent of PATH."""
 
 START = [sys.executable, "-m", "launchers.mage.mage_patches", "start"]
 """`mage start` with the patches of launchers.mage.mage_patches."""
 
 MEMORY = {"JE_ARROW_MALLOC_CONF": "dirty_decay_ms:50,muzzy_decay_ms:0"}
-"""Environment variables that make Arrow return freed memory at once: 30 MB less at peak, 3 % more time.
+"""Variables that make Arrow return freed memory at once: 30 MB less at peak for 3 % more time.
 
 Mage alone needs 390 MB before the first block starts.
 """
 
 GRACE = 5
-"""Seconds that a process has to end before it is killed."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 class Stopped(Exception):
@@ -41,14 +41,14 @@ class Stopped(Exception):
 def subprocess_group(
     command: list[str], log: Path, environment: dict[str, str], **options: Any
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command with its output in `log`; on exit from the block, its whole process group is ended.
+    """Run a command with its output in `log`, and end its whole process group on exit from the context.
 
-    Raises Stopped in the block if this process receives SIGINT, SIGTERM or SIGHUP. `options` are Popen's.
+    Raises Stopped in the context on SIGINT, SIGTERM or SIGHUP. `options` are Popen's.
     """
 
     def stop(signum: int, _frame: object) -> None:
         for number in before:
-            signal.signal(number, signal.SIG_IGN)  # the children are already being ended
+            signal.signal(number, signal.SIG_IGN)  # the children are already being stopped
         raise Stopped(signum)
 
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def subprocess_group(
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                # a group of its own: Mage forks, and a signal to the parent leaves its scheduler running
+                # Mage forks; a signal to the parent alone would leave its scheduler running
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -83,16 +83,16 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signum)
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
-                process.poll()  # an ended process belongs to the group until it is waited for
+                process.poll()  # a zombie belongs to the group until it is reaped
                 os.killpg(process.pid, 0)
                 time.sleep(0.02)
     process.wait()
 
 
 def reason(log: Path) -> str | None:
-    """Why a process of Mage failed: the last exception in its log, without the traceback.
+    """Return why a process of Mage failed: the last exception in its log, without the traceback.
 
-    Of chained exceptions the last one counts: Mage runs pipelines while it handles an exception.
+    Of chained exceptions the last one is relevant: Mage runs pipelines while handling an exception.
     """
     last = current = None
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -100,7 +100,7 @@ def reason(log: Path) -> str | None:
             last, current = current or last, None
         elif line.startswith(_HANDLED):
             current = None
-        # Mage's own exception for a failed test of a block says less than the test's
+        # Mage's own exception for a failed block test is less specific than the test's
         elif (match := _EXCEPTION.match(line)) and not match[1].startswith("Failed to pass tests for block"):
             current = match[1]
     return current or last
@@ -108,4 +108,4 @@ def reason(log: Path) -> str | None:
 
 _EXCEPTION = re.compile(r"(?:nyc_taxi\.errors\.\w+|(?:[\w.]+\.)?\w*(?:Error|Exception)): (.+)")
 _HANDLED = ("During handling of the above exception,", "The above exception was the direct cause")
-"""What Python prints between chained exceptions."""
+"""Python's text between chained exceptions."""

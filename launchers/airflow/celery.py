@@ -1,8 +1,8 @@
-"""Tasks run by Celery workers: how Airflow grows past one machine, tried on one.
+"""Celery workers on one machine, to test how Airflow scales to several.
 
-With a lake in a bucket (TAXI_LAKE) the workers have nothing in common but the broker, Airflow's API, the
-bucket and the databases, as on machines of their own: each has its own workspace. The broker is Redis, as
-installed from the system's packages.
+With a lake in a bucket (TAXI_LAKE) the workers share only the broker, Airflow's API, the bucket and the
+databases, as if on separate machines; each has its own workspace. The broker is Redis from the system's
+packages.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from nyc_taxi.local.process import free_port
 
 HOST = "127.0.0.1"
 TASKS = 2
-"""How many tasks a worker runs at once."""
+"""Concurrent tasks per worker."""
 
 
 @dataclass(frozen=True)
 class Broker:
-    """A Redis server to be started."""
+    """The command and URL of a Redis server."""
 
     port: int
     command: list[str]
 
     def environment(self, database: str) -> dict[str, str]:
-        """What makes Airflow use it; results are kept in Airflow's database."""
+        """Return the variables that make Airflow use the broker; results are kept in Airflow's database."""
         options = {
             "CORE__EXECUTOR": "CeleryExecutor",
             "CELERY__BROKER_URL": f"redis://{HOST}:{self.port}/0",
@@ -39,7 +39,7 @@ class Broker:
 
 
 def broker(home: Path) -> Broker:
-    """A broker that keeps nothing on disk; raises SettingsError where Redis is not installed."""
+    """Return a broker without persistence; raises SettingsError if Redis is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         raise SettingsError("redis-server is not on PATH: install it (apt-get install redis-server).")
@@ -49,11 +49,10 @@ def broker(home: Path) -> Broker:
 
 
 def workers(home: Path, count: int, share_nothing: bool = False) -> dict[str, list[str]]:
-    """Command by name of the workers, each with a folder of its own for temporary files.
+    """Return the workers' commands by name, each with its own folder of temporary files.
 
-    `share_nothing`: each has a workspace of its own, too.
-
-    The logs of tasks lie in one folder, so no worker has to serve its own.
+    With `share_nothing`, each also has its own workspace. All task logs go to one folder, so that no worker
+    has to serve them.
     """
     commands = {}
     for number in range(1, count + 1):

@@ -19,7 +19,7 @@ USER = "admin"
 
 
 def settings_of(home: Path, port: int, database: str, keys: dict[str, str]) -> dict[str, str]:
-    """The variables that make an Airflow of the folder `home`, its database and its keys."""
+    """Return the variables of an Airflow with the folder `home`, a database and keys."""
     url = f"http://{HOST}:{port}"
     write_secret(home / "passwords.json", json.dumps({USER: keys["password"]}))
     options = {
@@ -46,14 +46,14 @@ def settings_of(home: Path, port: int, database: str, keys: dict[str, str]) -> d
     return {
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": str(DAGS),
-        # forks that ask macOS for proxies crash; nothing here needs one for the loopback
+        # proxy lookups crash forked processes on macOS; the loopback needs no proxy
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST])),
         **{f"AIRFLOW__{name}": str(value) for name, value in options.items()},
     }
 
 
 def keys_in(path: Path) -> dict[str, str]:
-    """The keys of this Airflow, at random on first use."""
+    """Return the keys of this Airflow, generated on first use."""
     if not path.exists():
         keys = {name: secrets.token_hex(32) for name in ("jwt", "session")}
         keys["fernet"] = urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -64,11 +64,11 @@ def keys_in(path: Path) -> dict[str, str]:
 
 
 def exports(environment: dict[str, str]) -> str:
-    """The environment as a shell reads it: `. .airflow/environment.sh`."""
+    """Return the environment as shell exports, for `. .airflow/environment.sh`."""
     path = f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"\n'
     return path + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
+    """Write a file that only its owner can read."""
     private_file(path).write_text(text)

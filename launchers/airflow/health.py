@@ -1,7 +1,7 @@
-"""Whether parts of Airflow work, as its own api-server says: `python -m launchers.airflow.health [PART]`.
+"""Check a component of Airflow through its api-server: `python -m launchers.airflow.health [COMPONENT]`.
 
-Parts: metadatabase (that of the api-server itself, the default), scheduler, dag_processor, triggerer.
-Asking costs far less than Airflow's own command for it, which imports Airflow.
+Components: metadatabase (the default), scheduler, dag_processor, triggerer. This is much faster than
+Airflow's own command, which imports Airflow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ URL = os.environ.get("AIRFLOW_URL", "http://127.0.0.1:8080")
 
 
 def works(part: str = "metadatabase") -> bool:
-    """Ask the api-server at AIRFLOW_URL; parts that have sent no sign of life for a while do not work."""
+    """Query the api-server at AIRFLOW_URL; components without a recent heartbeat are unhealthy."""
     try:
         with build_opener(ProxyHandler({})).open(f"{URL}/api/v2/monitor/health", timeout=5) as answer:
             return bool(json.load(answer)[part]["status"] == "healthy")

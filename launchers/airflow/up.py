@@ -1,9 +1,9 @@
 """Airflow on this machine, without containers: `python -m launchers.airflow.up` (`make airflow-up`).
 
-An api-server, a scheduler that runs the tasks, and a DAG processor, over an embedded PostgreSQL; with
-`--workers` the tasks are run by Celery workers, as on several machines. Everything they write lies in one
-folder: database, logs, the keys they share, the password of the only user, and `environment.sh`, with which
-`airflow` commands reach this Airflow.
+Starts an api-server, a scheduler that runs the tasks, and a DAG processor, on an embedded PostgreSQL; with
+`--workers`, Celery workers run the tasks, as on several machines. One folder holds everything they write:
+database, logs, shared keys, the only user's password, and `environment.sh`, which connects `airflow` commands
+to this Airflow.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ AIRFLOW = (sys.executable, "-m", "airflow")
 PRELOADED = (sys.executable, "-m", "launchers.airflow.preload")
 
 START_SECONDS = 300
-"""How long Airflow may take to be healthy; a slow machine needs a minute and a half."""
+"""Seconds until Airflow must be healthy; a slow machine needs 90."""
 STOP_SECONDS = 20
 
 
@@ -46,11 +46,11 @@ class Airflow:
     url: str
     password: str
     environment: dict[str, str]
-    """For commands (`python -m airflow ...`) that are to talk to it."""
+    """Environment for commands (`python -m airflow ...`) on this Airflow."""
     processes: dict[str, subprocess.Popen[bytes]]
 
     def token(self) -> str:
-        """A token for the REST API, sent as `Authorization: Bearer ...`."""
+        """Return a token for the REST API, sent as `Authorization: Bearer ...`."""
         answer = httpx.post(f"{self.url}/auth/token", json={"username": USER, "password": self.password})
         answer.raise_for_status()
         return str(answer.json()["access_token"])
@@ -60,14 +60,14 @@ class Airflow:
 def running(
     home: Path, port: int, extra: dict[str, str] | None = None, workers: int = 0
 ) -> Iterator[Airflow]:
-    """Start Airflow with its files in `home`, and stop it in the end; `extra`: more environment.
+    """Run Airflow with its files in `home` for the duration of the context; `extra` adds to its environment.
 
-    Without `workers` the scheduler runs the tasks. Raises SettingsError where an Airflow runs in `home` or
-    something else listens on `port`, and TaxiError that names the log of a part that does not start.
+    Without `workers` the scheduler runs the tasks. Raises SettingsError if an Airflow runs in `home` or if
+    `port` is in use, and TaxiError naming the log of a component that does not start.
     """
     private_folder(home)
     if os.geteuid() == 0:
-        home.chmod(0o711)  # the account of the embedded server passes through
+        home.chmod(0o711)  # the embedded server's account passes through
     private_folder(home / "logs")
     with instance_lock(home, port, "Airflow", "use it, or stop it") as lock:
         _refuse_taken(port)
@@ -147,7 +147,7 @@ def _wait_until_healthy(airflow: Airflow, home: Path) -> None:
 
 
 def _stop(processes: dict[str, subprocess.Popen[bytes]]) -> None:
-    """End all parts and what they have started; a part that does not end in time is killed."""
+    """Stop all components and their children; kills those that do not stop in time."""
     for process in processes.values():
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
@@ -164,7 +164,7 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 def main() -> int:
-    """The command; its exit code."""
+    """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make airflow-up", description="Airflow on this machine.")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument(
@@ -173,24 +173,24 @@ def main() -> int:
     options = parser.parse_args()
     load_settings()  # reads .env into os.environ
     home = PROJECT / ".airflow"
-    say = sys.stderr.write
-    say(f"Airflow starts (half a minute to two); logs are in {home}\n")
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave parts behind
+    write = sys.stderr.write
+    write(f"Airflow starts (half a minute to two); logs are in {home}\n")
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave processes behind
         signal.signal(number, signal.default_int_handler)
     try:
         with running(home, options.port, workers=options.workers) as airflow:
-            say(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C stops it)\n")
-            say("For `airflow` commands in another shell: . .airflow/environment.sh\n")
+            write(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C stops it)\n")
+            write("For `airflow` commands in another shell: . .airflow/environment.sh\n")
             while all(process.poll() is None for process in airflow.processes.values()):
                 time.sleep(0.5)
             ended = [part for part, process in airflow.processes.items() if process.poll() is not None]
-            say(f"Airflow's {ended[0]} has ended: see {home / ended[0]}.log\n")
+            write(f"Airflow's {ended[0]} has ended: see {home / ended[0]}.log\n")
             return 1
     except TaxiError as error:
-        say(f"{error}\n")
+        write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
-        say("Airflow is stopped.\n")
+        write("Airflow is stopped.\n")
         return 0
 
 

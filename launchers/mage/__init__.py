@@ -1,1 +1,1 @@
-"""Starts Mage: its UI, or one run of a pipeline for `make run`."""
+"""Start Mage: its UI, or one pipeline run for `make run`."""

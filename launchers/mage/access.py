@@ -1,6 +1,6 @@
-"""Which requests Mage's server accepts: rules for all its routes.
+"""Access rules for all requests to Mage's server.
 
-Import this once Mage's own server is imported: Mage reads its settings then.
+Import this module after Mage's server, which reads its settings on import.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ STATIC = (
     server.ManagePageHandler,
     server.StaticFileHandler,
 )
-"""Pages, which hold no data until they fetch it, and the files that they consist of."""
+"""Pages, which contain no data themselves, and their static files."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A request, and the handler that would answer it."""
+    """A request and its handler."""
 
     request: HTTPServerRequest
     handler: type[RequestHandler]
     options: dict[str, Any] = field(default_factory=dict)
-    """With which the server registers the handler."""
+    """Options with which the server registers the handler."""
     parameters: dict[str, bytes] = field(default_factory=dict)
-    """Parts of the path, by name."""
+    """Path parameters by name."""
 
     @property
     def writes(self) -> bool:
@@ -75,12 +75,12 @@ class Route:
 
 
 def refusal(route: Route, session: Any) -> tuple[int, str] | None:
-    """Why a request is refused: HTTP status and message; None if it is accepted.
+    """Return the HTTP status and message that refuse a request, or None to accept it.
 
     A request must
 
-    - come from Mage's own pages, or from a program that is not a browser;
-    - carry JSON if it changes something, which a page of another origin cannot send unasked;
+    - come from Mage's own pages, or from a program other than a browser;
+    - carry JSON if it writes, which pages of other origins cannot send without CORS;
     - belong to a session, be public, or carry the token of the trigger that it starts.
     """
     if not _is_own_origin(route.request):
@@ -99,7 +99,7 @@ def refusal(route: Route, session: Any) -> tuple[int, str] | None:
 
 @safe_db_query  # type: ignore[untyped-decorator]
 def find_session(request: HTTPServerRequest) -> Any:
-    """The valid session (Oauth2AccessToken) that a request belongs to; None if there is none."""
+    """Return the request's valid session (Oauth2AccessToken), if any."""
     token = request.headers.get("OAUTH-TOKEN") or get_bearer_auth_token_from_headers(request.headers)
     cookie = parse_cookie_header(request.headers.get("Cookie", "")).get("oauth_token")
     if cookie and not token:
@@ -107,7 +107,7 @@ def find_session(request: HTTPServerRequest) -> Any:
             token = decode_token(cookie).get("token")
         except jwt.exceptions.InvalidTokenError:
             return None
-    if not token or db_connection.session is None:  # there is no database while Mage starts
+    if not token or db_connection.session is None:  # no database exists while Mage starts
         return None
     session = get_access_token(token)
     return session if session and session.is_valid() else None
@@ -131,7 +131,7 @@ def _has_trigger_token(route: Route) -> bool:
 
 
 def _is_own_origin(request: HTTPServerRequest) -> bool:
-    """Whether `Origin`, which browsers send with every write, is Mage's own address."""
+    """Return whether `Origin`, which browsers send with every write, is Mage's own address."""
     origin = request.headers.get("Origin")
     if origin is None:
         return True
@@ -141,14 +141,14 @@ def _is_own_origin(request: HTTPServerRequest) -> bool:
 
 
 def _address(url: str) -> str:
-    """Host and port in small letters, without the ports that browsers leave out."""
+    """Return host and port in lower case, without the default ports that browsers omit."""
     netloc = urlsplit(url if "//" in url else f"//{url}").netloc.lower()
     return netloc.removesuffix(":443").removesuffix(":80")
 
 
 def _is_json_or_own_upload(request: HTTPServerRequest) -> bool:
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":  # other pages can send a form, but not without their origin
+    if kind == "multipart/form-data":  # other pages can send a form, but only with their origin
         return "Origin" in request.headers
     is_empty = (
         request.headers.get("Content-Length", "0") == "0" and "Transfer-Encoding" not in request.headers

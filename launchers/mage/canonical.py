@@ -1,6 +1,6 @@
-"""Writes each pipeline's metadata.yaml as Mage's pages write it: `python -m launchers.mage.canonical`.
+"""Rewrite each pipeline's metadata.yaml in Mage's format: `python -m launchers.mage.canonical`.
 
-In that form, an edit in a page changes one line.
+In that format, an edit in Mage's pages changes one line.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _to_dict_base = Pipeline.to_dict_base
 
 
 def patch_metadata() -> None:
-    """Leave out `variables_dir`, which Mage 0.9.80 writes as an absolute path and never reads again."""
+    """Omit `variables_dir`, which Mage 0.9.80 writes as an absolute path and never reads."""
     Pipeline.to_dict_base = to_dict_base
 
 
 def to_dict_base(pipeline: Pipeline, *arguments: Any, **options: Any) -> dict[str, Any]:
-    """What is saved of a pipeline beside its blocks."""
+    """Return the saved fields of a pipeline, except its blocks."""
     base = _to_dict_base(pipeline, *arguments, **options)
     return {name: value for name, value in base.items() if name != "variables_dir"}
 
 
 def save(project: Path) -> None:
-    """Write metadata.yaml of each pipeline of a Mage project anew; Mage's own method keeps copies, too."""
+    """Rewrite metadata.yaml of each pipeline of a Mage project; unlike Mage's method, keeps no copies."""
     for file in sorted(project.glob("pipelines/*/metadata.yaml")):
         pipeline = Pipeline.get(file.parent.name, repo_path=str(project))
         metadata = pipeline.to_dict(

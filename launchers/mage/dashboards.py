@@ -1,7 +1,7 @@
 """A patch of Mage's pages with charts: `/pipelines/<pipeline>/dashboard`.
 
-In Mage 0.9.80 the route of a page's layout also takes the requests for its charts, and answers with an empty
-layout: every chart stays empty.
+In Mage 0.9.80 the route of a page's layout also matches requests for its charts, and responds with an empty
+layout, so that all charts stay empty.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _CHARTS = "/block_layout_items/"
 
 
 def patch_dashboards() -> None:
-    """Hand requests for the charts of a page to the resource that has them."""
+    """Route requests for a page's charts to their resource."""
     from mage_ai.api.views import execute_operation
     from mage_ai.server.api.v1 import ApiResourceDetailHandler
 

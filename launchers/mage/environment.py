@@ -32,8 +32,8 @@ def mage_environment() -> dict[str, str]:
 def log_file(environment: dict[str, str], name: str, project: Path = MAGE_PROJECT) -> Path:
     """Create the log file of that name below MAGE_DATA_DIR, if it does not exist.
 
-    Makes private what Mage keeps there for a project: hashes of passwords, tokens of triggers, outputs.
-    Raises SettingsError if it cannot be written.
+    Makes Mage's files of the project private: password hashes, trigger tokens, outputs. Raises SettingsError
+    if the file cannot be written.
     """
     folder = Path(environment["MAGE_DATA_DIR"])
     file = folder / "logs" / f"{name}.log"
@@ -43,7 +43,7 @@ def log_file(environment: dict[str, str], name: str, project: Path = MAGE_PROJEC
         private_folder(file.parent)
         private_folder(folder / project.name)
         if not environment.get("MAGE_DATABASE_CONNECTION_URL"):
-            private_file(folder / project.name / "mage-ai.db")  # Mage would let everybody read it
+            private_file(folder / project.name / "mage-ai.db")  # Mage makes it world-readable
         return private_file(file)
     except OSError as error:
         raise SettingsError(
@@ -52,10 +52,10 @@ def log_file(environment: dict[str, str], name: str, project: Path = MAGE_PROJEC
 
 
 def embedded_addresses(settings: Settings, show: Callable[[str], object]) -> dict[str, str]:
-    """Where Mage's own blocks find the DuckDB file and the GCS emulator, which is started and `show`n.
+    """Return variables that connect Mage's own blocks to the DuckDB file and the GCS emulator.
 
-    A configured bucket or file is left as it is, and with credentials of Google's all buckets are Google's.
-    The pipeline itself needs neither variable.
+    Starts the emulator and `show`s it, unless a bucket or Google credentials are configured; keeps a
+    configured DuckDB file. The pipeline itself needs neither variable.
     """
     from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
     from nyc_taxi.local import gcs

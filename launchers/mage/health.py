@@ -1,6 +1,6 @@
-"""Health check: Mage's server answers and its scheduler runs. `python -m launchers.mage.health [PORT]`.
+"""Check that Mage's server responds and its scheduler runs: `python -m launchers.mage.health [PORT]`.
 
-It also reports pipelines that have lost their limits of runs.
+Also reports pipelines that have lost their concurrency limits.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from launchers.mage.limits import MAGE_PROJECT, lost_limits
 
 
 def is_healthy(port: int = 6789) -> bool:
-    """Whether the Mage on this port of this machine is healthy."""
+    """Return whether the Mage on this local port is healthy."""
     connection = HTTPConnection("127.0.0.1", port, timeout=5)  # never through a proxy
     try:
         connection.request("GET", "/api/status")
         status = json.load(connection.getresponse())
-        # the server answers before the scheduler runs, and without it
+        # the server also responds without a running scheduler
         return bool(status["statuses"][0]["scheduler_status"] == "running")
     except (OSError, HTTPException, ValueError, LookupError):
         return False

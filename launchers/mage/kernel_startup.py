@@ -1,6 +1,6 @@
-"""What the editor's kernel runs first (PYTHONSTARTUP): patches of Mage that a block run by hand needs.
+"""Startup file of the editor's kernel (PYTHONSTARTUP): patches Mage for blocks that are run by hand.
 
-Mage is imported without what it prints: that dbt, which this project does not use, is not installed.
+It suppresses Mage's output on import: that dbt, which this project does not use, is not installed.
 """
 
 import contextlib

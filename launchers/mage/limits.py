@@ -1,4 +1,4 @@
-"""Whether the pipelines still have the limits of runs that they need."""
+"""Check that the pipelines still have their concurrency limits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ NEEDED = {
     "zone_lookup": ("pipeline_run_limit",),
     "bikeshare_stations": ("pipeline_run_limit",),
 }
-"""Entries of `concurrency_config`. Without them runs go in parallel and take longer, and memory runs out."""
+"""Required entries of `concurrency_config`; without them parallel runs are slower and exhaust memory."""
 
 
 def lost_limits(project: Path) -> list[str]:
-    """One sentence for each pipeline of a Mage project that has lost a limit."""
+    """Return a sentence for each pipeline of a Mage project that has lost a limit."""
     sentences = []
     for pipeline, limits in NEEDED.items():
         file = project / "pipelines" / pipeline / "metadata.yaml"

@@ -3,15 +3,15 @@
 They fix these defects of Mage 0.9.80:
 
 - Mage queues runs for a worker pool that ends when the queue is empty. A run queued at that moment, or one
-  that a new pool does not see immediately, counts as queued and waits until another run starts a pool.
-- A queued item is not visible immediately. Mage takes a run that it has just queued for lost and queues it
+  not yet visible to a new pool, waits until another run starts a pool.
+- Queued items do not become visible at once. Mage considers a run that it has just queued lost and queues it
   again.
-- A scheduler that has died, for example because its database went away, is forked again from the server's
-  event loop. Its runs inherit that loop, which still serves the server's sockets, and wait forever.
-- A page with a terminal starts a shell even where terminals are disabled; only the input is refused.
+- A scheduler that died, for example because its database went away, is forked again from the server's event
+  loop. Its runs inherit that loop, which still serves the server's sockets, and hang.
+- A page with a terminal starts a shell even if terminals are disabled; only its input is refused.
 - Charts on a pipeline's page Dashboard stay empty (`launchers.mage.dashboards`).
 - The query for users' permissions uses a method that SQLAlchemy has removed, so users cannot be edited.
-- Some routes of the server need no login, and answer web pages of other origins (launchers.mage.access).
+- Some routes require no login and respond to pages of other origins (launchers.mage.access).
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
 - Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
@@ -37,11 +37,11 @@ from launchers.instance_lock import end_with_starter
 from launchers.mage.dashboards import patch_dashboards
 
 VISIBILITY_DELAY = 0.5
-"""Seconds after which a queued item is visible."""
+"""Seconds until a queued item is visible."""
 
 
 def apply_patches() -> None:
-    """Apply all patches in this process and those that it forks."""
+    """Apply all patches in this process and its forks."""
     patch_users()
     patch_queue()
     patch_terminal()
@@ -63,7 +63,7 @@ def apply_patches() -> None:
 
 
 def patch_users() -> None:
-    """Give queries the method that Mage's query for users' permissions calls."""
+    """Add the query method that Mage's query for users' permissions calls."""
     CachingQuery.from_self = lambda query: _Numbered(query)  # a function, so that it becomes a method
 
 
@@ -96,7 +96,7 @@ def patch_queue() -> None:
 
 
 def patch_terminal() -> None:
-    """Start no shell if DISABLE_TERMINAL is set; keep the connection, or the page reconnects all the time."""
+    """Start no shell if DISABLE_TERMINAL is set, but keep the connection, or the page keeps reconnecting."""
     from mage_ai.server import terminal_server  # imported here as it reads settings that tests set
 
     if terminal_server.DISABLE_TERMINAL:
@@ -105,7 +105,7 @@ def patch_terminal() -> None:
 
 
 def patch_server() -> None:
-    """Let the server that Mage creates check every request."""
+    """Make Mage's server check every request."""
     from launchers.mage.server_guard import Headers, guarded  # imported here as it reads settings
 
     class GuardedServer(tornado.web.Application):

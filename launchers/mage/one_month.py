@@ -1,4 +1,4 @@
-"""Loads one month through Mage and shows the result: the work of `make run` (launchers.mage.run)."""
+"""Load one month through Mage and show the result, for `make run` (launchers.mage.run)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from nyc_taxi.settings import Settings, load_settings
 
 
 def load(variables: Mapping[str, Any]) -> int:
-    """Load the month that the pipeline's variables name; returns the exit code."""
+    """Load the month of the pipeline's variables; returns the exit code."""
     console = Console(highlight=False)
     try:
         settings = load_settings()
@@ -72,7 +72,7 @@ def run(request: LoadRequest, postgres: dict[str, str], log: Path, console: Cons
         subprocess_group(command, log, environment, pass_fds=[writing]) as process,
         os.fdopen(reading) as events,
     ):
-        os.close(writing)  # only the child holds the other end: the events end when the child does
+        os.close(writing)  # only the child holds the other end, so events end with the child
         for line in events:
             display.show(json.loads(line))
         code = process.wait()

@@ -1,8 +1,8 @@
-"""Pause and Play on the page *Pipelines* change triggers only, and Play starts no more than Pause stopped.
+"""A patch of Pause and Play on the page *Pipelines*: they change triggers only, and Play undoes Pause.
 
-For both, the page of Mage 0.9.80 sends back the whole pipeline as its list shows it, which is without the
-limits of runs: Mage writes these losses into metadata.yaml. Play then activates every trigger that ever
-existed, and since when they are active is not recorded, so that they run at once.
+For both buttons, the page of Mage 0.9.80 sends the whole pipeline as listed, without its concurrency limits,
+and Mage removes them from metadata.yaml. Play then activates every trigger that ever existed, without
+recording the time of activation, so that they run at once.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from mage_ai.orchestration.db import safe_db_query
 from mage_ai.orchestration.db.models.schedules import PipelineSchedule
 
 PAUSED = "paused"
-"""Tag of triggers that Pause has stopped, shown on the page *Triggers*."""
+"""Tag of triggers stopped by Pause, shown on the page *Triggers*."""
 
 _update = PipelineResource.update
 
 
 def patch_pause() -> None:
-    """Replace what Mage does with both buttons."""
+    """Replace Mage's handling of both buttons."""
     PipelineResource.update = update
 
 
 async def update(resource: PipelineResource, payload: dict[str, Any], **options: Any) -> Any:
-    """Update a pipeline, or pause or play it if that is what the payload says."""
+    """Update a pipeline, or pause or play it, depending on the payload."""
     if payload.get("status") == ScheduleStatus.INACTIVE:
         pause(resource.model.uuid, resource.current_user)
     elif payload.get("status") == ScheduleStatus.ACTIVE:
@@ -50,9 +50,9 @@ def pause(pipeline: str, user: Any) -> None:
 
 @safe_db_query  # type: ignore[untyped-decorator]
 def play(pipeline: str, user: Any) -> None:
-    """Start the triggers that Pause has stopped, or the only one there is.
+    """Start the triggers stopped by Pause, or the pipeline's only trigger.
 
-    Raises ApiError if there are several, none of which Pause has stopped.
+    Raises ApiError if the pipeline has several triggers, none of them stopped by Pause.
     """
     triggers = _triggers(pipeline)
     chosen = [trigger for trigger in triggers if PAUSED in _tags(trigger)]
@@ -74,6 +74,6 @@ def _tags(trigger: PipelineSchedule) -> set[str]:
 
 
 def _set(trigger: PipelineSchedule, user: Any, status: ScheduleStatus, tags: set[str]) -> None:
-    """Do what the switch on the page *Triggers* does, in the database and in triggers.yaml."""
+    """Switch a trigger in the database and in triggers.yaml, like the page *Triggers*."""
     if trigger.status != status or _tags(trigger) != tags:
         PipelineScheduleResource(trigger, user).update({"status": status, "tags": sorted(tags)})

@@ -1,4 +1,4 @@
-"""What `make run` shows while Mage runs: a progress bar for the current step, and a line per finished one."""
+"""The output of `make run`: a progress bar for the current step and a line per finished step."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 
 class Display:
-    """Shows the events of `mage_project.utils.steps`, and keeps the references of finished steps."""
+    """Shows events of `mage_project.utils.steps` and keeps the references of finished steps."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self.references: dict[str, dict[str, Any]] = {}
-        """Reference by finished step."""
+        """References by finished step."""
         self.notes: list[str] = []
         self.error: str | None = None
-        """Why a step failed."""
+        """Error of the failed step, if any."""
         self._titles: dict[str, str] = {}
         self._progress = Progress(
             SpinnerColumn(),

@@ -1,4 +1,4 @@
-"""The psql command that `make run` prints for the month that it has loaded."""
+"""The psql command that `make run` prints for the loaded month."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nyc_taxi.settings import Settings
 
 
 def query(service: Service, month: Month, settings: Settings) -> str:
-    """A command for the first trips of the month; it contains no password, which other users could see."""
+    """Return a command for the month's first trips, without a password, which other users could see."""
     config = PostgresConfig.from_settings(settings)
     server = config.reachable()
     sql = f"SELECT * FROM {server.schema}.{trips_of(service)} WHERE month = '{month.first_day}' LIMIT 10"
@@ -28,7 +28,7 @@ def query(service: Service, month: Month, settings: Settings) -> str:
 
 
 def _psql(config: PostgresConfig) -> str:
-    """`psql`, or the path of the embedded server's own program if psql is not installed."""
+    """Return `psql`, or the path of the embedded server's own if psql is not installed."""
     if config.embedded and not shutil.which("psql"):
         try:
             program = postgres_programs.find(config.embedded / "cluster" / "data", Account()) / "psql"

@@ -1,4 +1,4 @@
-"""Mage attempts a block again only if that can help: not after a wrong variable, setting or file."""
+"""A patch of Mage's retries: blocks are not retried after permanent errors, such as a wrong setting."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _retry = mage_retry.retry
 
 
 def patch_retries() -> None:
-    """Replace Mage's decorator, which executors of blocks look up for each block."""
+    """Replace Mage's decorator, which block executors look up for each block."""
     mage_retry.retry = retry
 
 
 def retry(*arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mage's decorator; permanent errors pass through it at once."""
+    """Decorate as Mage's `retry` does, but raise permanent errors at once."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def run(*values: Any, **named: Any) -> Any:
@@ -30,7 +30,7 @@ def retry(*arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], Cal
                 except TaxiError as error:
                     if isinstance(error, Transient):
                         raise
-                    permanent.append(error)  # for Mage's decorator this attempt has succeeded
+                    permanent.append(error)  # to Mage's decorator, the attempt succeeds
 
             result = _retry(*arguments, **options)(attempt)()
             if permanent:

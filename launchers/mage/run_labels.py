@@ -1,4 +1,4 @@
-"""Lists of runs name the month of each run, and no tokens."""
+"""A patch of Mage's lists of runs: they show each run's month, and no trigger tokens."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def patch_run_labels() -> None:
 
 
 async def prepare_present(presenter: PipelineRunPresenter, **options: Any) -> dict[str, Any]:
-    """What the API tells about a run.
+    """Return the API's description of a run.
 
-    Mage 0.9.80 shows the token of the run's trigger to every role; its pages start runs without it, too.
+    Mage 0.9.80 shows the token of the run's trigger to every role; its pages do not need it to start runs.
     """
     data: dict[str, Any] = await _present(presenter, **options)
     data.pop("pipeline_schedule_token", None)

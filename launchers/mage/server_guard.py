@@ -1,7 +1,8 @@
-"""Mage's server behind one check of every request (launchers.mage.access).
+"""A guard that checks every request to Mage's server (launchers.mage.access).
 
 Mage 0.9.80 checks the login in some handlers only: its routes for events, event matchers, block analyses and
-event streams answer anybody and any web page. Answers allow every origin, and errors carry stack traces.
+event streams are open to every client and web page. Responses allow all origins, and errors contain stack
+traces.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ PUBLIC_STATUS = (
     "require_user_permissions",
     "project_type",
 )
-"""What the health check tells without a session; with one it names paths and processes too."""
+"""Fields of the health check without a session; with one it also shows paths and processes."""
 
 WRONG_LOGINS = 5
-"""Wrong logins per MINUTE, from all clients together, after which logins are refused."""
+"""Wrong logins per MINUTE, of all clients together, after which logins are refused."""
 MINUTE = 60.0
 
 
@@ -38,7 +39,7 @@ def guarded(
     path_args: list[bytes] | None = None,
     path_kwargs: dict[str, bytes] | None = None,
 ) -> tuple[Any, ...]:
-    """What answers a request: the arguments of tornado's `get_handler_delegate`, replaced on refusal."""
+    """Return the arguments of tornado's `get_handler_delegate`, replaced if the request is refused."""
     route = Route(request, target_class, target_kwargs or {}, path_kwargs or {})
     session = find_session(request)
     request.has_session = session is not None  # type: ignore[attr-defined]
@@ -53,7 +54,7 @@ def guarded(
 
 
 class Refusal(tornado.web.RequestHandler):
-    """Answers a request that is refused, whatever exists under its path."""
+    """The handler of refused requests."""
 
     def initialize(self, code: int, message: str) -> None:
         self.code, self.message = code, message
@@ -64,19 +65,19 @@ class Refusal(tornado.web.RequestHandler):
 
 
 class Login(ApiResourceListHandler):  # type: ignore[misc]
-    """Login with e-mail and password; slow after wrong ones."""
+    """Login with e-mail and password, throttled after wrong passwords."""
 
     attempts: ClassVar[deque[float]] = deque(maxlen=WRONG_LOGINS)
-    """When the last wrong ones were made, in seconds of a monotonic clock."""
+    """Times of the last wrong logins, in seconds of a monotonic clock."""
 
     async def post(self, resource: str) -> None:
-        # status 200, as Mage answers wrong logins: its page shows nothing but the messages of such answers
+        # status 200, as for Mage's own wrong logins: its page shows no other messages
         now = time.monotonic()
         if len(self.attempts) == WRONG_LOGINS and now - self.attempts[0] < MINUTE:
             self.write(error_body(429, "Too many wrong logins: wait a minute."))
             return
-        self.attempts.append(now)  # taken back on success, so that parallel attempts count
-        # Mage would open a session for any account of a provider, without knowing who asked for its token
+        self.attempts.append(now)  # removed on success; parallel attempts count
+        # Mage would open a session for any account of an OAuth provider, without verifying its audience
         if "provider" in json.loads(self.request.body).get("session", {}):
             self.write(error_body(400, "Sign in with e-mail and password."))
             return
@@ -89,7 +90,7 @@ class Login(ApiResourceListHandler):  # type: ignore[misc]
 
 
 class PublicStatus(ApiListHandler):  # type: ignore[misc]
-    """The health check for everybody."""
+    """The public health check."""
 
     def write(self, chunk: Any) -> None:
         if isinstance(chunk, str):
@@ -99,7 +100,7 @@ class PublicStatus(ApiListHandler):  # type: ignore[misc]
 
 
 class Headers(tornado.web.OutputTransform):
-    """Takes back the headers that share answers with every origin; forbids other pages to frame Mage's."""
+    """Removes the headers that allow all origins, and forbids other pages to frame Mage's."""
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
@@ -113,7 +114,7 @@ class Headers(tornado.web.OutputTransform):
 
 
 def error_body(code: int, message: str) -> dict[str, Any]:
-    """An error as Mage's pages expect it."""
+    """Return an error in the format of Mage's pages."""
     return {"error": {"code": code, "message": message, "errors": [message], "type": "refused"}}
 
 
@@ -121,7 +122,7 @@ _with_stack_trace = BaseHandler.write_error
 
 
 def _write_error(handler: BaseHandler, status_code: int, **facts: Any) -> None:
-    """Stack traces name paths: show them to users only."""
+    """Write an error; only users with a session get its stack trace, which contains paths."""
     if handler.request.has_session:
         _with_stack_trace(handler, status_code, **facts)
     else:

@@ -1,6 +1,6 @@
-"""Sets the token of the trigger `new file` to TAXI_TRIGGER_TOKEN: `python -m launchers.mage.trigger_token`.
+"""Set the token of the trigger `new file` to TAXI_TRIGGER_TOKEN: `python -m launchers.mage.trigger_token`.
 
-Mage generates a token for each API trigger, or takes one from triggers.yaml, which is in version control. To
+Mage generates a token for each API trigger, or reads it from triggers.yaml, which is in version control. To
 keep the token out of that file, this writes it to Mage's database.
 """
 
@@ -18,7 +18,7 @@ from launchers.mage.limits import MAGE_PROJECT
 
 TRIGGER = ("taxi_trips", "new file")
 TIMEOUT = 30.0
-"""Seconds to wait until Mage, once started, has read triggers.yaml."""
+"""Seconds to wait until a started Mage has read triggers.yaml."""
 
 _NUMBER = text("SELECT id FROM pipeline_schedule WHERE pipeline_uuid = :pipeline AND name = :name")
 _SET = text("UPDATE pipeline_schedule SET token = :token WHERE id = :id AND token <> :token")
@@ -43,7 +43,7 @@ def set_token(environment: dict[str, str], project: Path = MAGE_PROJECT) -> int 
                     if number is not None:
                         connection.execute(_SET, {"token": token, "id": number})
                         return int(number)
-            except DBAPIError as error:  # Mage is creating its tables, or writing
+            except DBAPIError as error:  # Mage is creating its tables, or holds a lock
                 reason = str(error.orig)
             time.sleep(0.5)
     finally:

@@ -30,10 +30,10 @@ from nyc_taxi.settings import PROJECT, load_settings
 
 ENV_FILE = PROJECT / ".env"
 START_SECONDS = 180
-"""The first start creates Mage's database, which takes a minute on a slow machine."""
+"""Seconds until Mage must be ready; the first start creates its database, which may take a minute."""
 
 SESSION_SECONDS = str(8 * 3600)
-"""After which a login expires; Mage's default is 30 days."""
+"""Lifetime of a login; Mage's default is 30 days."""
 
 
 def ensure_login() -> None:
@@ -51,7 +51,7 @@ def ensure_login() -> None:
 
 def parse_port(text: str) -> int:
     """Parse a port; raises SettingsError if it is not valid."""
-    # 0 would make Mage choose a port that this process does not know
+    # with 0, Mage would choose a port unknown to this process
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
         raise SettingsError(
             f"port {text!r} is not valid: choose one from 1 to 65535, for example make ui PORT=6789."
@@ -89,25 +89,25 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> bool:
 def serve(project: Path, port: int, addresses: dict[str, str], log: Path, console: Console) -> int:
     """Start Mage, print its address, and wait until it ends; returns the exit code.
 
-    `addresses` are environment variables for Mage's own blocks, which do not know embedded servers.
+    `addresses` are environment variables that connect Mage's own blocks to embedded servers.
     """
     watched, held = os.pipe()
     environment = {
         **mage_environment(),
         **addresses,
-        # names the folder of Mage's database; by default that is named after the working directory
+        # the folder of Mage's database; by default named after the working directory
         "MAGE_REPO_PATH": str(project),
         "MAGE_PRESENTERS_DIRECTORY": str(project / "presenters"),  # the pages Dashboard
-        # the launchers stay here when the project is a copy in another folder
+        # the launchers stay here even if the project is a copy elsewhere
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PROJECT)])),
         "REQUIRE_USER_AUTHENTICATION": "1",
         "DISABLE_TERMINAL": "1",
         "MAGE_ACCESS_TOKEN_EXPIRY_TIME": SESSION_SECONDS,
-        "HIDE_API_TRIGGER_TOKEN": "1",  # from pages, whatever the role, and from triggers.yaml
+        "HIDE_API_TRIGGER_TOKEN": "1",  # hide it from all roles and from triggers.yaml
         STARTER_FD: str(watched),
     }
     command = [*START, str(project), "--host", "127.0.0.1", "--port", str(port)]
-    # blocks import mage_project from the folder that the project lies in
+    # blocks import mage_project from the project's parent folder
     with (
         os.fdopen(held, "wb"),  # closed when this process ends, however it ends
         subprocess_group(command, log, environment, cwd=project.parent, pass_fds=[watched]) as process,
@@ -146,7 +146,7 @@ def main() -> int:
         port = parse_port(options.port)
         environment = mage_environment()
         log = log_file(environment, "ui", project)
-        # checked before the port, which is usually in use by the Mage that has the lock
+        # before the port, which the Mage that holds the lock usually uses
         with instance_lock(Path(environment["MAGE_DATA_DIR"]).resolve(), port):
             require_free(port)
             ensure_login()
