@@ -1,4 +1,4 @@
-"""A Composer environment, changed through the gcloud command."""
+"""A Composer environment, accessed through the gcloud command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nyc_taxi.errors import TaxiError
 
 @dataclass(frozen=True)
 class Composer:
-    """An environment, and whether it is only looked at."""
+    """An environment; `dry_run` only prints changes."""
 
     environment: str
     location: str
@@ -21,37 +21,37 @@ class Composer:
     dry_run: bool = False
 
     def arguments(self) -> list[str]:
-        """Arguments by which gcloud finds the environment."""
+        """gcloud arguments that name the environment."""
         project = [f"--project={self.project}"] if self.project else []
         return [self.environment, f"--location={self.location}", *project]
 
     def describe(self) -> tuple[str, dict[str, str]]:
-        """`gs://bucket/dags` of the environment, and version specifiers of the packages added to it."""
+        """Return the environment's `gs://bucket/dags` and the version specifiers of its added packages."""
         command = ("composer", "environments", "describe", *self.arguments(), "--format=json")
         config = json.loads(gcloud(*command))["config"]
         return str(config["dagGcsPrefix"]), config.get("softwareConfig", {}).get("pypiPackages", {})
 
     def change(self, *arguments: str) -> None:
-        """Run a gcloud command that changes something; in a dry run only print it."""
-        say(f"{'would run' if self.dry_run else 'running'}: {shlex.join(['gcloud', *arguments])}")
+        """Run a gcloud command that changes the environment; in a dry run only print it."""
+        echo(f"{'would run' if self.dry_run else 'running'}: {shlex.join(['gcloud', *arguments])}")
         if not self.dry_run:
             gcloud(*arguments)
 
     def add_packages(self, packages: dict[str, str]) -> None:
-        """Add packages or change their versions: ten minutes or more."""
+        """Add packages or change their versions, which takes ten minutes or more."""
         if packages:
             flags = [f"--update-pypi-package={name}{version}" for name, version in packages.items()]
             self.change("composer", "environments", "update", *self.arguments(), *flags)
 
     def remove_packages(self, names: list[str]) -> None:
-        """Remove packages: ten minutes or more."""
+        """Remove packages, which takes ten minutes or more."""
         if names:
             flag = f"--remove-pypi-packages={','.join(names)}"
             self.change("composer", "environments", "update", *self.arguments(), flag)
 
 
 def gcloud(*arguments: str) -> str:
-    """What gcloud prints; raises TaxiError with its last words when it fails."""
+    """Run gcloud and return its output; raises TaxiError with the end of its error output."""
     try:
         done = subprocess.run(["gcloud", *arguments], capture_output=True, text=True)
     except FileNotFoundError:
@@ -61,6 +61,6 @@ def gcloud(*arguments: str) -> str:
     return done.stdout
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print a message for the user."""
     sys.stderr.write(f"{text}\n")

@@ -1,17 +1,17 @@
 """Deploy the flows to Cloud Composer, and delete them there (`make composer-deploy`, `composer-delete`).
 
-A deployment consists of packages of the environment, and of files in its bucket below `dags/`:
+A deployment consists of packages in the environment and of files below `dags/` in its bucket:
 
     taxi_ingest.py ...         the DAG files
-    taxi_airflow/, nyc_taxi/   what they import
+    taxi_airflow/, nyc_taxi/   their imports
     mage_project/rules.yaml, mage_project/transformers/derive_trips.py, io_config.yaml
-                               read by the package, where it looks for them, or in their place the files that
-                               TAXI_RULES, TAXI_TRANSFORM or TAXI_IO_CONFIG in composer.env name
-    .env                       settings there, from airflow_project/composer.env
+                              the package's default files, or those that TAXI_RULES, TAXI_TRANSFORM or
+                               TAXI_IO_CONFIG in composer.env name
+    .env                       settings, from airflow_project/composer.env
     .airflowignore
-    taxi-deployed.json         the list of all this
+    taxi-deployed.json         the manifest: files and packages of the deployment
 
-Only what that list names is ever overwritten, removed or deleted.
+Deployments overwrite, remove and delete only what the manifest lists.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 
 from dotenv import dotenv_values
 
-from airflow_project.composer import Composer, gcloud, say
+from airflow_project.composer import Composer, echo, gcloud
 from airflow_project.packages import composer_packages
 from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
@@ -42,7 +42,7 @@ SETTINGS_FILES = {
     "TAXI_IO_CONFIG": "io_config.yaml",
     "TAXI_BIKESHARE_TABLES": "",
 }
-"""Settings that name a file, and the file where they are not set; empty: within the package."""
+"""Settings that name a file, with their default file; empty if that is within the package."""
 
 SYNC = ("storage", "rsync", "--recursive", "--checksums-only")
 
@@ -66,10 +66,10 @@ class Deployment:
 def deploy(composer: Composer, with_packages: bool = True) -> None:
     """Add the packages, upload the files, then delete what earlier deployments left behind.
 
-    New packages come before the code that imports them, and code before the removal of packages that it no
-    longer imports. A deployment that changes nothing copies nothing. One that is interrupted has listed its
-    files, so the next one or `composer-delete` finds them. Raises TaxiError with gcloud's own reason, or if a
-    file or a package of somebody else would be replaced.
+    Adds new packages before the code that imports them, and removes packages after the code that no longer
+    imports them. Copies changed files only. The manifest of an interrupted deployment lists its files, so
+    that the next one or `composer-delete` finds them. Raises TaxiError with gcloud's error, or if a file or
+    package that no deployment created would be replaced.
     """
     folder, installed = composer.describe()
     required = composer_packages() if with_packages else {}
@@ -83,7 +83,7 @@ def deploy(composer: Composer, with_packages: bool = True) -> None:
         added = {
             name: version
             for name, version in required.items()
-            # a package that somebody else has added stays as it is: any version will do, or it is the same
+            # packages of other owners stay: any version suffices, or it is the same
             if name not in installed or (name in before.packages and installed[name] != version)
         }
         ours = sorted(added.keys() | set(before.packages)) if with_packages else before.packages
@@ -96,7 +96,7 @@ def deploy(composer: Composer, with_packages: bool = True) -> None:
         dropped = [name for name in before.packages if name not in required] if with_packages else []
         composer.remove_packages([name for name in dropped if name in installed])
         Deployment(files, [name for name in ours if name not in dropped]).write(composer, folder)
-    say(f"{len(files)} files in {folder}, {len(obsolete)} deleted there; version {__version__}")
+    echo(f"{len(files)} files in {folder}, {len(obsolete)} deleted there; version {__version__}")
 
 
 def delete(composer: Composer) -> None:
@@ -107,22 +107,22 @@ def delete(composer: Composer) -> None:
         raise TaxiError(f"{folder}/{LIST} does not exist: nothing is deployed.")
     existing = checksums(folder)
     files = [name for name in before.files if name in existing]
-    # DAG files first, so that Airflow never parses one without what it imports
+    # DAG files first, so that Airflow never parses one without its imports
     delete_files(composer, folder, [name for name in files if "/" not in name])
     delete_files(composer, folder, [name for name in files if "/" in name])
     composer.remove_packages([name for name in before.packages if name in installed])
     delete_files(composer, folder, [LIST])
-    say(f"{len(files)} files deleted from {folder}; the runs' history stays in the environment")
+    echo(f"{len(files)} files deleted from {folder}; the runs' history stays in the environment")
 
 
 def delete_files(composer: Composer, folder: str, names: list[str]) -> None:
-    """Delete files of the bucket, if there are any."""
+    """Delete files of the bucket; does nothing for an empty list."""
     if names:
         composer.change("storage", "rm", *(f"{folder}/{name}" for name in names))
 
 
 def refuse_foreign_files(folder: str, stage: Path, names: set[str], existing: dict[str, str]) -> None:
-    """Raise TaxiError if a file that no deployment has uploaded would be replaced by another content."""
+    """Raise TaxiError if a file that no deployment uploaded would get other content."""
     foreign = sorted(
         name for name in names & existing.keys() if existing[name] != checksum((stage / name).read_bytes())
     )
@@ -134,7 +134,7 @@ def refuse_foreign_files(folder: str, stage: Path, names: set[str], existing: di
 
 
 def refuse_foreign_packages(required: dict[str, str], installed: dict[str, str], ours: list[str]) -> None:
-    """Raise TaxiError if a package that no deployment has added would get another version."""
+    """Raise TaxiError if a package that no deployment added would get another version."""
     foreign = [
         f"{name}{installed[name]} (needed here: {name}{version})"
         for name, version in required.items()
@@ -148,7 +148,7 @@ def refuse_foreign_packages(required: dict[str, str], installed: dict[str, str],
 
 
 def collect(stage: Path) -> list[str]:
-    """Copy all that is deployed into a folder, laid out as below `dags/`; the names of the files."""
+    """Copy all files of a deployment into a folder with the layout of `dags/`; returns their names."""
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(DAGS, stage, ignore=ignore, dirs_exist_ok=True)
     shutil.copy2(DAGS / ".airflowignore", stage)
@@ -161,7 +161,7 @@ def collect(stage: Path) -> list[str]:
 
 
 def settings_files() -> list[str]:
-    """The files that settings name, relative to the checkout; raises TaxiError for one that is not in it."""
+    """Return the files of settings, relative to the checkout; raises TaxiError for a file outside it."""
     values = dotenv_values(DAGS.parent / "composer.env", interpolate=False)
     files = []
     for setting, default in SETTINGS_FILES.items():
@@ -178,19 +178,19 @@ def settings_files() -> list[str]:
 
 
 def previous(folder: str) -> Deployment | None:
-    """The deployment before; None if there is none."""
+    """Return the previous deployment, if any."""
     try:
         listed = json.loads(gcloud("storage", "cat", f"{folder}/{LIST}"))
     except TaxiError as error:
         if "matched no objects" in str(error):
             return None
         raise
-    # lists of earlier versions name no packages: those that are required now were added then
+    # manifests of earlier versions list no packages: they added those required now
     return Deployment(listed["files"], listed.get("packages", list(composer_packages())), listed["version"])
 
 
 def checksums(folder: str) -> dict[str, str]:
-    """MD5 in base64 by name of the files in the bucket's folder; "" where the bucket has none."""
+    """Return the base64 MD5s of the files in the bucket's folder, by name; "" if the bucket has none."""
     listed = gcloud("storage", "objects", "list", f"{folder}/**", "--format=json(name,md5_hash)")
     prefix = folder.removeprefix("gs://").partition("/")[2] + "/"
     return {
@@ -199,12 +199,12 @@ def checksums(folder: str) -> dict[str, str]:
 
 
 def checksum(data: bytes) -> str:
-    """MD5 in base64, as buckets tell it."""
+    """Return the MD5 in base64, as buckets report it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make composer-deploy", description="DAGs onto Cloud Composer.")
     parser.add_argument("--environment", default="")
     parser.add_argument("--location", default="")
@@ -215,13 +215,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (options.environment and options.location):
         goal = f"composer-{'delete' if options.delete else 'deploy'}"
-        say(f"Which environment? Name it: make {goal} ENVIRONMENT=taxi-dev LOCATION=us-central1")
+        echo(f"Which environment? Name it: make {goal} ENVIRONMENT=taxi-dev LOCATION=us-central1")
         return 2
     composer = Composer(options.environment, options.location, options.project, options.dry_run)
     try:
         delete(composer) if options.delete else deploy(composer, with_packages=not options.no_packages)
     except TaxiError as error:
-        say(str(error))
+        echo(str(error))
         return 1
     return 0
 

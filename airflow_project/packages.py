@@ -8,7 +8,7 @@ import tomllib
 from nyc_taxi.settings import PROJECT
 
 EXTRAS = ("postgres", "gcp", "s3", "mysql")
-"""Extras of pyproject.toml that the tasks need: no embedded servers, charts or data frames."""
+"""Extras of pyproject.toml that tasks need: no embedded servers, charts or data frames."""
 
 LEFT_OUT = {
     "every Composer image has it, in a version that it must keep": {
@@ -18,20 +18,20 @@ LEFT_OUT = {
     },
     "no task there needs the command line": {"typer"},
 }
-"""Packages that are not added, by the reason."""
+"""Packages that are not added, by reason."""
 
 PROVIDERS = ("apache-airflow-providers-amazon", "apache-airflow-providers-smtp")
-"""Providers that the DAGs import or use, and that an image need not have."""
+"""Providers that the DAGs use and that an image may lack."""
 
 PINNED = ("pyarrow", "duckdb")
-"""Packages whose version decides the bytes of the Parquet: the same as in every other environment.
+"""Packages whose version affects the bytes of the Parquet: the same as in every other environment.
 
-The others have no version, so that they fit what the image has.
+Other packages are unpinned, so that they fit the image.
 """
 
 
 def composer_packages() -> dict[str, str]:
-    """Version specifiers by package, "" for any version."""
+    """Return version specifiers by package; "" for any version."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     requirements = [*project["dependencies"], *(each for extra in EXTRAS for each in extras[extra])]
@@ -42,5 +42,5 @@ def composer_packages() -> dict[str, str]:
 
 
 def name_of(requirement: str) -> str:
-    """The package of a requirement such as `boto3>=1.36`."""
+    """Return the package of a requirement such as `boto3>=1.36`."""
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
