@@ -1,4 +1,4 @@
-"""This pipeline, what people use instead, and the machine's limit: side by side, in one run.
+"""Benchmark this pipeline against alternatives and the machine's limits, in one run.
 
-`python -m benchmarks` (`make bench`); docs/performance.md says what is compared, and how fairly.
+`python -m benchmarks` (`make bench`); docs/performance.md describes what is compared, and how fairly.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks` (`make bench`): run everything in turn, and show how it compares."""
+"""`python -m benchmarks` (`make bench`): run all contenders in turn and compare them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from benchmarks.place import place
 from nyc_taxi.errors import TaxiError
 
 ROWS = 1_370_000
-"""As many as TLC's yellow January of 2021."""
+"""Rows of the month, about as many as TLC's yellow January of 2021."""
 LARGE_ROWS = 10_000_000
-"""As many as TLC's largest months."""
+"""Rows of the large month, about as many as TLC's largest months."""
 WARM_UP_ROWS = 2_000
 
 LARGE = dataclasses.replace(TAXI_RUN, name="large", title="ours: taxi run")
@@ -36,23 +36,23 @@ Entry = tuple[Contender, Trial]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code is 1 when a contender failed, and 0 also when a target is missed."""
+    """Run the command; returns 1 if a contender failed, and 0 even if a target is missed."""
     options = _arguments(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers are stopped
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: stops the servers
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     large = 0 if options.quick else options.large_rows
     rounds = 1 if options.quick else options.rounds
     month, small = GeneratedMonth(options.rows), GeneratedMonth(WARM_UP_ROWS)
     slow_month = GeneratedMonth(options.rows // 10) if options.quick else month
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         console.print(escape(text), soft_wrap=True)
 
     try:
         if not Path(THEIRS).exists():
             raise TaxiError(f"{THEIRS} does not exist: `requirements/install.sh bench` creates it.")
         for each in {small, month, slow_month, *([GeneratedMonth(large)] if large else [])}:
-            each.generate(say)
+            each.generate(log)
         with place(FOLDER, needed=1000 * max(options.rows, large) + 3 * 10**9) as site:
             facts = machine.describe(site)
             prepared = prepare(month, site)
@@ -63,8 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
             if large:
                 entries.append((LARGE, Trial(GeneratedMonth(large), prepared, site)))
             if month.rows > small.rows:
-                warm_up(Trial(small, prepare(small, site), site), say)
-            figures = compete(entries, rounds, options.budget * 60, say)
+                warm_up(Trial(small, prepare(small, site), site), log)
+            figures = compete(entries, rounds, options.budget * 60, log)
             reckoned, measured = reckon(figures, month.rows, prepared)
     except (TaxiError, subprocess.CalledProcessError) as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
@@ -92,18 +92,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(figure.failure for figure in figures.values()) else 0
 
 
-def warm_up(trial: Trial, say: Callable[[str], None]) -> None:
-    """Let all run once, untimed, so that modules are compiled and files are in the system's cache."""
-    say(f"Everybody runs once on {trial.month.rows:,} rows, untimed.")
+def warm_up(trial: Trial, log: Callable[[str], None]) -> None:
+    """Run all contenders once, untimed, to compile modules and fill the page cache."""
+    log(f"Warm-up: every contender runs once on {trial.month.rows:,} rows, untimed.")
     for contender in LINEUP:
-        with suppress(Failed):  # it will fail again, and say so
+        with suppress(Failed):  # it will fail again, with a message
             attempt(contender, trial)
 
 
 def compete(
-    entries: list[Entry], rounds: int, budget: float, say: Callable[[str], None]
+    entries: list[Entry], rounds: int, budget: float, log: Callable[[str], None]
 ) -> dict[str, Figure]:
-    """Let all run in turn, round by round; the figures by name. `budget`: seconds for the slow ones."""
+    """Run all contenders in turn, by round; returns figures by name. `budget`: seconds for slow ones."""
     began = time.monotonic()
     runs: dict[str, list[Measured]] = {contender.name: [] for contender, _ in entries}
     failures: dict[str, str] = {}
@@ -124,24 +124,24 @@ def compete(
             except Failed as failed:
                 failures[contender.name] = str(failed)
                 result = f"failed: {failed}"
-            say(f"round {number} of {rounds}  {contender.title:<32} {result}")
+            log(f"round {number} of {rounds}  {contender.title:<32} {result}")
     return {contender.name: _figure(contender, trial, runs, failures) for contender, trial in entries}
 
 
 def attempt(contender: Contender, trial: Trial) -> Measured:
-    """One run on empty tables, and a check that all rows arrived; raises Failed."""
+    """Run once on empty tables and check that all rows were loaded; raises Failed."""
     site = trial.place
     site.reset()
     log = site.folder / "logs" / f"{site.runs}-{contender.name}.log"
     measured = run(contender.command(trial), site.environment(), log)
     contender.check(trial)
     if contender.timed and contender.timed not in measured.steps:
-        raise Failed(f"it did not say how long {contender.timed} took")
+        raise Failed(f"it did not print how long {contender.timed} took")
     return measured
 
 
 def _another(done: int, took: float, left: float) -> bool:
-    """Whether a slow contender runs once more: three times, within the budget."""
+    """Return whether a slow contender runs again: at most three times, within the budget."""
     return done < 3 and took < left
 
 
@@ -154,9 +154,9 @@ def _figure(
 
 
 def reckon(figures: dict[str, Figure], rows: int, prepared: Prepared) -> tuple[history.History | None, int]:
-    """All of TLC's history from the largest month that ours has run, and how many rows that has.
+    """Estimate all of TLC's history from the largest month of `taxi run`; also returns that month's rows.
 
-    `prepared` is of a month of `rows` rows.
+    `prepared` belongs to a month of `rows` rows.
     """
     ran = [figures[name] for name in ("large", "taxi_run") if name in figures and not figures[name].failure]
     if not ran:
@@ -170,17 +170,17 @@ def reckon(figures: dict[str, Figure], rows: int, prepared: Prepared) -> tuple[h
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make bench", description="Run everything in turn, and show how it compares."
+        prog="make bench", description="Run all contenders in turn and compare them."
     )
-    quick = "one round, slow ones on a tenth of the rows, no large month"
+    quick = "one round, slow contenders on a tenth of the rows, no large month"
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each contender (default: 3)")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows of the month")
     parser.add_argument("--large-rows", type=int, default=LARGE_ROWS, help="rows of the large month; 0: none")
-    budget = "minutes after which slow ones are not run again (default: 25)"
+    budget = "minutes after which slow contenders are not run again (default: 25)"
     parser.add_argument("--budget", type=float, default=25.0, help=budget)
-    parser.add_argument("--json", type=Path, help="also write all figures into this file")
-    parser.add_argument("--docs", action="store_true", help="also write them into docs/performance.md")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    parser.add_argument("--docs", action="store_true", help="also write them to docs/performance.md")
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         parser.error("--rounds must be 1 or more")

@@ -1,4 +1,4 @@
-"""What came of all runs of one contender, and how it stands against the targets."""
+"""The figures of a contender's runs, and the targets to compare them with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Figure:
     title: str
     group: str
     rows: int
-    """Rows of the month that it had to do with."""
+    """Rows of the contender's month."""
     rounds: int
     seconds: float = 0.0
     """Median of the rounds."""
@@ -28,7 +28,7 @@ class Figure:
     steps: dict[str, float] = field(default_factory=dict)
     """Medians of the rounds."""
     failure: str = ""
-    """Why there are no figures."""
+    """Why the contender failed, if it did."""
 
     @property
     def per_row(self) -> float:
@@ -37,7 +37,7 @@ class Figure:
 
 
 def summarise(figure: Figure, runs: list[Measured], steps: tuple[str, ...], timed: str) -> Figure:
-    """The figure of several runs: `steps` are shown; its time is that of the step `timed`, else of all."""
+    """Summarise several runs: shows `steps`; the time is that of the step `timed`, else of the whole run."""
     return replace(
         figure,
         seconds=median(run.steps[timed] if timed else run.wall for run in runs),
@@ -52,17 +52,17 @@ def summarise(figure: Figure, runs: list[Measured], steps: tuple[str, ...], time
 
 
 Figures = Mapping[str, Figure]
-"""By the name of the contender; `large` is `taxi run` on the large month."""
+"""Figures by contender; `large` is `taxi run` on the large month."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be reached."""
+    """A performance target."""
 
     title: str
     unit: str
     needs: tuple[str, ...]
-    """The figures it is computed from."""
+    """Names of the figures that the target compares."""
     value: Callable[[Figures], float]
     bound: float
     at_most: bool
@@ -82,7 +82,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A target, what was measured, and `met`, `not met` or `not measured`."""
+    """A target, its measured value, and `met`, `not met` or `not measured`."""
 
     title: str
     goal: str
@@ -91,7 +91,7 @@ class Outcome:
 
 
 def _faster(name: str, title: str, bound: float) -> Target:
-    """How many times faster ours is, row by row, than another."""
+    """Return a target for our speed per row relative to another contender's."""
     return Target(
         f"faster than {title}",
         "x",

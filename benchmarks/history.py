@@ -1,4 +1,4 @@
-"""What all of TLC's history would take, reckoned from one month: an order of magnitude, not a promise."""
+"""Estimate time and cost of all of TLC's history from one month: an order of magnitude only."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROWS = 3_500_000_000
-"""About as many rows as TLC has published since 2009: yellow, green and for-hire."""
+"""Approximate rows that TLC has published since 2009: yellow, green and for-hire."""
 
 MACHINES = 24
-"""Months are independent of each other: so many may be loaded side by side."""
+"""Months, which are independent, to load in parallel."""
 
 # List prices of Google for the region us-central1, in US dollars.
 STORAGE_PRICE = 0.02
-"""BigQuery's logical storage a GiB and month; half of it for partitions that lie unchanged for 90 days."""
+"""BigQuery's logical storage per GiB and month; half for partitions unchanged for 90 days."""
 BUCKET_PRICE = 0.02
-"""Standard storage a GiB and month."""
+"""Standard storage per GiB and month."""
 QUERY_PRICE = 6.25
-"""On-demand queries a TiB scanned. Load jobs cost nothing."""
+"""On-demand queries per TiB scanned. Load jobs are free."""
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the rows of one month take."""
+    """Storage sizes of one month."""
 
     rows: int
     parquet: int
@@ -36,7 +36,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class History:
-    """Reckoned for all rows."""
+    """The estimate for all rows."""
 
     rows_per_second: float
     hours: float
@@ -48,11 +48,11 @@ class History:
     storage_dollars: float
     """A month."""
     scan_dollars: float
-    """One query that reads every column of every row."""
+    """Cost of a query that reads every column of every row."""
 
 
 def reckon(rows: int, seconds: float, sizes: Sizes) -> History:
-    """From one run over `rows` rows and the sizes of a month."""
+    """Estimate from one run over `rows` rows and the sizes of a month."""
     hours = ROWS / rows * seconds / 3600
     parquet = sizes.parquet / sizes.rows * ROWS / GIB
     logical = sizes.logical / sizes.rows * ROWS / GIB
@@ -69,8 +69,9 @@ def reckon(rows: int, seconds: float, sizes: Sizes) -> History:
 
 
 def logical_bytes(path: Path) -> int:
-    """The size of a Parquet file's rows as BigQuery counts it: 8 bytes a number or time, 2 and its length a
-    text, nothing a null.
+    """Return the size of a Parquet file's rows as BigQuery counts it.
+
+    A number or timestamp has 8 bytes, a string 2 more than its length, a null 0.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -90,5 +91,5 @@ def logical_bytes(path: Path) -> int:
     return size
 
 
-if __name__ == "__main__":  # a child of the harness, which stays small: it imports no pyarrow
+if __name__ == "__main__":  # a child process, because the harness must not import pyarrow
     print(logical_bytes(Path(sys.argv[1])))

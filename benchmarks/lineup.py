@@ -1,4 +1,4 @@
-"""Everything that is measured, as a list: how it is run, and how one sees that it has done its work."""
+"""The list of contenders: their commands, and the checks that they loaded every row."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from nyc_taxi.local.postgres import superuser_url
 from nyc_taxi.settings import PROJECT
 
 OURS = sys.executable
-"""The Python of the package, and of Mage."""
+"""The Python with the package and Mage."""
 
 THEIRS = str(PROJECT / ".venv-bench" / "bin" / "python")
-"""The Python that has the other tools."""
+"""The Python with the other tools."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One month and where it goes: what a contender's command and check are made from."""
+    """A month and the servers to load it into; input of contenders' commands and checks."""
 
     month: GeneratedMonth
     prepared: Prepared
@@ -34,29 +34,29 @@ class Trial:
 
 @dataclass(frozen=True)
 class Contender:
-    """One of those that are measured."""
+    """A measured program."""
 
     name: str
     title: str
     group: str
     command: Callable[[Trial], list[str]]
     check: Callable[[Trial], None]
-    """Raises Failed when not every row is there."""
+    """Raises Failed if rows are missing."""
     steps: tuple[str, ...] = ()
-    """What it prints the seconds of and is worth showing."""
+    """Steps whose printed seconds the report shows."""
     timed: str = ""
-    """The step that is its time, where the start of Python is not to count."""
+    """The step to time instead of the whole process, to exclude the start of Python."""
     slow: bool = False
-    """Runs three times at most."""
+    """Whether to run at most three times."""
 
 
 def run_module(module: str, *arguments: str, python: str = THEIRS) -> list[str]:
-    """The command line of a module in benchmarks/contenders."""
+    """Return the command line of a module in benchmarks/contenders."""
     return [python, "-m", f"benchmarks.contenders.{module}", *arguments]
 
 
 def peer(module: str, title: str, python: str = THEIRS, slow: bool = False) -> Contender:
-    """One that loads the file into Postgres with other tools."""
+    """Return a contender that loads the file into Postgres with another tool."""
 
     def command(trial: Trial) -> list[str]:
         return run_module(module, str(trial.month.path), trial.place.postgres.url, python=python)
@@ -71,12 +71,12 @@ def expect(what: str, actual: int, expected: int) -> None:
 
 
 def loaded_all(trial: Trial) -> None:
-    """Every row of the file is in the table."""
+    """Check that every row of the file is in the table."""
     expect("rows in Postgres", trial.place.rows(f"{SCHEMA}.{TABLE}"), trial.month.rows)
 
 
 def judged_all(trial: Trial) -> None:
-    """Every row of the file is a trip or in quarantine, and the ledger has the month."""
+    """Check that every row of the file is a trip or quarantined, and that the ledger has the month."""
     place = trial.place
     rows = place.rows(f"taxi.trips_{SERVICE}") + place.rows(f"taxi.quarantine_{SERVICE}")
     expect("trips and quarantine", rows, trial.month.rows)
@@ -84,12 +84,12 @@ def judged_all(trial: Trial) -> None:
 
 
 def copied_all(trial: Trial) -> None:
-    """Every trip is in the table."""
+    """Check that every trip is in the table."""
     expect("trips in Postgres", trial.place.rows(f"{SCHEMA}.{TABLE}"), trial.prepared.trips)
 
 
 def uploaded_all(trial: Trial) -> None:
-    """The trips' Parquet is in the bucket."""
+    """Check that the trips' Parquet is in the bucket."""
     size = (trial.prepared.parquet / "trips.parquet").stat().st_size
     expect("bytes of trips.parquet", trial.place.uploaded().get("trips.parquet", 0), size)
 

@@ -1,4 +1,4 @@
-"""What the figures were taken on."""
+"""The machine and versions behind the figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = {
 
 
 def describe(place: Place) -> dict[str, Any]:
-    """The machine, the day, and the versions of everything that takes part."""
+    """Return the machine, the day and the versions of all programs involved."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
@@ -36,12 +36,12 @@ def describe(place: Place) -> dict[str, Any]:
 
 
 def is_busy(machine: dict[str, Any]) -> bool:
-    """Whether other programs were running, so that figures mean little."""
+    """Return whether other programs were running, which makes figures unreliable."""
     return bool(machine["load_before"] > 0.5 * machine["cores"])
 
 
 def in_words(machine: dict[str, Any]) -> str:
-    """One sentence for people."""
+    """Return a one-line description for users."""
     return (
         f"{machine['date']}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, "
         f"{machine['system']}, Python {machine['python']}, PostgreSQL {machine['postgres']}"

@@ -1,4 +1,4 @@
-"""A process and what it took: wall and CPU seconds, peak memory, what it says of its steps."""
+"""Measure a process: wall and CPU seconds, peak memory, and the step times that it prints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 1800.0
 
 
 class Failed(Exception):
-    """A contender did not do its work: one sentence."""
+    """A contender failed; the message is one sentence."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Measured:
     wall: float
     """Seconds from start to end."""
     cpu: float
-    """User and system seconds of the process and its children; the server's are not in it."""
+    """User and system seconds of the process and its children, without the server's."""
     memory: float
-    """Greatest resident size of any of them, in MB (millions of bytes)."""
+    """Maximum resident size of any of them, in MB (millions of bytes)."""
     steps: dict[str, float] = field(default_factory=dict)
-    """Seconds by step, as the process itself has printed them: `clean 1.2 s`, `clean_trips: 1.2 s`."""
+    """Seconds by step, as printed by the process: `clean 1.2 s`, `clean_trips: 1.2 s`."""
 
 
 def run(command: list[str], environment: dict[str, str], log: Path) -> Measured:
-    """Run a command in the project's folder to its end; raises Failed with the end of what it has printed.
+    """Run a command in the project's folder; raises Failed with the end of its output.
 
-    Linux counts into a child's peak what its parent had when it started it, so this process must stay
-    small: it imports neither pyarrow nor pandas nor DuckDB.
+    Linux includes the parent's memory at fork in a child's peak, so this process must stay small: it imports
+    neither pyarrow nor pandas nor DuckDB.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:

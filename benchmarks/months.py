@@ -1,4 +1,4 @@
-"""Generated months, kept in a folder: the same bytes on every machine. And what ours makes of one."""
+"""Generated months, the same bytes on every machine, and our refined output of one of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.place import Place
 from nyc_taxi.settings import PROJECT
 
 FOLDER = PROJECT / "benchmarks" / ".months"
-"""Where they are kept; git ignores it."""
+"""Folder of the generated months, ignored by git."""
 
 TAXI = str(PROJECT / ".venv" / "bin" / "taxi")
 
@@ -20,7 +20,7 @@ SERVICE, MONTH = "yellow", "2021-01"
 
 @dataclass(frozen=True)
 class GeneratedMonth:
-    """A yellow month of TLC's CSV era, with as many rows as asked for."""
+    """A yellow month of TLC's CSV era with a given number of rows."""
 
     rows: int
 
@@ -34,23 +34,23 @@ class GeneratedMonth:
         """The file."""
         return FOLDER / self.name
 
-    def generate(self, say: Callable[[str], None]) -> None:
-        """Have the file there."""
+    def generate(self, log: Callable[[str], None]) -> None:
+        """Generate the file unless it exists."""
         if not self.path.exists():
-            say(f"Generating a month of {self.rows:,} rows, once.")
+            log(f"Generating a month of {self.rows:,} rows, once.")
             _taxi("sample", SERVICE, MONTH, str(self.path), "--rows", str(self.rows))
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What limits, bucket and warehouse start from: the trips of a month as they come out of ours."""
+    """Our output for a month, the input of the limits, the bucket and the warehouse."""
 
     trips: int
-    """How many rows of the month are trips."""
+    """Number of trips in the month."""
     table: str
     """An empty table with the trips' columns."""
     copy_file: str
-    """The trips in Postgres's binary format, where the server has them."""
+    """File with the trips in Postgres's binary format, on the server."""
     copy_size: int
     """Bytes of that file."""
     parquet: Path
@@ -58,14 +58,14 @@ class Prepared:
 
 
 def prepare(month: GeneratedMonth, place: Place) -> Prepared:
-    """Load the month once, and keep what came of it."""
+    """Load the month once and keep its output."""
     place.reset()
     name = f"prepared_{place.runs}"
     workspace = place.folder / name
     environment = {**place.environment(), "TAXI_WORKSPACE": str(workspace)}
     _taxi("run", SERVICE, MONTH, "--source", str(month.path), "--to", "postgres", env=environment)
     loaded, table = f"taxi.trips_{SERVICE}", f"public.{name}"
-    data = place.sql("SHOW data_directory")[0][0]  # the server may write beside it, whoever it runs as
+    data = place.sql("SHOW data_directory")[0][0]  # writable by the server, whatever its account
     copy_file = f"{Path(data).parent}/{name}.binary"
     place.sql(f"CREATE TABLE {table} (LIKE {loaded})")
     place.sql(f"COPY (SELECT * FROM {loaded}) TO '{copy_file}' (FORMAT binary)")

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.parts` (`make bench-parts`): where the time of a month goes, part by part.
+"""`python -m benchmarks.parts` (`make bench-parts`): measure the parts of a run separately.
 
-Each part runs alone, three times; the best counts. Parts of this process are counted in CPU seconds,
-those of the server in seconds of one connection. In a run they overlap on all cores.
+Each part runs alone, best of three. Parts of this process are measured in CPU seconds, those of the server
+in seconds of one connection. In a real run they overlap on all cores.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Parts = dict[str, float]
 
 
 def main() -> int:
-    """Measure, print, and write picture and table into docs/performance.md."""
+    """Measure, print, and write chart and table to docs/performance.md."""
     keep_pandas_out()
     month = GeneratedMonth(ROWS)
     month.generate(print)
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def client(path: Path, folder: Path) -> Parts:
-    """CPU seconds of the parts of this process."""
+    """Return the CPU seconds of the parts of this process."""
     service, month = Service.parse(SERVICE), Month.parse(MONTH)
     settings = load_settings()
     source = download(service, month, str(path), settings)
@@ -114,7 +114,7 @@ def client(path: Path, folder: Path) -> Parts:
 
 
 def server(month: GeneratedMonth, scratch: Place) -> Parts:
-    """Seconds of the server for what a load asks of it."""
+    """Return the server's seconds for the statements of a load."""
     prepared = prepare(month, scratch)
     parts: Parts = {}
     with psycopg2.connect(superuser_url(scratch.postgres)) as connection, connection.cursor() as cursor:
@@ -136,7 +136,7 @@ def server(month: GeneratedMonth, scratch: Place) -> Parts:
 
 
 def draw(ours: Parts, theirs: Parts, path: Path) -> None:
-    """The parts as bars."""
+    """Draw the parts as a bar chart."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Where the contenders run: a Postgres and a GCS server of the benchmark's own, in a temporary folder."""
+"""The benchmark's own Postgres and GCS servers, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ from nyc_taxi.settings import PROJECT
 
 @dataclass
 class Place:
-    """The servers, and the folder that everything is written into."""
+    """The servers, and the folder for all output."""
 
     folder: Path
     postgres: postgres.Server
     gcs: gcs.Server
     files_url: str
-    """Where the months' folder is served."""
+    """Base URL of the months' folder."""
     runs: int = 0
-    """How many runs there were: each has a prefix of its own in the bucket."""
+    """Number of runs so far; each has its own prefix in the bucket."""
 
     @property
     def workspace(self) -> Path:
-        """The workspace of the present run."""
+        """The workspace of the current run."""
         return self.folder / "workspace"
 
     @property
     def warehouse(self) -> Path:
-        """The DuckDB file of the present run."""
+        """The DuckDB file of the current run."""
         return self.folder / "warehouse.duckdb"
 
     @property
     def prefix(self) -> str:
-        """The folder in the bucket of the present run."""
+        """The bucket folder of the current run."""
         return f"run-{self.runs}"
 
     def environment(self) -> dict[str, str]:
-        """For a child: the servers, and otherwise the project's defaults, whatever the caller's are."""
+        """Return a child's environment: the servers, otherwise the project's defaults, not the caller's."""
         kept = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
         return {
             **kept,
-            **dict.fromkeys(dotenv_values(PROJECT / ".env.example"), ""),  # an empty one shields from .env
+            **dict.fromkeys(dotenv_values(PROJECT / ".env.example"), ""),  # empty values override .env
             **self.postgres.environment(),
             **self.gcs.environment(),
             "GCS_PREFIX": self.prefix,
@@ -68,13 +68,13 @@ class Place:
             "TAXI_WORKSPACE": str(self.workspace),
             "MAGE_DATA_DIR": str(self.folder / "mage"),
             "DISABLE_AUTO_BROWSER_OPEN": "1",
-            "RUNTIME__DLTHUB_TELEMETRY": "false",  # dlt would send what it does over the network
+            "RUNTIME__DLTHUB_TELEMETRY": "false",  # dlt would send telemetry
             **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
-            "COLUMNS": "200",  # the line of seconds stays one line
+            "COLUMNS": "200",  # keeps the line of step times unwrapped
         }
 
     def reset(self) -> None:
-        """Empty everything that a run loads into, and let the disk come to rest."""
+        """Empty everything that a run loads into, and sync the disk."""
         self.runs += 1
         shutil.rmtree(self.workspace, ignore_errors=True)
         self.warehouse.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ class Place:
         os.sync()
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
-        """Run one statement as the superuser; its rows."""
+        """Run one statement as the superuser and return its rows."""
         with contextlib.closing(psycopg2.connect(superuser_url(self.postgres))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -92,17 +92,17 @@ class Place:
                 return cursor.fetchall() if cursor.description else []
 
     def rows(self, table: str) -> int:
-        """How many rows a table in Postgres has."""
+        """Return the number of rows of a Postgres table."""
         return int(self.sql(f"SELECT count(*) FROM {table}")[0][0])
 
     def warehouse_rows(self, table: str) -> int:
-        """How many rows a table in the warehouse has; asked in a child, so that this process stays small."""
+        """Return the number of rows of a warehouse table; a child queries it, to keep this process small."""
         code = "import duckdb, sys; print(duckdb.connect(sys.argv[1]).table(sys.argv[2]).shape[0])"
         command = [sys.executable, "-c", code, str(self.warehouse), table]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     def uploaded(self) -> dict[str, int]:
-        """Bytes by the last part of the name of every object that the present run has uploaded."""
+        """Return the sizes of the current run's objects, by the last part of their names."""
         url = f"{self.gcs.url}/storage/v1/b/{self.gcs.bucket}/o?prefix={self.prefix}/"
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as answer:
             items = json.load(answer).get("items", [])
@@ -111,12 +111,12 @@ class Place:
 
 ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE", "POSTGRES_SCHEMA", "STORAGE_EMULATOR_HOST", ARROW_POOL)
-"""Compiled modules are kept, as on anyone's second run; Arrow's memory is set for ours alone."""
+"""Variables to remove: modules stay compiled, as on a second run; only ours sets Arrow's pool."""
 
 
 @contextlib.contextmanager
 def place(months: Path, needed: int) -> Iterator[Place]:
-    """Servers on a new folder with `needed` bytes free, which is deleted in the end; `months` is served."""
+    """Run the servers in a new temporary folder with `needed` free bytes; serves `months` over HTTP."""
     folder = Path(tempfile.mkdtemp(prefix="nyc-taxi-bench-"))
     folder.chmod(0o711)  # the Postgres server runs as another account when this is root's
     try:

@@ -1,4 +1,4 @@
-"""Figures for people: tables in the terminal, and the same as Markdown in docs/performance.md."""
+"""Reports of figures: tables in the terminal, and Markdown in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from nyc_taxi.settings import PROJECT
 PAGE = PROJECT / "docs" / "performance.md"
 
 OURS_OF = {"Postgres": "taxi_run", "limit": "taxi_run", "GCS": "ours_gcs", "warehouse": "ours_duckdb"}
-"""What each group is compared with."""
+"""The reference contender of each group."""
 
 HEADS = ["", "rounds", "seconds", "CPU s", "peak MB", "x ours", "of which"]
 TARGET_HEADS = ["target", "goal", "measured", ""]
 
 
 def rows(figures: Figures) -> list[list[str]]:
-    """The cells of every figure; times of months of another size are compared row by row."""
+    """Return the cells of every figure; times of months of another size are compared per row."""
     return [_cells(figure, figures) for figure in figures.values()]
 
 
@@ -45,22 +45,22 @@ def _cells(figure: Figure, figures: Figures) -> list[str]:
 
 
 def outcome_rows(outcomes: Sequence[Outcome]) -> list[list[str]]:
-    """The cells of every target."""
+    """Return the cells of every target."""
     return [[each.title, each.goal, each.measured, each.verdict] for each in outcomes]
 
 
 def show(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], console: Console) -> None:
-    """Print both tables, the machine, and in a sentence which targets are missed."""
+    """Print both tables, the machine and the missed targets."""
     console.print(_table(HEADS, rows(figures)))
     console.print(_table(TARGET_HEADS, outcome_rows(outcomes)))
     console.print(machine.in_words(facts), soft_wrap=True)
     if machine.is_busy(facts):
-        console.print("Other programs were running when this began: take the figures with care.")
+        console.print("Other programs were running at the start: the figures may be unreliable.")
     if figures["course_script"].rows < figures["taxi_run"].rows:
-        console.print("A quick run counts the start of the slow ones tenfold: only a full run compares them.")
+        console.print("A quick run weighs slow contenders' start-up tenfold: only a full run compares them.")
     missed = [each.title for each in outcomes if each.verdict == "not met"]
     if missed:
-        console.print(f"Targets that are not met: {'; '.join(missed)}.", soft_wrap=True)
+        console.print(f"Missed targets: {'; '.join(missed)}.", soft_wrap=True)
 
 
 def _table(heads: list[str], cells: list[list[str]]) -> Table:
@@ -80,7 +80,7 @@ def markdown(heads: list[str], cells: list[list[str]]) -> str:
 
 
 def figures_text(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], size: int) -> str:
-    """The section of figures; `size` is how many rows the month has."""
+    """Return the section of figures; `size` is the month's number of rows."""
     versions = ", ".join(f"{name} {number}" for name, number in (facts["ours"] | facts["others"]).items())
     return "\n\n".join(
         [
@@ -92,11 +92,11 @@ def figures_text(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str,
 
 
 def history_text(reckoned: History, rows_measured: int) -> str:
-    """The section on all of TLC's history."""
+    """Return the section on all of TLC's history."""
     cells = [
-        ["rows a second, whole run", f"{reckoned.rows_per_second:,.0f}"],
+        ["rows per second, whole run", f"{reckoned.rows_per_second:,.0f}"],
         ["one machine, into Postgres", f"{reckoned.hours:,.1f} hours"],
-        [f"{history.MACHINES} months side by side", f"{reckoned.hours_side_by_side:,.1f} hours"],
+        [f"{history.MACHINES} months in parallel", f"{reckoned.hours_side_by_side:,.1f} hours"],
         ["Parquet", f"{reckoned.parquet_gib:,.0f} GiB"],
         ["in a bucket", f"${reckoned.bucket_dollars:,.2f} a month"],
         ["BigQuery, logical bytes", f"{reckoned.logical_gib:,.0f} GiB"],
@@ -108,14 +108,12 @@ def history_text(reckoned: History, rows_measured: int) -> str:
 
 
 def write_into(page: Path, sections: dict[str, str]) -> None:
-    """Put each text between the two comments that name its section; raises TaxiError without them."""
+    """Write each text between the comments that delimit its section; raises TaxiError without them."""
     text = page.read_text(encoding="utf-8")
     for name, section in sections.items():
         parts = re.split(rf"(<!-- begin {name}\b.*-->|<!-- end {name} -->)", text)
         if len(parts) != 5:
-            raise TaxiError(
-                f"{page}: has no place for {name}: <!-- begin {name} --> and <!-- end {name} -->."
-            )
+            raise TaxiError(f"{page}: has no section {name}: <!-- begin {name} --> and <!-- end {name} -->.")
         before, begin, _, end, after = parts
         text = f"{before}{begin}\n\n{section}\n\n{end}{after}"
     page.write_text(text, encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Each module here loads one month in its own way and is run as a process: `python -m ... FILE PLACE`.
+"""The contenders: each module loads one month and runs as a process, `python -m ... FILE PLACE`.
 
-FILE is the month's CSV.gz, PLACE the Postgres URL; the rows go into the table TABLE of SCHEMA, which is
-empty. Each does what its documentation names as the fastest way. What is different says so.
+FILE is the month's CSV.gz, PLACE the Postgres URL; the rows go to the table TABLE of the empty schema SCHEMA.
+Each contender uses the fastest method in its documentation. Docstrings mention exceptions.
 """
 
 SCHEMA = "contest"
 TABLE = "trips"
 
 TIMES = ["tpep_pickup_datetime", "tpep_dropoff_datetime"]
-"""The columns of a yellow month that hold a time."""
+"""The timestamp columns of a yellow month."""

@@ -1,6 +1,6 @@
-"""dlt, by "fast loading with Arrow tables and parquet" of its Postgres page: no Python objects, and ADBC.
+"""dlt, with "fast loading with Arrow tables and parquet" of its Postgres page: no Python objects, and ADBC.
 
-That page has a second fast way, by CSV, which takes longer.
+The page's other fast method, by CSV, is slower.
 """
 
 from __future__ import annotations

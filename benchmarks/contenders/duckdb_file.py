@@ -1,4 +1,4 @@
-"""DuckDB alone: the trips' Parquet into a table of a new database (PLACE is its file)."""
+"""DuckDB alone: load the trips' Parquet into a table of a new database (PLACE is its file)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import duckdb
 
 
 def main(folder: str, database: str) -> None:
-    """Load, and print the seconds of the load alone."""
+    """Load, and print the seconds of loading alone."""
     started = time.perf_counter()
     with duckdb.connect(database) as connection:
         connection.execute(f"CREATE TABLE trips AS FROM read_parquet('{folder}/trips.parquet')")

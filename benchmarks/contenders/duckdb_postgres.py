@@ -14,12 +14,12 @@ def main(file: str, url: str) -> None:
     """Load the month."""
     with duckdb.connect() as database:
         database.load_extension(_extension())
-        database.execute(f"ATTACH '{url}' AS there (TYPE postgres)")
-        database.execute(f"CREATE TABLE there.{SCHEMA}.{TABLE} AS FROM read_csv('{file}')")
+        database.execute(f"ATTACH '{url}' AS server (TYPE postgres)")
+        database.execute(f"CREATE TABLE server.{SCHEMA}.{TABLE} AS FROM read_csv('{file}')")
 
 
 def _extension() -> str:
-    """The extension's file, from its wheel: `INSTALL postgres` would fetch it from DuckDB's server."""
+    """Return the extension's file from its wheel; `INSTALL postgres` would download it."""
     wheel = resources.files("duckdb_extension_postgres_scanner")
     return str(wheel / "extensions" / f"v{duckdb.__version__}" / "postgres_scanner.duckdb_extension")
 

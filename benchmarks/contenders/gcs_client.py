@@ -1,4 +1,4 @@
-"""Google's client: every file of the month into the bucket, one after the other (FILE is their folder)."""
+"""Google's client: upload the month's files to the bucket in sequence (FILE is their folder)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from google.cloud import storage
 
 
 def main(folder: str, prefix: str) -> None:
-    """Upload, and print the seconds of the upload alone; STORAGE_EMULATOR_HOST leads to the server."""
+    """Upload, and print the seconds of uploading alone; STORAGE_EMULATOR_HOST selects the server."""
     started = time.perf_counter()
     bucket = storage.Client.create_anonymous_client().bucket("taxi")
     for path in sorted(Path(folder).iterdir()):

@@ -1,4 +1,4 @@
-"""A limit: uncompress the month with isal, and do nothing with it (PLACE is not used)."""
+"""A limit: decompress the month with isal and discard it (PLACE is not used)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ def main(_file: str, size: str) -> None:
     origin, copy = (
         bytearray(b"\1") * int(size),
         bytearray(b"\2") * int(size),
-    )  # written, so that they are there
+    )  # written, so that the pages are allocated
     started = time.perf_counter()
     memoryview(copy)[:] = origin
     print(f"copy {time.perf_counter() - started:.6f} s")

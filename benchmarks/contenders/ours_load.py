@@ -1,4 +1,4 @@
-"""Ours: a month as Parquet (FILE is its folder) into one destination, with manifest or ledger."""
+"""Ours: load a month's Parquet (FILE is its folder) into one destination, with manifest or ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nyc_taxi.transform.refined import RefinedMonth
 
 
 def main(folder: str, destination: str) -> None:
-    """Load, and print the seconds of the load alone."""
+    """Load, and print the seconds of loading alone."""
     keep_pandas_out()  # as `taxi` does
     files = read_month(Path(folder))
     assert files is not None, folder

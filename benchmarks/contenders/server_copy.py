@@ -1,7 +1,7 @@
-"""A limit: the server itself reads the same trips from its own disk, in its own binary format.
+"""A limit: the server reads the same trips from its own disk, in its own binary format.
 
-FILE was written by COPY TO, and belongs to the server. The table is as plain as can be: no index, no
-partition, no constraint. Only the statement is timed.
+FILE is the output of COPY TO and belongs to the server. The table has no index, partition or constraint.
+Only the statement is timed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from benchmarks.contenders import SCHEMA, TABLE
 
 
 def main(file: str, url: str, like: str) -> None:
-    """Print the seconds; `like` is a table that has the trips' columns."""
+    """Copy, and print the seconds; `like` is a table with the trips' columns."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     with connection.cursor() as cursor:

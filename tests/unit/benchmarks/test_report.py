@@ -33,7 +33,7 @@ def test_sections_are_renewed_and_all_else_is_left_alone(tmp_path):
 def test_a_page_without_the_place_is_left_alone(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    with pytest.raises(TaxiError, match="has no place for machines"):
+    with pytest.raises(TaxiError, match="has no section machines"):
         report.write_into(page, {"figures": "new", "machines": "new"})
     assert page.read_text() == PAGE
 
