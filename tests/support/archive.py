@@ -1,4 +1,4 @@
-"""A destination that only tests register: what it takes to add one."""
+"""A minimal destination, which only tests register."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""BigQuery for tests: the emulator, or Google's own service where the environment names a project.
+"""BigQuery for tests: the emulator, or Google's service if the environment names a project.
 
-The emulator has an environment of its own and reads gs:// addresses from an embedded GCS server. With
-TAXI_TEST_GCP_PROJECT the same tests run on a dataset that they make in that project (in the location
-TAXI_TEST_BIGQUERY_LOCATION, by default US) and delete at the end, with the application default
-credentials; those that read from a bucket use TAXI_TEST_GCS_BUCKET.
+The emulator has its own environment and reads gs:// URIs from an embedded GCS emulator. With
+TAXI_TEST_GCP_PROJECT the same tests use application default credentials and a temporary dataset in that
+project (in the location TAXI_TEST_BIGQUERY_LOCATION, by default US); tests that read from a bucket use
+TAXI_TEST_GCS_BUCKET.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from nyc_taxi.settings import PROJECT
 
 ENVIRONMENT = PROJECT / ".venv-bigquery"
 NO_PYTHON = 3
-"""Exit code of requirements/bigquery-emulator.sh where there is no Python 3.13."""
+"""Exit code of requirements/bigquery-emulator.sh without Python 3.13."""
 
 SECONDS_TO_START = 120
 _STARTED = dt.datetime.now(dt.UTC)
@@ -46,61 +46,61 @@ _months = itertools.count()
 
 @dataclass(frozen=True)
 class Place:
-    """Where datasets can be made."""
+    """A BigQuery service for test datasets."""
 
     project: str
     endpoint: str
-    """Of the emulator; empty: Google."""
+    """URL of the emulator; empty for Google."""
     bucket: dict[str, str]
-    """What the environment must hold so that the GCS destination is a bucket that BigQuery can read."""
+    """Variables that select a bucket for the GCS destination that BigQuery can read."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset, looked at past the code under test."""
+    """A dataset, accessed without the code under test."""
 
     target: BigQueryConfig
     connection: Connection
     bucket: dict[str, str]
 
     def destination(self) -> BigQuery:
-        """The destination as a new process would open it."""
+        """Open the destination as a new process would."""
         return BigQuery(self.target)
 
     def month(self) -> str:
-        """A month that no other test loads."""
+        """Return a month that no other test loads."""
         return str(Month(2100, 1) + next(_months))
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a query; names of tables stand alone."""
+        """Return the rows of a query with unqualified table names."""
         config = bigquery_api.QueryJobConfig(default_dataset=self.connection.name("x").rpartition(".")[0])
         return [tuple(row.values()) for row in self.connection.client.query_and_wait(sql, job_config=config)]
 
     def month_state(self, month: str, service: str = "green") -> dict[str, list[str]]:
-        """Every row of a month in every table."""
+        """Return every row of a month in every table."""
         where = f"month = '{month}-01'"
         selects = {name: f"{name}_{service} WHERE {where}" for name in ("trips", "quarantine")}
         selects |= {name: f"{name} WHERE service = '{service}' AND {where}" for name in ("quality", "ledger")}
         return {name: sorted(map(repr, self.ask(f"SELECT * FROM {text}"))) for name, text in selects.items()}
 
     def jobs(self, month: str) -> list[Any]:
-        """The jobs that loaded a month, the first first."""
+        """Return the jobs that loaded a month, oldest first."""
         listed = self.connection.client.list_jobs(min_creation_time=_STARTED)
         mine = re.compile(rf".*-{self.target.dataset}-.*-{month}-")
         return sorted((job for job in listed if mine.match(job.job_id)), key=lambda job: job.created)
 
     def job_ids(self, month: str) -> set[str]:
-        """What their names say: step, source and attempt."""
+        """Return their ids, which contain step, source and attempt."""
         return {re.sub(rf".*-{month}-[^-]*-", "", job.job_id) for job in self.jobs(month)}
 
     def tables(self) -> set[str]:
-        """Names of all tables and views."""
+        """Return the names of all tables and views."""
         return {table.table_id for table in self.connection.client.list_tables(self.target.dataset)}
 
 
 @contextmanager
 def emulator() -> Iterator[Place]:
-    """The emulator, for which tests are skipped without Python 3.13; or Google's service if one is named."""
+    """Yield Google's service if configured, else the emulator; skips tests without Python 3.13."""
     if project := os.environ.get("TAXI_TEST_GCP_PROJECT"):
         bucket = os.environ.get("TAXI_TEST_GCS_BUCKET")
         prefix = f"test-{uuid.uuid4().hex[:12]}"
@@ -119,7 +119,7 @@ def emulator() -> Iterator[Place]:
 
 def _install() -> None:
     with (PROJECT / "requirements" / "bigquery-emulator.sh").open() as script:
-        fcntl.flock(script, fcntl.LOCK_EX)  # several test runs on one checkout
+        fcntl.flock(script, fcntl.LOCK_EX)  # test runs may share the checkout
         done = subprocess.run(["sh", script.name], capture_output=True, text=True, check=False)
     if done.returncode == NO_PYTHON:
         pytest.skip(done.stderr.strip())
@@ -137,7 +137,7 @@ def _started(folder: Path, server: embedded_gcs.Server) -> Iterator[str]:
         "--grpc-port",
         "0",
     ]
-    # in HOME it finds DuckDB's extensions; a proxy must not stand between it and the GCS server
+    # HOME contains DuckDB's extensions; requests to the GCS server must bypass proxies
     environment = {"PATH": os.environ["PATH"], "HOME": str(ENVIRONMENT), "STORAGE_EMULATOR_HOST": server.url}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -184,7 +184,7 @@ def _client(target: BigQueryConfig) -> bigquery_api.Client:
 
 
 def lead_to(created: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the environment lead to a dataset, and to no bucket."""
+    """Configure a dataset, and no bucket, in the environment."""
     target = created.target
     monkeypatch.setenv("BIGQUERY_DATASET", target.dataset)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", target.project)

@@ -1,4 +1,4 @@
-"""A bike-share for tests: a database, a folder in a bucket and a warehouse of the test's own."""
+"""A bike-share for tests, with its own database, bucket folder and warehouse."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ TABLES = (
 
 
 def configured() -> BikeshareConfig:
-    """What the environment configures."""
+    """Return the config of the environment."""
     return BikeshareConfig.from_settings(load_settings())
 
 
 def raw_table(name: str) -> RawTable:
-    """A table of the package's own tables.yaml."""
+    """Return a table of the package's tables.yaml."""
     tables = read_tables(PROJECT / "nyc_taxi/pipelines/bikeshare/tables.yaml")
     return next(table for table in tables if table.name == name)
 
 
 def trip(number: int, day: dt.date = DAY, **fields: Any) -> dict[str, Any]:
-    """A trip of one minute from station 1 to station 3."""
+    """Return a trip of one minute from station 1 to station 3."""
     return {
         "trip_id": str(number),
         "duration_sec": "60",
@@ -65,23 +65,23 @@ def trip(number: int, day: dt.date = DAY, **fields: Any) -> dict[str, Any]:
 
 
 def lines(*trips: dict[str, Any]) -> bytes:
-    """Trips as they lie in the bucket."""
+    """Return trips in the format of the bucket."""
     return gzip.compress("".join(f"{json.dumps(trip)}\n" for trip in trips).encode(), mtime=0)
 
 
 @dataclass
 class Stack:
-    """What the environment leads to."""
+    """The systems that a test's environment configures."""
 
     gcs_server: gcs.Server
     folder: Path
     mariadb: MariaDb | None = None
-    """The server of the stations' database; without one it is the demo's file."""
+    """Server of the stations' database; None for the demo file."""
     name: str = field(default_factory=lambda: f"test_{uuid.uuid4().hex[:12]}")
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads a process here."""
+        """Return the variables that select this stack."""
         mysql: dict[str, str] = {}
         if self.mariadb:
             url = self.mariadb.database(self.name).url
@@ -105,12 +105,12 @@ class Stack:
         }
 
     def lead(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Lead this process here."""
+        """Select this stack in this process."""
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> Stack:
-        """Lead this process here, to an empty database."""
+        """Select this stack in this process, with an empty database."""
         self.lead(monkeypatch)
         if file := self.database.file:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ class Stack:
 
     @property
     def config(self) -> BikeshareConfig:
-        """The pipeline's configuration, from the settings as they are now."""
+        """Return the pipeline's configuration from the current settings."""
         return BikeshareConfig(NAME, load_settings())
 
     def run(self, day: dt.date = DAY, **options: Any) -> DayResult:
@@ -132,7 +132,7 @@ class Stack:
         return self.config.database
 
     def sql(self, *statements: str) -> None:
-        """Meddle with the stations' database."""
+        """Execute statements in the stations' database."""
         with self.database.connect() as connection, connection.begin():
             for statement in statements:
                 connection.exec_driver_sql(statement)
@@ -159,14 +159,14 @@ class Stack:
         self.put(f"raw/trips/date={day}/{name}", data)
 
     def fill(self, *days: dt.date) -> None:
-        """Generated stations, regions and trips of some days."""
+        """Generate stations, regions and the trips of some days."""
         self.stations()
         self.regions()
         for day in days or (DAY,):
             self.trips(sample.trips(day), day)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of the embedded warehouse, past the code under test; none while there is no such table."""
+        """Query the embedded warehouse without the code under test; empty if the table does not exist."""
         file = self.folder / "warehouse.duckdb"
         if not file.exists():
             return []
@@ -178,13 +178,13 @@ class Stack:
                 return []
 
     def change(self, sql: str) -> None:
-        """Meddle with the embedded warehouse."""
+        """Execute a statement in the embedded warehouse."""
         with closing(duckdb.connect(self.folder / "warehouse.duckdb")) as connection:
             connection.execute("SET schema = 'bikeshare'")
             connection.execute(sql)
 
     def content(self, *tables: str) -> dict[str, list[str]]:
-        """Every row of the tables, and what the ledger says of their content."""
+        """Return every row of the tables, and their ledger entries."""
         names = tables or TABLES
         contents = {name: sorted(map(repr, self.ask(f"FROM {name}"))) for name in names}
         listed = ", ".join(f"'{name}'" for name in names)

@@ -1,4 +1,4 @@
-"""Runs of a day in processes that kill themselves (SIGKILL) on the way, forked from one that is warm."""
+"""Run a day in processes that kill themselves (SIGKILL), forked from a warm process."""
 
 from __future__ import annotations
 

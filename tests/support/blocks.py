@@ -1,4 +1,4 @@
-"""What Mage's blocks return: a data frame that carries a reference."""
+"""The output of Mage's blocks: a data frame that carries a reference."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mage_project.utils.references import reference_of, with_reference
 
 
 def parts(output: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows and the reference of a block's output."""
+    """Return the rows and the reference of a block's output."""
     return output, reference_of(output)
 
 
 def output_with(rows: pd.DataFrame, reference: Mapping[str, Any]) -> pd.DataFrame:
-    """A copy of the rows that carries the reference."""
+    """Return a copy of the rows that carries the reference."""
     return with_reference(rows.copy(), reference)

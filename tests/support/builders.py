@@ -1,4 +1,4 @@
-"""Small months: as files of a source, cleaned, and as the steps before a destination would leave them."""
+"""Builders of small months: source files, cleaned months, and Parquet months ready to load."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ GREEN_TRIP = {
     "trip_type": "1",
     "congestion_surcharge": "0",
 }
-"""The cells of a trip without fault, as the CSV of green 2020-04 has them."""
+"""The cells of a faultless trip in the CSV format of green 2020-04."""
 
 
 def green_csv(path: Path, rows: Iterable[Mapping[str, str]], end: str = "\r\n") -> SourceFile:
-    """A CSV of green 2020-04 with `rows`: what differs from GREEN_TRIP, whose pick-ups are a second apart.
+    """Write a CSV of green 2020-04 whose rows are GREEN_TRIP, one second apart, updated by `rows`.
 
-    Names that GREEN_TRIP does not have become columns of their own, empty where a row does not say.
+    Names that GREEN_TRIP lacks become additional columns, empty by default.
     """
     rows = list(rows)
     header = list(dict.fromkeys([*GREEN_TRIP, *(name for row in rows for name in row)]))
@@ -69,7 +69,7 @@ def green_csv(path: Path, rows: Iterable[Mapping[str, str]], end: str = "\r\n") 
 
 
 def source_file(path: Path, service: Service = Service.GREEN, month: str = "2020-04") -> SourceFile:
-    """A file as a download would leave it."""
+    """Return the reference to a file as if downloaded."""
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     file = SourceFile(service, Month.parse(month), path.name, str(path), sha256, len(content))
@@ -78,18 +78,18 @@ def source_file(path: Path, service: Service = Service.GREEN, month: str = "2020
 
 @functools.cache
 def project_rules(service: Service) -> Rules:
-    """The project's own rules."""
+    """Return the project's rules."""
     return load_rules(RULES, service)
 
 
 def cleaned(source: SourceFile, folder: Path, rules: Rules | None = None, **options: Any) -> CleanMonth:
-    """The month cleaned into `folder`, by the project's own rules if no others are given."""
+    """Clean a month into `folder`, by default with the project's rules."""
     rules = rules or project_rules(source.service)
     return clean_month(source, rules, folder, **{"threads": 1, "max_unreadable": 1.0, **options})
 
 
 def parquet_month(source: SourceFile, folder: Path, rules: Rules | None = None, **options: Any) -> MonthFiles:
-    """The month cleaned and written as Parquet, both below `folder`."""
+    """Clean a month and write it as Parquet, both below `folder`."""
     rules = rules or project_rules(source.service)
     version = month_version(source, rules)
     clean = cleaned(source, folder / f"scratch-{version}", rules, **options)
@@ -107,8 +107,8 @@ def month_files(
 ) -> MonthFiles:
     """Write a month's Parquet into a folder below `folder` and return its reference.
 
-    Rows differ by `version`, which is their `source_version` too; `extra` adds columns to the trips
-    that the schema does not know, each array as long as the trips.
+    `version` determines the rows and is their `source_version`; `extra` adds unknown columns to the trips,
+    as arrays of equal length.
     """
     here = Month.parse(month)
     folder = folder / f"{service}-{month}-{version}"
@@ -134,8 +134,8 @@ def month_files(
 
 
 def large_month(folder: Path, version: str = "v1") -> MonthFiles:
-    """A month whose trips an object store gets in three parts."""
-    size = 2 * PART_BYTES // 20  # of each trip's text, which does not compress
+    """Return a month whose trips are uploaded in three parts."""
+    size = 2 * PART_BYTES // 20  # length of each trip's incompressible text
     texts = [base64.b85encode(os.urandom(size)).decode() for _ in range(20)]
     return month_files(folder, version, extra={"noise": pa.array(texts)})
 
@@ -172,14 +172,14 @@ def _quarantine(version: str, trips: int, count: int) -> pa.Table:
 
 @dataclass
 class ReadRows:
-    """What a reader made of a file, by row number from 1."""
+    """The rows of a file as read, by row number from 1."""
 
     rows: dict[int, dict[str, Any]]
     unreadable: dict[int, Unreadable]
 
 
 def read_all(reader: Reader) -> ReadRows:
-    """Read a whole file; every row must come back exactly once, readable or not, in order."""
+    """Read a whole file, and assert that every row, readable or not, is returned once and in order."""
     read, done = ReadRows({}, {}), 0
     for block in reader.blocks():
         chunk = reader.parse(block)

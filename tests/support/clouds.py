@@ -1,4 +1,4 @@
-"""Object stores for tests: a bucket on the loopback, the faults before it, and a look past both."""
+"""Object stores for tests: a local bucket behind injected faults, and direct access to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.moto_s3 import moto_s3
 from tests.support.stub_gcs import StubGcs
 from tests.support.wsgi import Faulty, serve
 
-# Reading boto3's description of S3 takes longer than a test: once must do for all clients.
+# Loading boto3's service model of S3 takes longer than a test: clients share it.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 Objects = dict[str, tuple[bytes, dict[str, str]]]
@@ -41,26 +41,26 @@ class Cloud(Protocol):
     """Of the destination."""
     faulty: Faulty
     write: str
-    """Method of the request that writes a small object."""
+    """HTTP method that writes a small object."""
 
     def target(self, prefix: str = "", url: str = "") -> GcsConfig | S3Config:
-        """The bucket, or the bucket of that name at another URL."""
+        """Return the config of the bucket, optionally at another URL."""
         ...
 
     def destination(self, prefix: str = "", url: str = "") -> ObjectMonths:
-        """The destination in it."""
+        """Return the destination in the bucket."""
         ...
 
     def objects(self) -> Objects:
-        """All objects of the bucket."""
+        """Return all objects of the bucket."""
         ...
 
     def environment(self) -> dict[str, str]:
-        """What leads the destination to the bucket."""
+        """Return the variables that select the bucket."""
         ...
 
     def overwrite(self, key: str, data: bytes) -> None:
-        """Put other bytes in place of an object's, with its metadata."""
+        """Replace an object's bytes, keeping its metadata."""
         ...
 
     def remove(self, key: str) -> None:
@@ -106,7 +106,7 @@ class S3Cloud:
     url: str
     faulty: Faulty
     client: Any
-    """Of boto3, past the faults."""
+    """A boto3 client that bypasses the faults."""
     bucket: str = field(default_factory=lambda: f"bucket-{uuid.uuid4().hex[:12]}")
     name = "s3"
     write = "PUT"
@@ -152,7 +152,7 @@ class S3Cloud:
 
 @contextmanager
 def gcs_cloud() -> Iterator[GcsCloud]:
-    """An empty bucket of GCS."""
+    """Yield an empty GCS bucket."""
     stub = StubGcs()
     faulty = Faulty(stub)
     with serve(faulty) as url:
@@ -161,7 +161,7 @@ def gcs_cloud() -> Iterator[GcsCloud]:
 
 @contextmanager
 def s3_cloud() -> Iterator[S3Cloud]:
-    """An empty bucket of S3; one at a time, as moto forgets all buckets in the end."""
+    """Yield an empty S3 bucket; only one at a time, because moto resets all buckets at the end."""
     faulty = Faulty(moto_s3)
     with serve(faulty) as url, serve(Faulty(moto_s3)) as direct:
         client = boto3.client(

@@ -1,10 +1,10 @@
-"""Loads one month as `taxi run` does, and may kill itself at a chosen place of the code on the way.
+"""Load one month as `taxi run` does, in a process that can kill itself at a chosen place in the code.
 
 A place is a call made by, or a return from, a function of the modules in WATCHED, which download, clean,
-write or load: `nyc_taxi.load.postgres.swap:40:execute`. So every step's beginning and end is one,
-and so is every statement sent to a database and every request sent to a store.
+write or load: `nyc_taxi.load.postgres.swap:40:execute`. Places include the start and end of every step,
+every statement sent to a database and every request sent to a store.
 
-Victims are processes forked from one that has imported everything, which makes them quick.
+Victims are forked from a process that has imported everything, so that they start fast.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WATCHED = checked_modules(
     "nyc_taxi.lake",
     "nyc_taxi.load",
 )
-"""Modules, and packages with all that is in them."""
+"""Modules, and packages including their modules."""
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
@@ -53,16 +53,16 @@ _FORKS.set_forkserver_preload(
 )
 
 
-@functools.cache  # asked for every call that Python makes
+@functools.cache  # called for every Python call
 def watched(module: str) -> str | None:
-    """The module or package of WATCHED that this module belongs to; None when it belongs to none."""
+    """Return the module or package of WATCHED that contains this module, if any."""
     return next((name for name in WATCHED if f"{module}.".startswith(f"{name}.")), None)
 
 
 def start(
     month: str, source: Path, destination: str, kill: str | None = None, places: Path | None = None
 ) -> BaseProcess:
-    """Start a victim that dies at the place `kill`, or writes all places it passes into the file `places`."""
+    """Start a victim that dies at the place `kill`, or writes all places it passes to the file `places`."""
     options = {"kill": kill, "places": places}
     victim = _FORKS.Process(target=_load, args=(dict(os.environ), month, source, destination), kwargs=options)
     victim.start()
@@ -70,14 +70,14 @@ def start(
 
 
 def ended(victim: BaseProcess) -> int:
-    """Wait for a victim; its exit code, 0 or -9."""
+    """Wait for a victim; returns its exit code, 0 or -9."""
     victim.join()
     assert victim.exitcode in (0, -signal.SIGKILL), f"exit code {victim.exitcode}"
     return victim.exitcode
 
 
 class _Watch:
-    """A profile function that notes places, and ends the process at one of them."""
+    """A profile function that records places, and kills the process at one of them."""
 
     def __init__(self, kill: str | None) -> None:
         self._kill = kill

@@ -1,4 +1,4 @@
-"""How the conformance suite sets up each registered destination and reads it past the code under test.
+"""Set up each registered destination for the conformance suite, and read it without the code under test.
 
 A new destination needs a class with the methods of `Probe`, a fixture that yields it, and an entry in
 FIXTURES.
@@ -44,55 +44,55 @@ FIXTURES = {
 """The fixture that configures a destination in the environment and yields its Probe, by registered name."""
 
 SLOW = {"bigquery"}
-"""Destinations whose emulator takes a tenth of a second for each answer."""
+"""Destinations whose emulator takes 0.1 s per response."""
 
 KEYS = {"trips": "source_row", "quarantine": "source_row", "quality": "measure"}
-"""By what the rows of each kind are sorted."""
+"""Sort key of the rows of each kind."""
 
 
 @dataclass
 class Probe:
-    """An empty destination that the environment names."""
+    """An empty destination, configured in the environment."""
 
     name: str
     kill_points: tuple[str, ...] = ()
     """Places at which a load is killed; see `tests.support.kill_points`."""
     is_transactional: bool = True
-    """Whether trips, quarantine and ledger change at once; object stores replace one object at a time."""
+    """Whether trips, quarantine and ledger change atomically; object stores replace objects one by one."""
     admits_readers: bool = True
-    """Whether others may read while a month is loaded."""
+    """Whether others can read while a month is loaded."""
     _months: Iterator[int] = field(default_factory=itertools.count)
 
     def open(self) -> Destination:
-        """The destination as a new process opens it."""
+        """Open the destination as a new process would."""
         return open_destination(self.name, load_settings())
 
     def new_month(self) -> Month:
-        """A month that no other test loads."""
+        """Return a month that no other test loads."""
         return Month(2020, 4) + next(self._months)
 
     def rows(self, kind: str, month: Month, service: Service = Service.GREEN) -> list[Row]:
-        """The trips, quarantine or quality of a month as its Parquet file has them, sorted."""
+        """Return a month's trips, quarantine or quality in the format of its Parquet file, sorted."""
         raise NotImplementedError
 
     def versions(self, month: Month) -> list[str]:
-        """The versions of green that the ledger names, the first load first."""
+        """Return the versions of green in the ledger, oldest load first."""
         raise NotImplementedError
 
     def lookup(self, name: str) -> list[tuple[Any, ...]]:
-        """The rows of a lookup, sorted."""
+        """Return the rows of a lookup, sorted."""
         raise NotImplementedError
 
     def damage(self, kind: str, month: Month) -> None:
-        """Remove a row of green's trips or quarantine (or all rows of an object) behind the ledger's back."""
+        """Remove a row of green's trips or quarantine (or a whole object) without updating the ledger."""
         raise NotImplementedError
 
 
 class SqlProbe(Probe):
-    """A destination that holds tables: subclasses run queries."""
+    """A destination with tables, which subclasses query."""
 
     def query(self, sql: str) -> list[Row]:
-        """The rows of a query; none when its table does not exist."""
+        """Return the rows of a query; empty if its table does not exist."""
         raise NotImplementedError
 
     def rows(self, kind: str, month: Month, service: Service = Service.GREEN) -> list[Row]:
@@ -118,7 +118,7 @@ class SqlProbe(Probe):
         self.execute(f"DELETE FROM {{schema}}{kind}_green WHERE {where}")
 
     def execute(self, sql: str) -> None:
-        """Run a statement, in which `{schema}` stands before the name of a table."""
+        """Execute a statement, in which `{schema}` qualifies table names."""
         raise NotImplementedError
 
 
@@ -172,7 +172,7 @@ class DuckDbProbe(SqlProbe):
 
 @dataclass
 class BigQueryProbe(SqlProbe):
-    """A dataset that all tests share; each loads months and lookups of its own."""
+    """A dataset that all tests share; each test loads its own months and lookups."""
 
     dataset: Dataset | None = None
 
@@ -235,7 +235,7 @@ class ObjectProbe(Probe):
 
 @pytest.fixture
 def postgres_destination(postgres: PostgresConfig) -> Probe:
-    """Killed inside COPY, when all is staged, before the ledger's entry, before and after the commit."""
+    """Return a database; loads are killed in COPY, after staging, before the ledger entry, around COMMIT."""
     kill_points = checked(
         "nyc_taxi.load.postgres.copy:_Pipe.read:call:2",
         "nyc_taxi.load.postgres.replace:_stage:return",
@@ -247,7 +247,7 @@ def postgres_destination(postgres: PostgresConfig) -> Probe:
 
 
 def _duckdb(name: str, file: Path) -> Probe:
-    """Killed when quarantine is inserted, before and after the commit, and when the file is closed."""
+    """Return a file; loads are killed when inserting the quarantine, around COMMIT and on closing."""
     kill_points = checked(
         "nyc_taxi.load.warehouse.duckdb.replace:_replace:return:2",
         "nyc_taxi.load.warehouse.duckdb.replace:replace_month:before commit",
@@ -259,41 +259,41 @@ def _duckdb(name: str, file: Path) -> Probe:
 
 @pytest.fixture
 def duckdb_destination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
-    """A file that does not exist yet."""
+    """Return a file that does not exist yet."""
     monkeypatch.setenv("DUCKDB_DATABASE", str(tmp_path / "warehouse.duckdb"))
     return _duckdb("duckdb", tmp_path / "warehouse.duckdb")
 
 
 @pytest.fixture
 def archive_destination(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
-    """The destination that only tests register."""
+    """Return the destination that only tests register."""
     monkeypatch.setitem(REGISTRY, "archive", archive.REGISTRATION)
     return _duckdb("archive", workspace / "archive.duckdb")
 
 
 @pytest.fixture
 def bigquery_destination(bigquery: Dataset) -> Probe:
-    """Killed when all is staged."""
+    """Return a dataset; loads are killed after staging."""
     kill_points = checked("nyc_taxi.load.warehouse.bigquery.staging:stage:return")
     return BigQueryProbe("bigquery", kill_points, dataset=bigquery)
 
 
 @pytest.fixture
 def gcs_destination(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Probe]:
-    """A bucket of the JSON API's stub."""
+    """Yield a bucket of the JSON API's stub."""
     with gcs_cloud() as cloud:
         yield _bucket(cloud, monkeypatch)
 
 
 @pytest.fixture
 def s3_destination(quick: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Probe]:
-    """A bucket of moto."""
+    """Yield a bucket of moto."""
     with s3_cloud() as cloud:
         yield _bucket(cloud, monkeypatch)
 
 
 def _bucket(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Probe:
-    """Killed when the trips are in place, and the manifest is not."""
+    """Return a bucket; loads are killed between writing trips and manifest."""
     for name, value in cloud.environment().items():
         monkeypatch.setenv(name, value)
     kill_points = checked("nyc_taxi.load.object_store.writer:MonthWriter.put:return:3")

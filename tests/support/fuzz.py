@@ -1,6 +1,6 @@
-"""`python -m tests.support.fuzz FOLDER FIRST COUNT [REAL]`: load mutated files; a line of JSON for each.
+"""`python -m tests.support.fuzz FOLDER FIRST COUNT [REAL]`: load mutated files and print JSON lines.
 
-The files are TLC's below the folder REAL, or generated ones.
+The files are TLC's below the folder REAL, or generated.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NAME = re.compile(r"(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d\d)\D*?\.(csv\.gz
 
 @dataclass(frozen=True)
 class Base:
-    """A file before it is changed."""
+    """A file before its mutation."""
 
     path: Path
     service: Service
@@ -63,19 +63,19 @@ class Base:
 
     @classmethod
     def of(cls, path: Path) -> Base | None:
-        """What the file's name says; None for the name of no month."""
+        """Parse the file's name; None if it names no month."""
         match = NAME.fullmatch(path.name)
         return cls(path, Service(match[1]), Month.parse(match[2]), match[3]) if match else None
 
 
 def real_bases(folder: Path) -> list[Base]:
-    """TLC's files in a folder laid out as that of TAXI_REAL_DATA."""
+    """Return TLC's files in a folder with the layout of TAXI_REAL_DATA."""
     paths = [path for name in ("nyc-tlc-data", "trip-data", "samples") for path in (folder / name).rglob("*")]
     return [base for path in sorted(paths) if (base := Base.of(path))]
 
 
 def generated_bases(folder: Path) -> list[Base]:
-    """A small file of each kind, written into the folder."""
+    """Write a small file of each kind into the folder."""
     generated = [base for name in GENERATED if (base := Base.of(folder / name))]
     for base in generated:
         samples.write(base.service, base.month, base.path, rows=400)
@@ -83,7 +83,7 @@ def generated_bases(folder: Path) -> list[Base]:
 
 
 def load(path: Path, base: Base, settings: Settings) -> MonthFiles:
-    """Fetch, clean, write and load the file as `taxi run` does, without looking whether it is plausible."""
+    """Fetch, clean, write and load the file as `taxi run` does, without checking plausibility."""
     source = fetch(base.service, base.month, resolve(str(path), settings), settings.workspace)
     rules, folder = project_rules(base.service), settings.workspace
     cleaned = clean_month(
@@ -96,7 +96,7 @@ def load(path: Path, base: Base, settings: Settings) -> MonthFiles:
 
 
 def independent_count(path: Path, ending: str) -> int | None:
-    """Rows as another reader counts them; None where it cannot."""
+    """Count rows with another reader; None if it cannot read the file."""
     if path.read_bytes()[:4] == b"PAR1":
         try:
             query = f"SELECT count(*) FROM read_parquet({literal(str(path))})"
@@ -109,7 +109,7 @@ def independent_count(path: Path, ending: str) -> int | None:
 
 
 def run_case(case: int, known: list[Base], folder: Path) -> dict[str, object]:
-    """Change a file, load it, and say what came of it."""
+    """Mutate a file, load it and return the result."""
     rng = random.Random(f"{SEED}-{case}")
     base = rng.choice(known)
     data, change = mutate(base.path.read_bytes(), base.ending, rng)
@@ -132,7 +132,7 @@ def run_case(case: int, known: list[Base], folder: Path) -> dict[str, object]:
 
 
 def main(folder: Path, first: int, count: int, real: Path | None = None) -> None:
-    """Run the cases; the last line has the peak of memory in MB."""
+    """Run the cases; the last line contains the peak memory in MB."""
     keep_pandas_out()
     signal.signal(signal.SIGALRM, _hang)
     os.environ["TAXI_WORKSPACE"] = str(folder / "workspace")

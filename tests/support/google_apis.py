@@ -1,4 +1,4 @@
-"""Services of Google that have no emulator, as far as they are used here: answers on the loopback.
+"""Local stubs of Google services without an emulator, as far as they are used here.
 
 `serve()` yields a server that knows the Cloud SQL Admin API's export (it writes `export`, a table's CSV, to
 where it is asked to, as Cloud SQL does), a job of the Storage Transfer Service, a Composer environment; what
@@ -22,11 +22,11 @@ import httpx
 CONNECTION = json.dumps(
     {"conn_type": "google_cloud_platform", "extra": {"project": "local", "is_anonymous": True}}
 )
-"""For AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT: no credentials are asked for."""
+"""Value of AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT: anonymous credentials."""
 
 
 def put(url: str, bucket: str, name: str, data: bytes) -> dict[str, Any]:
-    """Write an object into a bucket of a GCS server; the object as the server describes it."""
+    """Write an object to a bucket of a GCS server; returns its resource."""
     params = {"uploadType": "media", "name": name}
     answer = httpx.post(f"{url}/upload/storage/v1/b/{bucket}/o", params=params, content=data)
     answer.raise_for_status()
@@ -40,14 +40,14 @@ class GoogleApis:
 
     url: str = ""
     storage: str = ""
-    """URL of a GCS server: exports are written to it, and what is asked of GCS is passed on to it."""
+    """URL of a GCS server that receives exports and forwarded GCS requests."""
     export: bytes = b""
     environment: dict[str, Any] = field(default_factory=dict)
     """Of Composer."""
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     """Method, path and body of each request."""
     masks: list[list[str]] = field(default_factory=list)
-    """Of each PATCH the fields that it changes."""
+    """Changed fields of each PATCH."""
 
     def answer(self, method: str, path: str, body: Any) -> dict[str, Any]:
         self.requests.append((method, path, body))
@@ -71,7 +71,7 @@ class GoogleApis:
 
 @contextmanager
 def serve(storage: str = "", export: bytes = b"") -> Iterator[GoogleApis]:
-    """A running server on a free port of the loopback."""
+    """Run a server on a free local port."""
     apis = GoogleApis(storage=storage, export=export)
 
     class Handler(BaseHTTPRequestHandler):
@@ -89,7 +89,7 @@ def serve(storage: str = "", export: bytes = b"") -> Iterator[GoogleApis]:
             self.send(200, json.dumps(answer).encode())
 
         def pass_on(self, data: bytes) -> None:
-            """To the GCS server, which answers a deletion as GCS does not: 200 and `null`."""
+            """Forward to the GCS server, which, unlike GCS, responds to a deletion with 200 and `null`."""
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             answer = httpx.request(self.command, apis.storage + self.path, content=data, headers=headers)
             if self.command == "DELETE" and answer.status_code == 200:

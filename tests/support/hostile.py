@@ -1,4 +1,4 @@
-"""Files that hold next to nothing, or far too much, for their size."""
+"""Files with far too little or too much content for their size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRIPS = HEADER + (",".join(GREEN_TRIP.values()) + "\r\n") * 1000
 
 
 def parquet(path: Path, rows: int, **columns: pa.Array) -> Path:
-    """Trips of green 2020-04 that are equal, but for `columns`."""
+    """Write trips of green 2020-04 that are equal except for `columns`."""
     values: dict[str, object] = {"VendorID": 1, "trip_distance": 1.5, "fare_amount": 5.0, "total_amount": 5.0}
     values |= dict.fromkeys(("lpep_pickup_datetime", "lpep_dropoff_datetime"), dt.datetime(2020, 4, 1, 10))
     repeated = {name: pa.repeat(pa.scalar(value), rows) for name, value in values.items()}
@@ -26,7 +26,7 @@ def parquet(path: Path, rows: int, **columns: pa.Array) -> Path:
 
 
 def text(path: Path, head: str, piece: bytes, megabytes: int) -> Path:
-    """A CSV of `head` and then one piece again and again."""
+    """Write a CSV of `head` followed by a repeated piece."""
     with path.open("wb") as file:
         file.write(head.encode())
         for _ in range(megabytes):
@@ -35,7 +35,7 @@ def text(path: Path, head: str, piece: bytes, megabytes: int) -> Path:
 
 
 def long_texts(rows: int) -> pa.Array:
-    """The same 50 kB for each row, in a dictionary: 12 kB of Parquet."""
+    """Return the same 50 kB for each row, dictionary-encoded: 12 kB of Parquet."""
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), ["y" * 50_000])
 
 
@@ -77,4 +77,4 @@ SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         "has 1,706 columns, and at most 100",
     ),
 }
-"""By name: the file's ending, what writes it, and what the refusal says."""
+"""By name: the file's ending, its writer, and a pattern of the error."""

@@ -54,7 +54,7 @@ class KillPoint:
         return cls(module, function, C_EVENTS.get(verb, verb), callee, int(time[0]) if time else 1)
 
     def kill_here(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Watch this thread from now on, and send the process the signal when it comes to the place."""
+        """Watch this thread, and send the process the signal when it reaches the place."""
         left = self.time
 
         def watch(frame: FrameType, event: str, callee: Any) -> None:
@@ -73,14 +73,14 @@ class KillPoint:
 
 
 def checked(*texts: str) -> tuple[str, ...]:
-    """The kill points as they are; raises LookupError when the code has not all of them."""
+    """Return the kill points; raises LookupError if one does not exist."""
     for text in texts:
         KillPoint.parse(text)
     return texts
 
 
 def checked_modules(*names: str) -> tuple[str, ...]:
-    """The names of modules as they are; raises LookupError when one does not exist."""
+    """Return the names of modules; raises LookupError if one does not exist."""
     for name in names:
         _origin(name)
     return names
@@ -102,7 +102,7 @@ def _compiled(module: str) -> CodeType:
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
-    """The code objects of all functions and classes within, however deep."""
+    """Yield the code objects of all nested functions and classes."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant

@@ -1,4 +1,4 @@
-"""Loads in processes that kill or stop themselves on the way; forked from one that is warm, to be quick."""
+"""Run loads in processes that kill or stop themselves, forked from a warm process to be fast."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _FORKS.set_forkserver_preload(
 
 
 def load_and_kill(destination: str, files: MonthFiles, kill_point: str) -> None:
-    """Load the month in a process that dies at the kill point; fails when it does not come there.
+    """Load the month in a process that dies at the kill point; fails if it does not reach it.
 
-    For kill points see `tests.support.kill_points`.
+    See `tests.support.kill_points`.
     """
     process = _start(destination, files, kill_point, signal.SIGKILL)
     process.join(60)
@@ -41,7 +41,7 @@ def load_and_kill(destination: str, files: MonthFiles, kill_point: str) -> None:
 
 @contextlib.contextmanager
 def stopped_load(destination: str, files: MonthFiles, place: str) -> Iterator[BaseProcess]:
-    """A process that loads the month and is stopped (SIGSTOP) at a kill point; killed at the end."""
+    """Yield a process that loads the month and is stopped (SIGSTOP) at a kill point; killed at the end."""
     process = _start(destination, files, place, signal.SIGSTOP)
     try:
         until(lambda: not process.is_alive() or _is_stopped(process), seconds=60)
@@ -53,7 +53,7 @@ def stopped_load(destination: str, files: MonthFiles, place: str) -> Iterator[Ba
 
 
 def resume(process: BaseProcess) -> int | None:
-    """Let a stopped load go on; returns its exit code."""
+    """Resume a stopped load; returns its exit code."""
     assert process.pid
     os.kill(process.pid, signal.SIGCONT)
     process.join(60)
@@ -61,7 +61,7 @@ def resume(process: BaseProcess) -> int | None:
 
 
 def _is_stopped(process: BaseProcess) -> bool:
-    """Whether the process has the state T; Linux names it after the command in parentheses."""
+    """Return whether the process is in state T, which Linux lists after the command in parentheses."""
     stat = Path(f"/proc/{process.pid}/stat").read_text()
     return stat.rpartition(")")[2].split()[0] == "T"
 

@@ -1,4 +1,4 @@
-"""Lakes for tests: in a folder and in a bucket of each kind, each worker with a folder of its own."""
+"""Lakes for tests: in a folder and in a bucket of each kind, with a folder per worker."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Lakes:
 
     folder: Path
     cloud: Cloud | None
-    """The bucket; None for a local lake, which only one machine has."""
+    """The bucket; None for a local lake."""
 
     def store(self) -> Store:
-        """The store, with a connection of its own."""
+        """Return the store, with its own connection."""
         if self.cloud is None:
             return FolderStore(self.folder / "lake")
         target = self.cloud.target()
@@ -41,11 +41,11 @@ class Lakes:
         return S3Store(target)
 
     def raw(self, worker: str = "one") -> RawFiles:
-        """The raw files, as a worker sees them."""
+        """Return the raw files as seen by a worker."""
         return RawFiles(self.store(), self._place(worker), RetryPolicy.of(load_settings()))
 
     def versions(self, worker: str = "one") -> Versions:
-        """The versions, as a worker sees them."""
+        """Return the versions as seen by a worker."""
         return Versions(self.store(), self._place(worker), RetryPolicy.of(load_settings()))
 
     def _place(self, worker: str) -> Path:
@@ -54,7 +54,7 @@ class Lakes:
 
 @contextlib.contextmanager
 def lakes(kind: str, folder: Path) -> Iterator[Lakes]:
-    """An empty lake: `folder`, `gcs` or `s3`."""
+    """Yield an empty lake: `folder`, `gcs` or `s3`."""
     if kind == "folder":
         yield Lakes(folder, None)
     elif kind == "gcs":

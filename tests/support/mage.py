@@ -1,4 +1,4 @@
-"""A Mage that runs: `make ui` on a copy of the project, and its API as the pages use it."""
+"""A running Mage: `make ui` on a copy of the project, and the API that its pages use."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ LOGIN = {
     "TAXI_TRIGGER_TOKEN": "a-token-of-the-tests",
 }
 PAGES_KEY = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2"
-"""What Mage's own pages send along; it is no secret."""
+"""The API key of Mage's pages, which is public."""
 
 
 def copy_project(folder: Path) -> Path:
-    """A copy of mage_project that may be edited, and io_config.yaml beside it."""
+    """Copy mage_project, for editing, with io_config.yaml beside it."""
     project = folder / "mage_project"
     unwanted = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(PROJECT / "mage_project", project, ignore=unwanted)
@@ -39,23 +39,23 @@ def copy_project(folder: Path) -> Path:
 
 
 def environment_of(project: Path, place: Mapping[str, str]) -> dict[str, str]:
-    """The environment for a Mage on the copy; `place` says where workspace, data and Postgres are."""
+    """Return the environment of a Mage on the copy; `place` locates workspace, data and Postgres."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("TAXI_", "POSTGRES_"))}
     return {
         **own,
         **place,
         **LOGIN,
         "MAGE_REPO_PATH": str(project),
-        "MAGE_DATA_DIR": str(project.parent / "mage_data"),  # users of another Mage have other passwords
+        "MAGE_DATA_DIR": str(project.parent / "mage_data"),  # separate from other Mages' users
         "TAXI_RULES": str(project / "rules.yaml"),
         "TAXI_TRANSFORM": str(project / "transformers" / "derive_trips.py"),
-        "SCHEDULER_TRIGGER_INTERVAL": "2",  # seconds between two looks of the scheduler
+        "SCHEDULER_TRIGGER_INTERVAL": "2",  # seconds between two passes of the scheduler
         "NO_PROXY": "127.0.0.1,localhost",
     }
 
 
 class Mage:
-    """A running Mage and its API, logged in as its owner or as somebody else."""
+    """A running Mage and its API, logged in as its owner or another user."""
 
     def __init__(
         self,
@@ -73,21 +73,21 @@ class Mage:
         self._client.headers["Cookie"] = f"oauth_token={token}"
 
     def call(self, method: str, path: str, **body: Any) -> Any:
-        """A request; Mage says errors with status 200, here they are raised."""
+        """Send a request; raises Mage's errors, which have status 200."""
         return _checked(self._client.request(method, path, json=body or None))
 
     def runs(self, pipeline: str = "taxi_trips") -> list[dict[str, Any]]:
-        """Its runs, the oldest first."""
+        """Return a pipeline's runs, oldest first."""
         runs = self.call("GET", f"/pipeline_runs?pipeline_uuid={pipeline}&_limit=100")["pipeline_runs"]
         return sorted(runs, key=lambda run: run["id"])
 
     def triggers(self, pipeline: str = "taxi_trips") -> dict[str, dict[str, Any]]:
-        """Its triggers by name."""
+        """Return a pipeline's triggers by name."""
         listed = self.call("GET", f"/pipelines/{pipeline}/pipeline_schedules?_limit=50")
         return {trigger["name"]: trigger for trigger in listed["pipeline_schedules"]}
 
     def start(self, trigger: Mapping[str, Any], token: str | None = None, **variables: str) -> int:
-        """Ask for a run from outside, as whoever brings files does; its number."""
+        """Request a run by API trigger, as a producer of files does; returns its id."""
         url = f"{self.url}/api/pipeline_schedules/{trigger['id']}/api_trigger"
         headers = {"Authorization": f"Bearer {token or LOGIN['TAXI_TRIGGER_TOKEN']}"}
         body = {"pipeline_run": {"variables": variables}}
@@ -95,7 +95,7 @@ class Mage:
         return int(_checked(answer)["pipeline_run"]["id"])
 
     def ended(self, number: int, pipeline: str = "taxi_trips", seconds: float = 120) -> dict[str, Any]:
-        """The run, once it is over."""
+        """Wait until the run is over and return it."""
         return self.wait(
             lambda: next(
                 (
@@ -109,7 +109,7 @@ class Mage:
         )
 
     def wait(self, look: Callable[[], Any], seconds: float = 120) -> Any:
-        """What `look` finds, once it finds something; the time is only reached when it never does."""
+        """Call `look` until it returns a true value; fails after `seconds`."""
         deadline = time.monotonic() + seconds
         while not (result := look()):
             assert time.monotonic() < deadline, f"did not happen; runs: {self.runs()}"
@@ -118,7 +118,7 @@ class Mage:
         return result
 
     def log(self, number: int, pipeline: str = "taxi_trips") -> str:
-        """All lines of a run's log, of the pipeline and of its blocks."""
+        """Return all lines of a run's logs, of the pipeline and its blocks."""
         answer = self.call("GET", f"/pipelines/{pipeline}/logs?pipeline_run_id[]={number}&_limit=1000")
         files = [
             file
@@ -129,7 +129,7 @@ class Mage:
         return "\n".join(file["content"] for file in files if file.get("content"))
 
     def kill(self) -> None:
-        """kill -9 of everything: the server, its scheduler, the runs under way."""
+        """Kill the server, its scheduler and current runs with SIGKILL."""
         family = [
             psutil.Process(self.process.pid),
             *psutil.Process(self.process.pid).children(recursive=True),
@@ -147,7 +147,7 @@ def _checked(answer: httpx.Response) -> Any:
 
 @contextmanager
 def running(project: Path, environment: Mapping[str, str]) -> Iterator[Mage]:
-    """`make ui` on the copy, ready; nothing of it is left afterwards."""
+    """Run `make ui` on the copy until the context ends; leaves no process behind."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "launchers.mage.ui", "--port", str(port), "--project", str(project)]

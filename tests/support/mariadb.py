@@ -1,8 +1,8 @@
 """A real MariaDB for tests: Debian's `mariadb-server-core` and `mariadb-client-core`, on a free port.
 
-One server per process of tests, in a temporary folder and as an unprivileged account. It lives far from
-UTC, speaks TLS with a certificate of its own authority, and writes `SELECT ... INTO OUTFILE` into its folder.
-Tests that need it are skipped where the programs are missing.
+One server per test process, in a temporary folder and under an unprivileged account. Its time zone is far
+from UTC, its TLS certificate has its own authority, and `SELECT ... INTO OUTFILE` writes to its folder.
+Tests that need it are skipped if the programs are missing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ssl-key={folder}/server.key
 innodb-buffer-pool-size=16M
 innodb-log-file-size=8M
 """
-"""Options that a server in the wild may have: another time zone, another character set, any date goes."""
+"""Options of real-world servers: another time zone, another character set, no date validation."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class MariaDb:
     password: str = field(repr=False)
 
     def database(self, name: str, ssl_ca: str = "") -> Database:
-        """A database of the server, as the flow reads it; made where it is missing."""
+        """Return a database of the server for the flow, creating it if necessary."""
         self.run(f"CREATE DATABASE IF NOT EXISTS `{name}`", database=None)
         url = URL.create("mysql+pymysql", USER, self.password, HOST, self.port, name)
         return Database(url, ssl_ca)
 
     def run(self, *statements: str, database: str | None) -> list[tuple[Any, ...]]:
-        """The rows of the last statement, past the code under test."""
+        """Execute statements without the code under test; returns the rows of the last."""
         connection = pymysql.connect(
             host=HOST, port=self.port, user=USER, password=self.password, database=database, charset="utf8mb4"
         )
@@ -79,7 +79,7 @@ class MariaDb:
             return list(cursor.fetchall())
 
     def export(self, query: str, escape: str, database: str) -> bytes:
-        """What the server writes for a query as Cloud SQL has it written, with an escape character in hex."""
+        """Export a query as Cloud SQL does; `escape` is the escape character in hex."""
         path = self.folder / "exported" / uuid.uuid4().hex
         mark = chr(int(escape, 16)).replace("\\", "\\\\")
         self.run(
@@ -92,7 +92,7 @@ class MariaDb:
 
 @contextlib.contextmanager
 def mariadb() -> Iterator[MariaDb]:
-    """A server; skips where Debian's packages are not installed."""
+    """Yield a server; skips if Debian's packages are not installed."""
     missing = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     if missing:
         pytest.skip(f"needs {', '.join(missing)}: apt-get install mariadb-server-core mariadb-client-core")
@@ -153,7 +153,7 @@ def _start(who: Account, command: list[str], log: Path) -> subprocess.Popen[byte
 
 
 def certify(folder: Path) -> Path:
-    """Make a certificate authority and a server's certificate that it signs; the authority's file."""
+    """Create a certificate authority and a server certificate; returns the authority's file."""
     ca, server = folder / "ca.pem", folder / "server.pem"
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     signed_by = ["-CA", str(ca), "-CAkey", str(ca.with_suffix(".key"))]

@@ -1,4 +1,4 @@
-"""How much memory a process has needed."""
+"""Peak memory of a process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def peak_megabytes() -> int:
-    """The greatest resident size of this process so far."""
-    if sys.platform == "linux":  # where ru_maxrss counts the process that started this one, too
+    """Return the peak resident size of this process."""
+    if sys.platform == "linux":  # where ru_maxrss includes the parent process
         lines = Path("/proc/self/status").read_text().splitlines()
         status = dict(line.split(":", 1) for line in lines)
         return int(status["VmHWM"].split()[0]) // 1024

@@ -1,7 +1,7 @@
-"""moto's S3 as an application, without moto's own server: that needs a Flask which Mage's pins exclude.
+"""moto's S3 as a WSGI application, without moto's server, whose Flask conflicts with Mage's pins.
 
-It knows preconditions except If-Match on the completion of a multipart upload, and checks no
-checksums. In memory.
+In memory. Supports preconditions except If-Match on the completion of a multipart upload, and verifies no
+checksums.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from werkzeug.wrappers import Request, Response
 
 
 def moto_s3(request: Request) -> Response:
-    """The application: path-style buckets of one account, signatures not looked at."""
+    """Serve path-style buckets of one account, ignoring signatures."""
     environ = {**request.environ, "wsgi.input": io.BytesIO(request.get_data())}
     environ.pop("werkzeug.request", None)
     converted = normalize_request(MotoRequest(environ))

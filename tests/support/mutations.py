@@ -1,4 +1,4 @@
-"""Ways in which a file is damaged, edited or saved by another program, each by a seeded random generator."""
+"""Seeded random mutations of files: damage, edits, and rewriting by other programs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ BYTES: dict[str, Mutation] = {
     "chunk removed": remove_chunk,
     "bytes inserted": insert_bytes,
 }
-"""On bytes of any format."""
+"""Mutations of the bytes of any format."""
 
 
 def swap_columns(text: bytes, rng: random.Random) -> bytes:
@@ -124,7 +124,7 @@ TEXT: dict[str, Mutation] = {
     "cells changed": change_cells,
     "encoded otherwise": encode,
 }
-"""On the text of a CSV."""
+"""Mutations of the text of a CSV."""
 
 
 def change_table(data: bytes, rng: random.Random) -> bytes:
@@ -170,7 +170,7 @@ def change_table(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate(data: bytes, ending: str, rng: random.Random) -> tuple[bytes, str]:
-    """The changed file, and what was done to it."""
+    """Return the changed file and the name of the mutation."""
     if ending == "parquet":
         name, change = rng.choice([*BYTES.items(), *[("table changed", change_table)] * 4])
         return change(data, rng), name

@@ -1,4 +1,4 @@
-"""What tests look at in the database, past the code under test."""
+"""Access to test databases without the code under test."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RUN = Run("run-1", "cli")
 
 
 def admin_url(server: Server) -> str:
-    """How the superuser of the embedded server, who makes databases and roles, connects."""
+    """Return the URL of the embedded server's superuser, who creates databases and roles."""
     return superuser_url(server, "postgres")
 
 
 def create_database(server: Server, name: str) -> None:
-    """Make an empty database that belongs to the loader."""
+    """Create an empty database owned by the loader."""
     with contextlib.closing(psycopg2.connect(admin_url(server))) as connection:
         connection.autocommit = True
         connection.cursor().execute(f"CREATE DATABASE {name} OWNER {server.user}")
@@ -46,7 +46,7 @@ RELATIONS = """
 
 @contextlib.contextmanager
 def session(target: PostgresConfig, **options: Any) -> Iterator[Connection]:
-    """A connection of the test's own, each statement a transaction unless the test says BEGIN."""
+    """Yield a separate connection in autocommit mode."""
     with contextlib.closing(
         psycopg2.connect(
             host=target.host,
@@ -63,20 +63,20 @@ def session(target: PostgresConfig, **options: Any) -> Iterator[Connection]:
 
 
 def ask(connection: Connection, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """The rows of a query; none for a statement that gives none."""
+    """Return the rows of a query; empty for other statements."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values or None)
         return cursor.fetchall() if cursor.description else []
 
 
 def query(target: PostgresConfig, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-    """The same on a connection of its own."""
+    """Return the rows of a query on a separate connection."""
     with session(target) as connection:
         return ask(connection, sql, *values)
 
 
 def state(target: PostgresConfig) -> dict[str, list[Any]]:
-    """All relations of the schema, and all rows of its tables."""
+    """Return all relations of the schema, and all rows of its tables."""
     with session(target) as connection:
         relations = ask(connection, RELATIONS)
         tables = [name for name, kind, is_part in relations if kind in "rp" and not is_part]
@@ -87,7 +87,7 @@ def state(target: PostgresConfig) -> dict[str, list[Any]]:
 
 
 def waiting(target: PostgresConfig, locktype: str) -> int:
-    """How many sessions of this database wait for a lock of the type."""
+    """Return the number of sessions of this database that wait for a lock of the type."""
     sql = (
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE NOT granted AND locktype = %s AND datname = current_database()"

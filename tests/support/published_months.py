@@ -1,4 +1,4 @@
-"""Small trip files and what the tests of downloads ask of them."""
+"""Small trip files and helpers for download tests."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ CSV_GZ = gzip.compress(CSV, mtime=0)
 
 
 def parquet() -> bytes:
-    """A small month as Parquet."""
+    """Return a small month as Parquet."""
     buffer = io.BytesIO()
     pq.write_table(pa.table({"VendorID": range(5000)}), buffer)
     return buffer.getvalue()
@@ -34,12 +34,12 @@ def bring(text: str, workspace: Path, progress: Progress | None = None) -> Sourc
 
 
 def folder(workspace: Path) -> Path:
-    """Where its downloads lie."""
+    """Return the folder of its downloads."""
     return workspace / "source" / "green" / "2020-04"
 
 
 def left_in(workspace: Path) -> list[str]:
-    """The names of all files there but the lock."""
+    """Return the names of all files in that folder except the lock."""
     return sorted(path.name for path in folder(workspace).iterdir() if path.name != ".lock")
 
 

@@ -1,4 +1,4 @@
-"""Steps of the trips pipeline with the settings of the environment, as an edge calls them."""
+"""Steps of the trips pipeline with the environment's settings, as a CLI, block or task calls them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def run_month(
     *,
     accept: bool = False,
 ) -> run_step.Outcome:
-    """All steps of one month."""
+    """Run all steps of one month."""
     request = LoadRequest(service, month, source, tuple(destinations), accept)
     return run_step.run_month(request, RunContext(load_settings(), run or Run.new("cli")), progress)
 
 
 def load(files: MonthFiles, destination: str, run: Run) -> load_step.Loaded:
-    """A month that is Parquet into one destination."""
+    """Load a month's Parquet into one destination."""
     return load_step.load(RefinedMonth.of(files), destination, RunContext(load_settings(), run))

@@ -1,12 +1,12 @@
-"""A file server that misbehaves as told: one `Fault` a request, in order, and good behaviour after.
+"""A file server with planned faults: one `Fault` per request, in order, then correct responses.
 
     with serve() as server:
         server.put("/a.csv", b"...", etag='"1"')
         server.plan = [Fault(cut=1000), Fault(status=503)]
-        ...  # the first request is cut after 1000 bytes of body, the second answered 503, the third in full
+        ...  # the first response is cut after 1000 bytes, the second is 503, the third complete
         server.requests[1].headers["Range"]
 
-Well-behaved it knows ranges, If-Range, If-None-Match and If-Modified-Since.
+Without faults it supports ranges, If-Range, If-None-Match and If-Modified-Since.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Fault:
-    """What to do to one request; several can be combined."""
+    """The faults of one request, which can be combined."""
 
     status: int | None = None
-    """Answer with this status and no file."""
+    """Respond with this status and no file."""
     cut: int | None = None
-    """Close the connection after so many bytes of the body."""
+    """Close the connection after this many bytes of the body."""
     reset: int | None = None
-    """The same with a reset, which also throws away what is still under way."""
+    """Reset the connection after this many bytes, which also discards bytes in transit."""
     pause: int | None = None
-    """Send nothing after so many bytes until `server.go_on` is set."""
+    """Pause after this many bytes until `server.go_on` is set."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Added to the answer, or put in place of what it would say."""
+    """Headers to add to the response or replace in it."""
     flip: int | None = None
-    """Change the byte at this place of the file."""
+    """Change the byte at this offset of the file."""
     full: bool = False
     """Ignore Range and every condition."""
     heedless: bool = False
-    """Answer a Range whatever If-Range says, as aiohttp's own file answers do."""
+    """Ignore If-Range but honour Range, as aiohttp's own file responses do."""
     change_to: bytes | None = field(default=None, repr=False)
-    """After this request the file is this, under another ETag but the same date."""
+    """Replace the file after this request, with another ETag but the same date."""
 
 
 @dataclass
@@ -74,19 +74,19 @@ class Request:
 
 
 class FaultyServer:
-    """See the module; made by `serve`."""
+    """See the module docstring; created by `serve`."""
 
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
         self.versions: list[Served] = []
-        """All that was ever served."""
+        """All versions ever served."""
         self.plan: list[Fault] = []
         self.requests: list[Request] = []
         self.sent = 0
-        """Bytes of file bodies handed out so far."""
+        """Bytes of file bodies sent so far."""
         self.go_on = threading.Event()
         self.missing = 404
-        """The status for a file that is not there; TLC's server says 403."""
+        """Status for a missing file; TLC's server uses 403."""
         self.url = ""
 
     def put(
@@ -144,7 +144,7 @@ class FaultyServer:
 
 
 def _good_answer(request: web.Request, file: Served, fault: Fault) -> tuple[web.StreamResponse, bytes, int]:
-    """The answer of a server that does everything right, its body, and where in the file that starts."""
+    """Return a correct response, its body, and the body's offset in the file."""
     headers_sent, size = request.headers, len(file.data)
     headers = {**file.version, **file.checksums, "Accept-Ranges": "bytes"}
     unchanged = (
@@ -169,7 +169,7 @@ def _good_answer(request: web.Request, file: Served, fault: Fault) -> tuple[web.
 
 @contextmanager
 def serve() -> Iterator[FaultyServer]:
-    """A running server on a free port of the loopback."""
+    """Run a server on a free local port."""
     server = FaultyServer()
     loop = asyncio.new_event_loop()
     app = web.Application()
@@ -197,7 +197,7 @@ def serve() -> Iterator[FaultyServer]:
 
 @contextmanager
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Three attempts with no wait between them; requests stay on the loopback."""
+    """Limit retries to three attempts without backoff, and bypass proxies."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("TAXI_RETRIES", "3")
     monkeypatch.setenv("TAXI_TIMEOUT", "10")

@@ -1,6 +1,6 @@
-"""As much of GCS's JSON API as the client library uses here, with its preconditions and checksums.
+"""A stub of the part of GCS's JSON API that we use, with preconditions and checksums.
 
-Emulators know neither on resumable uploads. In memory; one bucket, `taxi`.
+Emulators support neither on resumable uploads. In memory; one bucket, `taxi`.
 API: https://cloud.google.com/storage/docs/json_api/v1/objects
 """
 
@@ -145,7 +145,7 @@ class StubGcs:
         return _json(self.objects[name][0])
 
     def store(self, name: str, meta: dict[str, Any], data: bytes) -> None:
-        """Put an object in place."""
+        """Store an object."""
         generation = str(next(self._numbers))
         resource = {**meta, "generation": generation, "crc32c": checksum(data), "size": str(len(data))}
         self.objects[name] = resource, data
@@ -156,7 +156,7 @@ class StubGcs:
 
 
 def checksum(data: bytes) -> str:
-    """CRC32C as the API writes it."""
+    """Return the CRC32C in the API's format."""
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
 
 

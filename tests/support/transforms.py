@@ -1,4 +1,4 @@
-"""Files with a function on batches of trips, as users write them."""
+"""Files with a transform, as users write them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def derive_trips(trips{annotation}):
 
 
 def write_transform(path: Path, body: str, annotation: str = "") -> Path:
-    """A file whose function, `derive_trips`, has this body; its first line is the file's 13th."""
+    """Write a file whose function `derive_trips` has this body, starting in line 13."""
     head = HEAD.format(annotation=f": {annotation}" if annotation else "")
     path.write_text(head + textwrap.indent(textwrap.dedent(body).strip(), "    ") + "\n")
     return path

@@ -1,4 +1,4 @@
-"""Waiting for what another process or thread does."""
+"""Wait for other processes and threads."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 
 def until(happened: Callable[[], Any], seconds: float = 30, every: float = 0.01) -> None:
-    """Return once it has happened, asking again and again; `seconds` is only reached when it never does."""
+    """Poll until `happened()` is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not happened():
-        assert time.monotonic() < deadline, "what the test waits for did not happen"
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
         time.sleep(every)

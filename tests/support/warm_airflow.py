@@ -1,8 +1,7 @@
-"""Commands of Airflow, each in a fork of a process that has imported Airflow: imports take most of the time.
+"""Run Airflow commands in forks of a process that has imported Airflow, as imports take most of the time.
 
-As a program (`python -m tests.support.warm_airflow`) it reads requests from its standard input, a line of
-JSON each: the command's arguments and environment, and the file that takes its output. It answers with the
-exit code.
+As a program (`python -m tests.support.warm_airflow`) it reads requests from standard input, one JSON line
+each: a command's arguments and environment, and its output file. It responds with the exit code.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ MODULES = (
     "airflow.providers.google.cloud.operators.cloud_sql",
     "airflow.providers.google.cloud.operators.cloud_storage_transfer_service",
 )
-"""What commands and tasks import; some of it is of Airflow 3 alone. Nothing of the DAGs or of `nyc_taxi`."""
+"""Imports of commands and tasks, some for Airflow 3 only; nothing of the DAGs or of `nyc_taxi`."""
 
 
 class Warm:
-    """The process; commands run one after the other. End it with `close`."""
+    """The process, which runs commands in sequence; end it with `close`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -41,7 +40,7 @@ class Warm:
         )
 
     def run(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
-        """Run `airflow ...`; its exit code. What it says is in `log`."""
+        """Run `airflow ...` with its output in `log`; returns its exit code."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([arguments, dict(environment), str(log)]) + "\n")
@@ -54,16 +53,16 @@ class Warm:
 
 
 def serve() -> None:
-    """Answer requests until there are no more."""
+    """Serve requests until standard input ends."""
     requests, answers = sys.stdin, os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the imports say is no answer
+    os.dup2(2, 1)  # keep output of imports out of the responses
     for name in MODULES:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
     with contextlib.suppress(ModuleNotFoundError):
         from airflow.sdk.execution_time.supervisor import in_process_api_server
 
-        _ = in_process_api_server().app  # kept by Airflow; making it takes longer than all imports
+        _ = in_process_api_server().app  # cached by Airflow; creating it takes longer than all imports
     for line in requests:
         child = os.fork()
         if not child:
@@ -72,7 +71,7 @@ def serve() -> None:
 
 
 def command(arguments: list[str], environment: dict[str, str], log: str) -> int:
-    """Be the command, in this process."""
+    """Run the command in this process."""
     os.environ.clear()
     os.environ.update(environment)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -96,7 +95,7 @@ def command(arguments: list[str], environment: dict[str, str], log: str) -> int:
 
 
 def lead_to(url: str | None) -> None:
-    """Have the Google provider's hooks talk to this URL; they have no setting for it."""
+    """Point the Google provider's hooks to this URL; they have no setting for it."""
     if not url:
         return
     from airflow.providers.google.common.hooks.base_google import GoogleBaseHook

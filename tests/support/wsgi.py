@@ -1,10 +1,10 @@
-"""Applications served on the loopback, and what goes wrong on the way to them.
+"""WSGI applications on the loopback, with injected faults.
 
     with serve(Faulty(application)) as url:
         ...
         faulty.next(answers(503), "PUT", "/trips", times=2)
 
-A fault is called in place of the application, with the request and the application.
+A fault is called instead of the application, with the request and the application.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Planned:
 
 
 class Faulty:
-    """An application with faults before it; well-behaved until told otherwise."""
+    """An application behind faults, none by default."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -44,24 +44,24 @@ class Faulty:
         self.requests: list[tuple[str, str, int]] = []
         """Method, target and length of the body of all requests so far.
 
-        The target is path, query and the beginning of the body, where GCS has an object's name.
+        The target is path, query and the start of the body, which contains the object name for GCS.
         """
 
     def next(self, fault: Fault, method: str = "", target: str = "", skip: int = 0, times: int = 1) -> None:
-        """Plan a fault for the next `times` requests of a method whose target has `target` in it.
+        """Plan a fault for the next `times` requests of a method whose target contains `target`.
 
-        `skip` of them pass before.
+        The first `skip` of them pass.
         """
         self._planned.append(_Planned(fault, method, target, skip, times))
 
     def forget(self) -> int:
-        """Behave well from now on; how many requests met a fault since the last time."""
+        """Remove planned faults; returns the number of faults since the last call."""
         struck, self._struck = self._struck, 0
         self._planned.clear()
         return struck
 
     def count(self, method: str, target: str = "") -> int:
-        """How many such requests there were."""
+        """Return the number of matching requests."""
         return sum(method == seen[0] and target in seen[1] for seen in self.requests)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -87,20 +87,20 @@ class Faulty:
 
 
 def answers(status: int, body: str = "", **headers: str) -> Fault:
-    """Answer without asking the application."""
+    """Respond without calling the application."""
     return lambda request, application: Response(
         body, status, {name.replace("_", "-"): value for name, value in headers.items()}
     )
 
 
 def cut(request: Request, application: Application) -> Response:
-    """Close the connection: neither is the request served nor answered."""
+    """Close the connection without serving the request."""
     request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return Response()
 
 
 def lose_answer(request: Request, application: Application) -> Response:
-    """Serve the request, then close the connection before the answer."""
+    """Serve the request, then close the connection before the response."""
     application(request)
     return cut(request, application)
 
@@ -113,7 +113,7 @@ def damage(request: Request, application: Application) -> Response:
 
 
 class Pause:
-    """Hold a request back: `reached` is set when it is there, and it goes on when `go_on` is set."""
+    """Hold a request: sets `reached` when it arrives, and continues once `go_on` is set."""
 
     def __init__(self) -> None:
         self.reached, self.go_on = threading.Event(), threading.Event()
@@ -125,7 +125,7 @@ class Pause:
 
 
 def with_body(request: Request, body: bytes, **headers: str) -> Request:
-    """The same request with another body, and other headers by their WSGI names."""
+    """Return the request with another body, and other headers by their WSGI names."""
     environ = {**request.environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), **headers}
     return Request({key: value for key, value in environ.items() if key != "werkzeug.request"})
 
@@ -137,7 +137,7 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def serve(application: Any) -> Iterator[str]:
-    """Serve a WSGI application on a free port; its URL."""
+    """Serve a WSGI application on a free port; yields its URL."""
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
     server.daemon_threads = True  # type: ignore[attr-defined]  # of its ThreadingMixIn
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
