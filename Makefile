@@ -4,46 +4,46 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema zone-polygons lint format docs requirements clean environment environment-dev
 
-# what to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
+# month to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
 MONTH := 2020-04
 SOURCE :=
-# which day of the bike-share: make bikeshare DAY=2018-01-02
+# day of the bike-share: make bikeshare DAY=2018-01-02
 DAY := 2018-01-01
-# what to test: make test TESTS=tests/e2e/mage
+# tests to run: make test TESTS=tests/e2e/mage
 TESTS := tests
-# how often each destination is killed: make test-crash KILLS=10; QUICK=1: 3 times, in parallel
+# kills per destination: make test-crash KILLS=10; QUICK=1: 3, in parallel
 KILLS := 50
 # test files run in parallel, on at most this many cores
 CORES := 4
 SEQUENCES := 100
 CASES := 500
 PYTEST = $(PYTHON) -m pytest -n auto --maxprocesses $(CORES) --dist loadfile
-# how many months make scale-test loads
+# months that make scale-test loads
 MONTHS := 12
-# how to compare: make bench QUICK=1, ROUNDS=5, JSON=file for the figures, DOCS=1 to renew docs/performance.md
+# options of the benchmark: make bench QUICK=1, ROUNDS=5, JSON=file for the figures, DOCS=1 to renew docs/performance.md
 QUICK :=
 ROUNDS := 3
 JSON :=
 DOCS :=
 PORT := 6789
 AIRFLOW_PORT := 8080
-# Celery workers of airflow-up; without any the scheduler runs the tasks
+# Celery workers of airflow-up; with 0 the scheduler runs the tasks
 WORKERS := 0
 ON_AIRFLOW_2 = $(addprefix tests/e2e/airflow/test_,integrity.py environment.py dag_runs.py)
-# where to deploy: make composer-deploy ENVIRONMENT=taxi LOCATION=us-central1 GCP_PROJECT=... DRY_RUN=1
+# target of the deployment: make composer-deploy ENVIRONMENT=taxi LOCATION=us-central1 GCP_PROJECT=... DRY_RUN=1
 ENVIRONMENT :=
 LOCATION :=
 GCP_PROJECT :=
 DRY_RUN :=
-# what to test: make cloud-test GCP_PROJECT=... COMPOSER=1; make s3-test ENDPOINT=http://127.0.0.1:9000
+# targets of the cloud tests: make cloud-test GCP_PROJECT=... COMPOSER=1; make s3-test ENDPOINT=http://127.0.0.1:9000
 BUCKET :=
 ENDPOINT :=
 COMPOSER :=
 REPORT :=
 
 PYTHON := .venv/bin/python
-# in order of dependency; each list's second line is the command that compiles it
+# in dependency order; the second line of each list is the command that compiles it
 LISTS := uv mage dev lowest airflow airflow-dev airflow2 bench docs bigquery-emulator composer terraform-schema
 UPGRADE :=
 # Mage imports thousands of modules: keep them compiled, whatever the caller's environment says
@@ -62,22 +62,22 @@ bikeshare: environment ## generate a day of bike-share data and load it (DAY)
 ui: environment ## start Mage on this machine, with a login (PORT)
 	@$(PYTHON) -m launchers.mage.ui --port "$(PORT)"
 
-env: ## write settings for containers into .env, with random passwords and keys; existing ones stay
+env: ## write settings for containers to .env, with random passwords and keys; keeps existing ones
 	@python3 launchers/env_file.py
 
-status: environment ## show which months are loaded where
+status: environment ## show the loaded months of every destination
 	@.venv/bin/taxi status
 
-stop: environment ## stop the embedded servers; their data stays
+stop: environment ## stop the embedded servers; keeps their data
 	@.venv/bin/taxi stop
 
-test: environment-dev ## run all but the slow tests (TESTS=a folder or file)
+test: environment-dev ## run all tests except slow ones (TESTS=a folder or file)
 	@$(PYTEST) -m "not crash and not slow and not docker" $(TESTS)
 
 test-all: environment-dev ## also run slow tests: the BigQuery emulator, large months
 	@$(PYTEST) -m "not crash and not docker" $(TESTS)
 
-test-fuzz: environment-dev ## load files damaged or rewritten in random ways, TLC's own if TAXI_REAL_DATA names them (CASES)
+test-fuzz: environment-dev ## load randomly damaged or rewritten files, TLC's own if TAXI_REAL_DATA is set (CASES)
 	@FUZZ_CASES=$(CASES) $(PYTHON) -m pytest -n 0 tests/integration/pipelines/test_fuzz.py
 
 test-crash: environment-dev ## kill loads and downloads at every step and at random (KILLS in each destination; QUICK=1: 3)
@@ -99,7 +99,7 @@ cloud-test: environment-dev ## test at Google, in a bucket and datasets of its o
 	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.cloud google --project "$(GCP_PROJECT)" --bucket "$(BUCKET)" \
 		--location "$(or $(LOCATION),us-central1)" $(if $(COMPOSER),--composer) --report "$(or $(REPORT),workspace/cloud-test.md)"
 
-s3-test: environment-dev ## test a service that speaks S3, in a bucket of its own (ENDPOINT, BUCKET, REPORT)
+s3-test: environment-dev ## test an S3-compatible service, in its own bucket (ENDPOINT, BUCKET, REPORT)
 	@$(PYTHON) -m tests.e2e.cloud s3 --endpoint "$(ENDPOINT)" --bucket "$(BUCKET)" --report "$(or $(REPORT),workspace/s3-test.md)"
 
 docker-test: environment-dev ## build the images and test the whole stack on a Docker engine (docs/docker.md)
@@ -130,7 +130,7 @@ bench: environment ## compare the speed with other tools and the machine's limit
 	@requirements/install.sh bench
 	@$(PYTHON) -m benchmarks --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
 
-bench-parts: environment ## measure where the time of a run goes, for docs/performance.md
+bench-parts: environment ## measure the parts of a run, for docs/performance.md
 	@$(PYTHON) -m benchmarks.parts
 
 lint: environment-dev ## check style, types and layers
@@ -156,7 +156,7 @@ requirements: environment ## compile pyproject.toml and requirements/*.in into h
 terraform-schema: environment-dev ## update the schema that terraform/ is checked against
 	@$(PYTHON) -m tests.unit.terraform.provider_schema
 
-clean: ## delete environment, caches and Mage's files; workspace/ with the data stays
+clean: ## delete environment, caches and Mage's files; keeps workspace/ with the data
 	@if [ -x .venv/bin/taxi ]; then .venv/bin/taxi stop || true; fi
 	@rm -rf .venv .venv-airflow .venv-airflow2 .venv-bench .venv-docs .venv-lowest site .cache benchmarks/.months .airflow .mage_data mage_project/.[a-z]*
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

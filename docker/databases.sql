@@ -1,5 +1,5 @@
--- Databases and roles of the stack, made when the server's volume is new; passwords come from the environment.
--- Trips belong to a role that may do nothing else; Mage and Airflow each keep their own state apart from them.
+-- Databases and roles of the stack, created with the server's volume; passwords come from the environment.
+-- The trips have a role without other rights; Mage and Airflow have separate databases and roles for their state.
 \getenv taxi_role TAXI_ROLE
 \getenv taxi_password TAXI_PASSWORD
 \getenv mage_password MAGE_PASSWORD

@@ -15,7 +15,7 @@ They fix these defects of Mage 0.9.80:
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
 - Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
-- Lists of runs show the tokens of triggers, and no months (launchers.mage.run_labels).
+- Lists of runs show trigger tokens but not months (launchers.mage.run_labels).
 - SQL blocks on DuckDB do not find the data frame of the block above (launchers.mage.sql_blocks).
 """
 
