@@ -92,8 +92,8 @@ def account(existing: Path) -> Account:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
     raise DestinationError(
-        f"the embedded PostgreSQL cannot run as root, and has no account {' or '.join(ACCOUNTS)}: "
-        "create one or run as an ordinary user."
+        f"the embedded PostgreSQL cannot run as root, and this machine has no account "
+        f"{' or '.join(ACCOUNTS)}: create one or run as an ordinary user."
     )
 
 
