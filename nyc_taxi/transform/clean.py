@@ -35,6 +35,9 @@ from nyc_taxi.transform.stage import Stage
 from nyc_taxi.transform.user.source import Transform
 from nyc_taxi.transform.zones import assign_zones, assigned_columns, has_coordinates
 
+MANY_UNREADABLE = 100_000
+"""Number of unreadable rows beyond which a file with too large a share of them is refused before its end."""
+
 METHOD_VERSION = 1
 """Incremented when the same file and rules give other rows than before."""
 
@@ -208,10 +211,16 @@ class _Counts:
             self._count(np.array([reasons]), np.array([flags]), count)
 
     def check(self, *, final: bool) -> None:
-        """Refuse a file with too many unreadable rows, early if nearly all are unreadable."""
-        share = self.quarantined[UNREADABLE] / max(self.rows_in, 1)
-        if share > (self._max_unreadable if final else max(self._max_unreadable, 0.9)):
-            unreadable = f"{self.quarantined[UNREADABLE]:,} of {self.rows_in:,} rows"
+        """Refuse a file with too many unreadable rows.
+
+        Before its end, if nearly all are unreadable or there are more than MANY_UNREADABLE.
+        """
+        count = self.quarantined[UNREADABLE]
+        decided = final or count > MANY_UNREADABLE
+        if count / max(self.rows_in, 1) > (
+            self._max_unreadable if decided else max(self._max_unreadable, 0.9)
+        ):
+            unreadable = f"{count:,} of {self.rows_in:,} rows"
             raise NotTripData(
                 f"{self._source.name}: {unreadable} cannot be read (the first: {self._example});"
                 " the file is damaged or was rewritten by another program."

@@ -32,6 +32,9 @@ MAX_PART_KEYS = 2 * PART_KEYS
 MAX_SHARED = 1_000_000
 """Maximum rows to compare exactly, or half of the month if that is more."""
 
+MAX_EQUAL = 500_000
+"""Rows equal to others of their batch, after which a file of hardly anything else is not read to its end."""
+
 _CHUNK_KEYS = 1 << 20
 _MEMORY_LIMIT = "128MB"
 
@@ -49,11 +52,19 @@ class KeyFiles:
         self._rules = dict(rules.month_rules())
         self._paths = {bit: folder / f"keys_{bit}.u64" for bit, _ in rules.month_rules()}
         self._files = {bit: path.open("wb") for bit, path in self._paths.items()}
+        self._rows = 0
+        self._equal = dict.fromkeys(filter(self._finds_equal_rows, self._rules), 0)
 
     def write(self, verdict: pa.RecordBatch | pa.Table) -> None:
-        """Append the `_key_<bit>` columns of a batch's verdict."""
+        """Append the `_key_<bit>` columns of a batch's verdict; raises NotTripData for equal rows only."""
+        self._rows += len(verdict)
         for bit, file in self._files.items():
-            file.write(verdict[f"_key_{bit}"].fill_null(0).to_numpy().tobytes())
+            keys = verdict[f"_key_{bit}"]
+            file.write(keys.fill_null(0).to_numpy().tobytes())
+            if bit in self._equal:
+                self._equal[bit] += len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
+                if self._equal[bit] > max(MAX_EQUAL, 0.9 * self._rows):
+                    raise _too_many(self._source, self._rules[bit])
 
     def close(self) -> None:
         """Flush all keys to disk."""
@@ -74,6 +85,10 @@ class KeyFiles:
             shared = pool.map(search, self._paths)
             positions = list(chain(*shared))
         return np.unique(np.concatenate(positions)) if positions else np.array([], np.int64)
+
+    def _finds_equal_rows(self, bit: int) -> bool:
+        rule = self._rules[bit]
+        return rule.repeats == ["all"] and rule.action == "quarantine"
 
     def remove(self) -> None:
         """Delete the files."""
@@ -160,8 +175,10 @@ def _shared(path: Path, too_many: TaxiError) -> Iterator[np.ndarray]:
         if not kept:
             continue
         keys, positions = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        kept.clear()
         ordered = np.sort(keys)
-        repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+        repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        del ordered
         if len(repeated):
             equal = positions[_is_in(keys, repeated)]
             shared += len(equal)

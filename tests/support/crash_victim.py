@@ -1,4 +1,4 @@
-"""Load one month as `taxi run` does, in a process that can kill itself at a chosen place in the code.
+"""Load one month as `taxi run` does, or migrate, in a process that can kill itself at a chosen place.
 
 A place is a call made by, or a return from, a function of the modules in WATCHED, which download, clean,
 write or load: `nyc_taxi.load.postgres.swap:40:execute`. Places include the start and end of every step,
@@ -12,16 +12,20 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.model.run import Run
+from nyc_taxi.model.run import Run, RunContext
+from nyc_taxi.pipelines import migration
+from nyc_taxi.settings import load_settings
 from tests.support.kill_points import checked_modules
 from tests.support.runs import run_month
 
@@ -63,10 +67,19 @@ def start(
     month: str, source: Path, destination: str, kill: str | None = None, places: Path | None = None
 ) -> BaseProcess:
     """Start a victim that dies at the place `kill`, or writes all places it passes to the file `places`."""
-    options = {"kill": kill, "places": places}
-    victim = _FORKS.Process(target=_load, args=(dict(os.environ), month, source, destination), kwargs=options)
-    victim.start()
-    return victim
+    return _start(_load, (month, source, destination), kill, places)
+
+
+def start_migration(destination: str, kill: str | None = None, places: Path | None = None) -> BaseProcess:
+    """The same for `taxi migrate`."""
+    return _start(_migrate, (destination,), kill, places)
+
+
+def spread(places: list[str], count: int) -> list[str]:
+    """Choose evenly spread places, in random order."""
+    chosen = [places[round(index * (len(places) - 1) / max(count - 1, 1))] for index in range(count)]
+    random.Random(1).shuffle(chosen)
+    return chosen
 
 
 def ended(victim: BaseProcess) -> int:
@@ -96,11 +109,18 @@ class _Watch:
             self.places[place] = None
 
 
-def _load(
+def _start(
+    work: Callable[..., None], arguments: tuple[object, ...], kill: str | None, places: Path | None
+) -> BaseProcess:
+    victim = _FORKS.Process(target=_run, args=(dict(os.environ), work, arguments, kill, places))
+    victim.start()
+    return victim
+
+
+def _run(
     environment: dict[str, str],
-    month: str,
-    source: Path,
-    destination: str,
+    work: Callable[..., None],
+    arguments: tuple[object, ...],
     kill: str | None,
     places: Path | None,
 ) -> None:
@@ -110,8 +130,22 @@ def _load(
     if kill or places:
         threading.setprofile(watch)
         sys.setprofile(watch)
-    run = Run(f"crash-{os.getpid()}", "cli")
-    run_month(Service.GREEN, Month.parse(month), str(source), [destination], run)
+    work(*arguments)
     sys.setprofile(None)
     if places:
         places.write_text("\n".join(watch.places))
+
+
+def _load(month: str, source: Path, destination: str) -> None:
+    run_month(Service.GREEN, Month.parse(month), str(source), [destination], _this_run())
+
+
+def _migrate(destination: str) -> None:
+    context = RunContext(load_settings(), _this_run())
+    steps = migration.migrate(destination, context.settings, dry_run=False)
+    for result in migration.reload_months(destination, steps, context):
+        assert result.error is None
+
+
+def _this_run() -> Run:
+    return Run(f"crash-{os.getpid()}", "cli")

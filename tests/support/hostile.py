@@ -44,20 +44,35 @@ def _nested(path: Path) -> Path:
     return parquet(path, 20_000, note=pa.StructArray.from_arrays([texts], ["text"]))
 
 
+def _huge_pages(path: Path) -> Path:
+    rows = 2_000_000
+    columns = {f"c{place}": pa.array(range(rows), pa.int64()) for place in range(6)}
+    table = pq.read_table(parquet(path, rows, **columns))
+    pq.write_table(table, path, use_dictionary=False, data_page_size=1 << 30, max_rows_per_page=rows)
+    return path
+
+
+def _wide_lines(path: Path) -> Path:
+    line = ",".join(GREEN_TRIP.values()) + "," + "y" * 4000
+    return text(path, HEADER.replace("\r", ",note\r"), f"{line[:4080]}\r\n".encode(), 64)
+
+
 SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "no end of the first line": (
         "csv",
         lambda path: text(path, "", b"a,", 64),
         "is text with a first line of more than",
     ),
-    "no end of a line": ("csv", lambda path: text(path, TRIPS, b"a", 64), "has a line of more than 16 kB"),
-    "commas": ("csv", lambda path: text(path, HEADER, b",", 64), "has a line of more than 16 kB"),
+    "no end of a line": ("csv", lambda path: text(path, TRIPS, b"a", 64), "has a line of more than 4 kB"),
+    "commas": ("csv", lambda path: text(path, HEADER, b",", 64), "has a line of more than 4 kB"),
     "lines of a byte": ("csv", lambda path: text(path, TRIPS, b"x\n", 64), "lines of a few bytes each"),
     "blank lines": ("csv", lambda path: text(path, TRIPS, b"\n", 64), "bytes of blank lines"),
+    "wide lines": ("csv", _wide_lines, "has rows of 4,0.. bytes on average"),
+    "huge pages": ("parquet", _huge_pages, "has pages of .* write it in smaller pages"),
     "an open quote": (
         "csv",
         lambda path: text(path, HEADER + '"', TRIPS.removeprefix(HEADER).encode(), 64),
-        "equal to other rows|would be quarantined",
+        "most of its rows are equal",
     ),
     "long texts in a dictionary": (
         "parquet",
@@ -74,7 +89,7 @@ SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "many columns": (
         "parquet",
         lambda path: parquet(path, 2000, **{f"c{n}": pa.nulls(2000, pa.int64()) for n in range(1700)}),
-        "has 1,706 columns, and at most 100",
+        "has 1,706 columns, and at most 60",
     ),
 }
 """By name: the file's ending, its writer, and a pattern of the error."""

@@ -6,33 +6,41 @@ TLC's widest files have 25 columns, rows of some 250 bytes and 25 million rows a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData
+from nyc_taxi.transform.read.pages import largest_pages
 
-MAX_COLUMNS = 100
+MAX_COLUMNS = 60
 """Columns of a file, and fields of a row of CSV."""
 
-MAX_LINE_BYTES = 1 << 14
+MAX_LINE_BYTES = 1 << 12
 """Bytes of a line of CSV."""
 
-MAX_BLOCK_LINES = 1 << 18
-"""Lines of a block of CSV (4 MB): rows of 16 bytes hold no trip, and each costs more memory than its text."""
+MAX_BLOCK_LINES = 1 << 17
+"""Lines of a block of CSV (4 MB): rows of 32 bytes hold no trip, and each costs more memory than its text."""
 
 MAX_ROWS = 100_000_000
 """Rows of a Parquet file, which needs no bytes for rows that repeat."""
 
-MAX_ROW_BYTES = 1024
-"""Decompressed bytes of a row of Parquet, on average over a row group."""
+MAX_ROW_BYTES = 512
+"""Bytes of a row, decompressed, on average over a block of CSV or a row group of Parquet."""
 
 MAX_CHUNK_BYTES = 256 << 20
-"""Decompressed bytes of a column in a row group, which may be one page and is then read at once."""
+"""Decompressed bytes of a column in a row group."""
+
+MAX_PAGE_BYTES = 64 << 20
+"""Decompressed bytes of the largest page of every column, added up over a row group; Arrow writes 1 MB."""
 
 BATCH_BYTES = 16 << 20
 """Decompressed bytes of a batch of Parquet; of its text, too, which may be compressed to nothing."""
+
+_FEW_BYTES = 1 << 20
+"""Bytes of a block of CSV whose lines may be of any width below MAX_LINE_BYTES."""
 
 _ADVICE = "use the file as TLC publishes it"
 
@@ -50,13 +58,16 @@ def check_columns(count: int, file: str) -> None:
 
 
 def check_lines(block: bytes, file: str) -> None:
-    """Raise NotTripData for a line that is certainly too long, or a block of nothing but ends of lines.
+    """Raise NotTripData for a line that is certainly too long, wide lines, or nothing but ends of lines.
 
     Lines up to MAX_LINE_BYTES pass, and none of twice as many does.
     """
     starts = range(0, len(block) - MAX_LINE_BYTES + 1, MAX_LINE_BYTES)
     if any(block.find(b"\n", start, start + MAX_LINE_BYTES) < 0 for start in starts):
         raise NotTripData(f"{file}: has a line of more than {MAX_LINE_BYTES >> 10} kB; {_ADVICE}.")
+    width = len(block) // (block.count(b"\n") + 1)
+    if len(block) > _FEW_BYTES and width > MAX_ROW_BYTES:
+        raise _wide(width, file)
     if len(block) > MAX_LINE_BYTES and block.isspace():
         raise NotTripData(f"{file}: has {len(block):,} bytes of blank lines in a row; {_ADVICE}.")
 
@@ -94,6 +105,21 @@ def batch_rows(metadata: pq.FileMetaData, most: int, file: str) -> int:
     if widest > MAX_ROW_BYTES:
         raise _wide(widest, file)
     return max(1, min(most, BATCH_BYTES // widest))
+
+
+def check_pages(path: Path, metadata: pq.FileMetaData, file: str) -> None:
+    """Raise NotTripData for pages that take too much memory, and for those that have no header."""
+    try:
+        size = max(largest_pages(path, metadata), default=0)
+    except ValueError as error:
+        raise NotTripData(
+            f"{file}: the Parquet data is damaged (it has {error}); download it again."
+        ) from None
+    if size > MAX_PAGE_BYTES:
+        raise NotTripData(
+            f"{file}: has pages of {size >> 20:,} MB, and at most {MAX_PAGE_BYTES >> 20} MB are read;"
+            " write it in smaller pages."
+        )
 
 
 def split_text(batch: pa.RecordBatch, file: str) -> Iterator[pa.RecordBatch]:

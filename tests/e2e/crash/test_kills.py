@@ -23,7 +23,7 @@ from nyc_taxi.load.registry import REGISTRY
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
 from tests.e2e.crash.conftest import MONTHS, Source
-from tests.support.crash_victim import WATCHED, ended, start, watched
+from tests.support.crash_victim import WATCHED, ended, spread, start, watched
 from tests.support.destinations import FIXTURES, Probe, Row
 
 KILLS = int(os.environ.get("CRASH_KILLS", "6"))
@@ -46,7 +46,7 @@ def test_every_month_survives(
     chance = random.Random(20200401)
     whole, places, seconds = _every_version(source, probe, tmp_path)
     killed = survived = hit = 0
-    at_places = _spread(list(places), KILLS - KILLS // 3)
+    at_places = spread(list(places), KILLS - KILLS // 3)
     aimed = len(at_places)
     while killed < KILLS:
         month = MONTHS[(killed + survived) % len(MONTHS)]
@@ -135,10 +135,3 @@ def _check(probe: Probe, month: str, whole: Versions) -> None:
     assert len(versions) == 1, f"{probe.name} holds {len(rows)} rows of {month}, which is no version of it"
     entry = probe.open().ledger_entry(Service.GREEN, Month.parse(month))
     assert entry is None or entry.version == versions[0]
-
-
-def _spread(places: list[str], count: int) -> list[str]:
-    """So many of them, from the first to the last, in an order that mixes early and late ones."""
-    chosen = [places[round(index * (len(places) - 1) / max(count - 1, 1))] for index in range(count)]
-    random.Random(1).shuffle(chosen)
-    return chosen

@@ -63,5 +63,5 @@ def test_two_gigabytes_without_an_end_of_a_line_are_refused(tmp_path: Path) -> N
         megabytes, sentence = refusal(path)
     finally:
         path.unlink()
-    assert "has a line of more than 16 kB" in sentence
+    assert "has a line of more than 4 kB" in sentence
     assert megabytes < MOST_MEGABYTES

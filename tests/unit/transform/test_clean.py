@@ -106,6 +106,17 @@ def test_a_file_of_nothing_that_can_be_read_is_refused_at_its_beginning(tmp_path
     assert seen == []  # refused with the first block; the file has several
 
 
+def test_a_file_of_very_many_unreadable_rows_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clean, "MANY_UNREADABLE", 100)
+    seen: list[int] = []
+    source = green_csv(tmp_path / "green.csv", [*rows(4), BROKEN] * 3000)
+    with pytest.raises(NotTripData, match="rows cannot be read"):
+        cleaned(source, tmp_path / "scratch", max_unreadable=0.1, progress=seen.append)
+    assert seen == []
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n"])
 def test_a_file_without_rows_is_refused(tmp_path: Path, end: str) -> None:
     source = green_csv(tmp_path / "green.csv", [], end)

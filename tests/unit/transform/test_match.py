@@ -65,6 +65,14 @@ def test_of_equal_rows_the_first_is_kept(tmp_path: Path) -> None:
     }
 
 
+def test_a_file_of_equal_rows_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(match, "MAX_EQUAL", 10)
+    assert len(matches(tmp_path, [NINE] * 11)) == 10
+    assert len(matches(tmp_path, [NINE] * 12 + [{}])) == 11, "a tenth of the rows differ"
+    with pytest.raises(NotTripData, match=r"green\.csv: most of its rows are equal"):
+        cleaned(green_csv(tmp_path / "green.csv", [NINE] * 40), tmp_path / "scratch")
+
+
 def test_rows_that_differ_in_one_column_are_no_duplicates(tmp_path: Path) -> None:
     others = dict.fromkeys([*GREEN_TRIP, "new_column"], "3") | {
         "lpep_pickup_datetime": "2020-04-10 09:00:01",

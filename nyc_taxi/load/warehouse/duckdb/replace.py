@@ -44,6 +44,8 @@ def replace_month(
     whose type is not the table's; the caller then closes the connection, which undoes everything.
     """
     started = dt.datetime.now(dt.UTC)
+    # each thread holds a row group of the file and one of the table; a second one saves no time
+    session.execute("SET threads = 1")
     session.connection.begin()
     create_missing(session)
     entry = ledger.current(session, files.service, files.month)
