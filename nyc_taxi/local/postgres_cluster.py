@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -45,6 +46,11 @@ max_wal_senders = 0             # required by wal_level = minimal
 random_page_cost = 1.1          # laptops have SSDs
 jit = off                       # compiling a query takes longer than most queries here
 """
+
+SYNCFS = """\
+recovery_init_sync_method = syncfs  # after a crash one call syncs all files, of which each month adds some
+"""
+"""For Linux and PostgreSQL 14: after a kill, readers had waited seconds for 1,300 files."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ class Cluster:
             for attempt in range(4):
                 port = process.free_port(kept if attempt == 0 else None)
                 settings = self.data / "taxi.conf"
-                settings.write_text(SETTINGS.format(port=port))
+                settings.write_text(SETTINGS.format(port=port) + SYNCFS * self._knows_syncfs())
                 self.account.own(settings)
                 done = self.control("start", keep_open=(inherited,))
                 if done.returncode == 0:
@@ -157,6 +163,9 @@ class Cluster:
                     break
         reasons = [line for line in lines if "FATAL" in line] or [done.stderr.strip()]
         raise DestinationError(f"PostgreSQL did not start in {self.folder}: {reasons[-1]} (see {self.log}).")
+
+    def _knows_syncfs(self) -> bool:
+        return sys.platform == "linux" and int((self.data / "PG_VERSION").read_text()) >= 14
 
     def accepts(self, dbname: str) -> bool:
         """Return whether this cluster, not another program on its port, accepts a login."""

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from nyc_taxi.load.contract import deletion
 from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import execute
-from nyc_taxi.load.postgres.locks import in_short_attempts, wait_for_turn
+from nyc_taxi.load.postgres.locks import in_short_attempts, lock_tables, wait_for_turn
 from nyc_taxi.load.postgres.swap import is_partition
 from nyc_taxi.load.postgres.tables import partition_of, quarantine_of, trips_of
 from nyc_taxi.model.ledger import LedgerEntry
@@ -29,11 +29,13 @@ def delete_month(
     connection.execute(text("DELETE FROM quality WHERE service = :service AND month = :month"), key)
 
     def drop() -> None:
-        for table in (trips_of(service), quarantine_of(service)):
-            # at once the strongest lock, as in a swap
-            execute(connection, f"LOCK TABLE ONLY {quoted(table)} IN ACCESS EXCLUSIVE MODE")
-            if is_partition(connection, table, month):
-                execute(connection, f"DROP TABLE {quoted(partition_of(table, month))}")
+        parents = [trips_of(service), quarantine_of(service)]
+        partitions = [
+            partition_of(table, month) for table in parents if is_partition(connection, table, month)
+        ]
+        lock_tables(connection, [*parents, *partitions])
+        for partition in partitions:
+            execute(connection, f"DROP TABLE {quoted(partition)}")
 
     busy = f"other sessions hold locks on the {service} tables: delete {month} again later."
     in_short_attempts(connection, busy, drop)

@@ -11,6 +11,7 @@ from nyc_taxi.errors import DestinationError, DestinationUnreachable, one_line
 from nyc_taxi.load.postgres.config import PostgresConfig
 
 LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
 DEADLOCK = "40P01"
 
 _TRANSIENT = (

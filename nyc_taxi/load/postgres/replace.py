@@ -22,7 +22,7 @@ from nyc_taxi.load.postgres.client import wait_for_client
 from nyc_taxi.load.postgres.copy import copy_batches
 from nyc_taxi.load.postgres.locks import PATIENCE, in_short_attempts, wait_for_turn
 from nyc_taxi.load.postgres.staging import Staged, stage
-from nyc_taxi.load.postgres.swap import swap
+from nyc_taxi.load.postgres.swap import lock, swap
 from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
@@ -107,6 +107,7 @@ def _swap(connection: Connection, staged: list[Staged], busy: str, patience: flo
     """Swap all tables in at once."""
 
     def swap_all() -> None:
+        lock(connection, staged)
         for table in staged:
             swap(connection, table)
 

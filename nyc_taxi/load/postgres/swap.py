@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.load.postgres.client import execute
+from nyc_taxi.load.postgres.locks import lock_tables
 from nyc_taxi.load.postgres.staging import Staged
 from nyc_taxi.load.postgres.tables import columns_of, partition_of
 from nyc_taxi.model.months import Month
 from nyc_taxi.schema.sql import comment, postgres_comment, quoted
 
 
-def swap(connection: Connection, staged: Staged) -> None:
-    """Put the loaded table in the place of the month's partition.
+def lock(connection: Connection, tables: Iterable[Staged]) -> None:
+    """Take all locks that swapping these tables in needs.
 
-    Takes the parent's strongest lock at once, never a weaker one first (two sessions that both want
+    Takes each parent's strongest lock at once, never a weaker one first (two sessions that both want
     more than they have would wait for each other). A first month only adds, and readers go on.
     """
+    exclusive, shared = [], []
+    for staged in tables:
+        replaces = is_partition(connection, staged.parent, staged.month)
+        if replaces or not staged.columns.keys() <= columns_of(connection, staged.parent).keys():
+            exclusive += [staged.parent, *[staged.partition] * replaces]
+        else:
+            shared.append(staged.parent)
+    lock_tables(connection, shared, "SHARE UPDATE EXCLUSIVE")
+    lock_tables(connection, exclusive)
+
+
+def swap(connection: Connection, staged: Staged) -> None:
+    """Put the loaded table in the place of the month's partition; the tables are locked."""
     parent, partition, loaded = quoted(staged.parent), quoted(staged.partition), quoted(staged.name)
-    replaces = is_partition(connection, staged.parent, staged.month)
-    adds_columns = not staged.columns.keys() <= columns_of(connection, staged.parent).keys()
-    mode = "ACCESS EXCLUSIVE" if replaces or adds_columns else "SHARE UPDATE EXCLUSIVE"
-    execute(connection, f"LOCK TABLE ONLY {parent} IN {mode} MODE")
-    if replaces:
+    if is_partition(connection, staged.parent, staged.month):
         execute(connection, f"DROP TABLE {partition}")
     _same_columns(connection, staged)
     _same_comments(connection, staged)

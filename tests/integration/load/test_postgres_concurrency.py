@@ -215,6 +215,28 @@ def test_the_swap_takes_its_strongest_lock_first(
     assert held == [("AccessExclusiveLock", False)]
 
 
+def test_a_swap_asks_for_all_its_locks_at_once(
+    postgres: PostgresConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of the first table wait while it waits for the last: one timeout holds for all."""
+    monkeypatch.setattr(locks, "LOCK_TIMEOUT", "30s")
+    Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, "v1")), RUN)
+    with ThreadPoolExecutor() as pool, session(postgres) as slow:
+        ask(slow, "BEGIN; SELECT count(*) FROM quarantine_green")
+        month = RefinedMonth.of(month_files(tmp_path, "v2"))
+        loading = pool.submit(Postgres(postgres).replace_month, month, RUN)
+        until(lambda: waiting(postgres, "relation") == 1)
+        (statement,) = query(
+            postgres,
+            "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'LOCK%'",
+        )
+        ask(slow, "COMMIT")
+        assert loading.result().version == "v2"
+    tables = ("trips_green", "trips_green_2020_04", "quarantine_green", "quarantine_green_2020_04")
+    names = ", ".join(f'ONLY "{table}"' for table in tables)
+    assert statement == (f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE",)
+
+
 def test_a_first_month_does_not_wait_for_readers(postgres: PostgresConfig, tmp_path: Path) -> None:
     Postgres(postgres).replace_month(RefinedMonth.of(month_files(tmp_path, month="2020-03")), RUN)
     with session(postgres) as slow:

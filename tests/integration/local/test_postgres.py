@@ -129,6 +129,8 @@ def test_it_is_durable_plain_and_closed(folder: Path) -> None:
     assert ask(server, "SHOW server_encoding") == "UTF8"
     assert ask(server, "SELECT datcollate FROM pg_database WHERE datname = 'taxi'") == "C"
     assert ask(server, "SHOW max_wal_size") == "2GB"  # the settings' file is read
+    if sys.platform == "linux":
+        assert ask(server, "SHOW recovery_init_sync_method") == "syncfs"
 
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(server.url.replace(server.password, "guess"))
