@@ -35,6 +35,11 @@ PROJECT = Path() if INSTALLED else PACKAGE.parent
 """Folder of `.env` and base of relative paths: the checkout or deployment, else the current directory."""
 
 
+def keep_writers_out() -> None:
+    """Let nobody else write what this process and its children create, whatever the umask."""
+    os.umask(os.umask(0o077) | 0o022)
+
+
 def absolute_path(path: str | Path) -> Path:
     """Return the path of a setting; a relative path is resolved against PROJECT."""
     return (PROJECT / Path(path).expanduser()).absolute()

@@ -28,7 +28,7 @@ from launchers.instance_lock import instance_lock
 from launchers.private_files import private_file, private_folder
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.local import postgres
-from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.settings import PROJECT, keep_writers_out, load_settings
 
 PARTS = ("api-server", "scheduler", "dag-processor")
 AIRFLOW = (sys.executable, "-m", "airflow")
@@ -171,6 +171,7 @@ def main() -> int:
         "--workers", type=int, default=0, help="number of Celery workers; 0: the scheduler runs the tasks"
     )
     options = parser.parse_args()
+    keep_writers_out()
     load_settings()  # reads .env into os.environ
     home = PROJECT / ".airflow"
     write = sys.stderr.write

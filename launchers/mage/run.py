@@ -21,7 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # takes a second or two, during which Ctrl-C must work too
         from launchers.mage.one_month import load
+        from nyc_taxi.settings import keep_writers_out
 
+        keep_writers_out()
         return load(variables)
     except Stopped as stopped:
         code = stopped.code

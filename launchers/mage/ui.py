@@ -26,7 +26,7 @@ from launchers.mage.limits import MAGE_PROJECT, lost_limits
 from launchers.mage.trigger_token import set_token
 from launchers.subprocess_group import START, Stopped, reason, subprocess_group
 from nyc_taxi.errors import SettingsError, TaxiError
-from nyc_taxi.settings import PROJECT, load_settings
+from nyc_taxi.settings import PROJECT, keep_writers_out, load_settings
 
 ENV_FILE = PROJECT / ".env"
 START_SECONDS = 180
@@ -140,6 +140,7 @@ def main() -> int:
     parser.add_argument("--port", default="6789")
     parser.add_argument("--project", type=Path, default=MAGE_PROJECT, help="another copy of mage_project")
     options = parser.parse_args()
+    keep_writers_out()
     project = options.project.resolve()
     console = Console(highlight=False, soft_wrap=True)
     try:

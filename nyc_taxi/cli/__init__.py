@@ -19,7 +19,9 @@ def main() -> None:
 
     from nyc_taxi.cli.commands import app
     from nyc_taxi.cli.console import errors
+    from nyc_taxi.settings import keep_writers_out
 
+    keep_writers_out()
     keep_pandas_out()
     try:
         app(prog_name="taxi")

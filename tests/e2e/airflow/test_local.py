@@ -21,6 +21,7 @@ from nyc_taxi.local import postgres
 from nyc_taxi.local.process import free_port
 from nyc_taxi.settings import load_settings
 from tests.e2e.airflow.conftest import ledgers, put
+from tests.support.modes import readable_by_others
 from tests.support.waiting import until
 
 
@@ -32,6 +33,16 @@ def test_pages_show_every_dag_with_its_docs(airflow):
         assert details["doc_md"].strip().startswith("### ")
         assert details["description"]
     assert airflow.client.get("/importErrors").json()["total_entries"] == 0
+
+
+def test_others_read_no_file_of_airflow_and_write_none(airflow):
+    """Database, keys, passwords, logs and settings."""
+    for path in (each for each in airflow.home.iterdir() if each not in (airflow.workspace, airflow.inbox)):
+        assert path.lstat().st_mode & 0o022 == 0
+        if path.is_dir():
+            assert set(readable_by_others(path)) <= {"lock", "alive"}
+        else:
+            assert path.lstat().st_mode & 0o077 == 0, path.name
 
 
 def test_a_run_asked_for_twice_runs_once(airflow, inside):

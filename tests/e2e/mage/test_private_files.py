@@ -16,6 +16,7 @@ from launchers.env_file import complete
 from launchers.mage.environment import log_file
 from launchers.private_files import private_file, private_folder
 from nyc_taxi.settings import PROJECT
+from tests.support.modes import readable_by_others
 
 
 @pytest.fixture(autouse=True)
@@ -23,19 +24,6 @@ def usual_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
-
-
-def readable_by_others(folder: Path) -> list[str]:
-    """The files below a folder that other users may read, whatever the modes of the folder's parents."""
-    if folder.stat().st_mode & stat.S_IXOTH == 0:
-        return []
-    files = []
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            files += readable_by_others(path)
-        elif path.lstat().st_mode & stat.S_IROTH and not path.is_symlink():
-            files.append(path.name)
-    return files
 
 
 def mode(path: Path) -> int:
