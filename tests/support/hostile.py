@@ -89,7 +89,7 @@ SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "many columns": (
         "parquet",
         lambda path: parquet(path, 2000, **{f"c{n}": pa.nulls(2000, pa.int64()) for n in range(1700)}),
-        "has 1,706 columns, and at most 60",
+        "has 1,706 columns, and at most 40",
     ),
 }
 """By name: the file's ending, its writer, and a pattern of the error."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.transform.read.pages import largest_pages
 
-MAX_COLUMNS = 60
+MAX_COLUMNS = 40
 """Columns of a file, and fields of a row of CSV."""
 
 MAX_LINE_BYTES = 1 << 12
