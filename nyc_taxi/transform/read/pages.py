@@ -93,6 +93,8 @@ class _Compact:
         else:
             length = self._varint() if kind == _BINARY else _LENGTHS[kind]
             self.place += length
+            if self.place > len(self._data):  # or a list could be skipped for ever
+                raise IndexError
 
     def _byte(self) -> int:
         self.place += 1

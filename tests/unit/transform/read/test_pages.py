@@ -42,6 +42,16 @@ def test_a_page_without_a_header_is_damage(tmp_path: Path) -> None:
         open_month(source_file(path))
 
 
+@pytest.mark.parametrize("kind", [1, 7], ids=["booleans", "doubles"])
+def test_a_list_without_an_end_in_a_header_is_damage(tmp_path: Path, kind: int) -> None:
+    path = hostile.parquet(tmp_path / "trips.parquet", 1000)
+    content = bytearray(path.read_bytes())
+    content[4:16] = bytes([0x19, 0xF0 | kind]) + b"\xff" * 8 + b"\x7f\x00"  # a list of 2**63 values
+    path.write_bytes(content)
+    with pytest.raises(NotTripData, match="the Parquet data is damaged"):
+        open_month(source_file(path))
+
+
 def test_pages_beyond_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = hostile.parquet(tmp_path / "trips.parquet", ROWS, tip_amount=pa.array(np.arange(ROWS) / 100))
     monkeypatch.setattr(limits, "MAX_PAGE_BYTES", 1 << 10)
