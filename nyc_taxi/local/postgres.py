@@ -77,6 +77,10 @@ def ensure(folder: Path) -> Server:
 
     Safe to call from many processes at once. Raises DestinationError that names the server's log.
     """
+    return running(folder) or _prepare(folder)
+
+
+def _prepare(folder: Path) -> Server:
     with _locked(folder):
         cluster = _cluster(folder)
         started = not cluster.wait_until_ready()
@@ -104,9 +108,10 @@ def running(folder: Path) -> Server | None:
         cluster = _cluster(folder)
         if not cluster.alive() or not cluster.accepts(DBNAME):
             return None
-        if cluster.password_of(LOADER):
-            return _server(folder, cluster, started=False)
-    return ensure(folder)  # created before roles were introduced
+        server = _server(folder, cluster, started=False)
+        if _service_of(folder) == _service(server, cluster.password_of(READER)):  # written last
+            return server
+    return _prepare(folder)  # created before roles were introduced, or by a killed process
 
 
 def stop(folder: Path) -> bool:
@@ -167,13 +172,22 @@ def _server(folder: Path, cluster: Cluster, started: bool) -> Server:
     return Server(HOST, cluster.port, LOADER, DBNAME, folder, started, password)
 
 
-def _write_service(server: Server, password: str) -> None:
-    """Write the service file atomically."""
-    text = (
+def _service(server: Server, password: str) -> str:
+    return (
         f"[{DBNAME}]\nhost={server.host}\nport={server.port}\ndbname={server.dbname}\n"
         f"user={READER}\npassword={password}\n"
     )
-    if server.service_file.exists() and server.service_file.read_text() == text:
+
+
+def _service_of(folder: Path) -> str:
+    file = folder / SERVICE_FILE
+    return file.read_text() if file.exists() else ""
+
+
+def _write_service(server: Server, password: str) -> None:
+    """Write the service file atomically."""
+    text = _service(server, password)
+    if _service_of(server.folder) == text:
         return
     new = server.service_file.with_suffix(".new")
     new.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from nyc_taxi.extract.candidates import Published
 from nyc_taxi.extract.sources import resolve
 from nyc_taxi.lake.lake import Lake
-from nyc_taxi.load.registry import open_destination
+from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last, month_range
 from nyc_taxi.model.references import is_sample
@@ -70,11 +70,8 @@ def pending_months(
     """
     publications, lake = resolve(source, settings), Lake(settings)
     ledgers = {
-        name: {
-            (entry.service, entry.month): entry
-            for entry in open_destination(name, settings).ledger_entries(deletions=True)
-        }
-        for name in destinations
+        name: {(entry.service, entry.month): entry for entry in entries}
+        for name, entries in read_ledgers(destinations, settings).items()
     }
     for service in services:
         for month in month_range(max(first, service.first_month), last):

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last
@@ -37,8 +38,8 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
     that TLC should have published. Raises what destinations and sources raise.
     """
     statuses: dict[tuple[Service, Month], MonthStatus] = {}
-    for name in destinations:
-        for entry in open_destination(name, settings).ledger_entries(deletions=True):
+    for name, entries in read_ledgers(destinations, settings).items():
+        for entry in entries:
             new = MonthStatus(entry.service, entry.month)
             status = statuses.setdefault((entry.service, entry.month), new)
             (status.deleted if entry.is_deletion else status.held)[name] = entry

@@ -90,7 +90,8 @@ QUALITY = (
 @functools.cache
 def _catalogue() -> list[dict[str, Any]]:
     text = resources.files("nyc_taxi.schema").joinpath("columns.yaml").read_text(encoding="utf-8")
-    columns: list[dict[str, Any]] = yaml.safe_load(text)["columns"]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C ten times as fast, where it was built
+    columns: list[dict[str, Any]] = yaml.load(text, loader)["columns"]
     return columns
 
 
