@@ -67,6 +67,8 @@ class Rule(pydantic.BaseModel):
     unless: list[str] = []
     repeats: list[str] | None = None
     reverses: Reversal | None = None
+    examples: list[dict[str, Any]] = []
+    """Values of a plain trip, changed so that the rule matches: for tests."""
 
     @pydantic.model_validator(mode="after")
     def _one_kind(self) -> Rule:
@@ -96,7 +98,12 @@ class Rules:
 
         def ignored(rule: Rule) -> set[str]:
             unused = {"why": rule.action == "flag", "unless": not rule.unless}
-            return {"services", "enabled", *(name for name, is_unused in unused.items() if is_unused)}
+            return {
+                "services",
+                "enabled",
+                "examples",
+                *(name for name, is_unused in unused.items() if is_unused),
+            }
 
         plain = [rule.model_dump(mode="json", exclude=ignored(rule)) for rule in self.rules]
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
