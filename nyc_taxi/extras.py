@@ -19,6 +19,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "charts": ("matplotlib",),
     "pandas": ("pandas",),
     "polars": ("polars",),
+    "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
+    "lineage": ("openlineage.client",),
 }
 """The modules that each extra installs, except those that some platforms lack."""
 

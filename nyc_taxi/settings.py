@@ -12,7 +12,7 @@ import functools
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jinja2
 import platformdirs
@@ -20,7 +20,6 @@ import pydantic
 import yaml
 from dotenv import load_dotenv
 from dotenv.parser import parse_stream
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nyc_taxi.errors import SettingsError
 
@@ -57,10 +56,10 @@ def _default_workspace() -> Path:
 DEFAULT_TRANSFORM = _default_file("mage_project/transformers/derive_trips.py")
 
 
-class Settings(BaseSettings):
+class Settings(pydantic.BaseModel):
     """All settings. Relative paths are resolved against the checkout, if any, else the current directory."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXI_", env_ignore_empty=True, frozen=True)
+    model_config = pydantic.ConfigDict(frozen=True)
 
     workspace: Path = pydantic.Field(default_factory=_default_workspace)
     """Downloads, scratch files, the local lake and the data of embedded servers: a folder on a local disk."""
@@ -100,8 +99,16 @@ class Settings(BaseSettings):
     """How the bike-share tables are read: by a MySQL query, or from a Cloud SQL export in the bucket."""
     bikeshare_escape: Literal["22", "5C"] = "22"
     """The escape character of that export in hex, as `gcloud sql export csv --escape` takes it."""
+    log: Literal["text", "time", "json"] = "text"
+    """Log lines as sentences, as sentences with the time, or as JSON (`nyc_taxi.telemetry.events.Event`)."""
     threads: int = pydantic.Field(default=min(os.cpu_count() or 1, 4), ge=1, le=64)
     """Number of parallel parsers."""
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The settings that TAXI_* variables name; an empty one counts as not set."""
+        values = {name: os.environ.get(f"TAXI_{name.upper()}") for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in values.items() if value})
 
     @pydantic.field_validator("workspace", "rules", "transform", "io_config", "bikeshare_tables")
     @classmethod
@@ -165,11 +172,17 @@ def load_settings() -> Settings:
     _load_env_file(PROJECT / ".env")
     _warn_of_unknown(frozenset(name for name in os.environ if name.startswith("TAXI_")))
     try:
-        return Settings()
+        return Settings.from_environment()
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         name = "TAXI_" + str(first["loc"][0]).upper()
         raise SettingsError(f"{name}={first.get('input')!r} is not valid: {first['msg']}.") from None
+
+
+def log_form() -> str:
+    """TAXI_LOG, read before anything is logged; `load_settings` checks the value."""
+    _load_env_file(PROJECT / ".env")
+    return os.environ.get("TAXI_LOG") or "text"
 
 
 def _load_env_file(path: Path) -> None:

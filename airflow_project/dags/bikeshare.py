@@ -30,9 +30,9 @@ def extract(day: str) -> list[str]:
     from nyc_taxi.pipelines.bikeshare import flow
 
     config = flow.load_config()
-    with events.call("mysql"):
+    with events.step("bikeshare extract"):
         snapshots = flow.extract(config, flow.parse_day(day))
-    with events.call("gcs", objects=len(snapshots)):
+    with events.step("bikeshare land"):
         return flow.land(config, snapshots)
 
 
@@ -54,7 +54,7 @@ def load(day: str) -> list[dict[str, Any]]:
     """The day's partitions of the raw tables, equal to what the bucket holds."""
     from nyc_taxi.pipelines.bikeshare import flow
 
-    with events.call("warehouse"):
+    with events.step("bikeshare load"):
         entries = flow.load(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
     return [entry.to_dict() for entry in entries]
 
@@ -64,7 +64,7 @@ def transform(day: str) -> list[dict[str, Any]]:
     """dim_stations, fact_trips_daily and top_stations_daily of the day, by SQL in the warehouse."""
     from nyc_taxi.pipelines.bikeshare import flow
 
-    with events.call("warehouse"):
+    with events.step("bikeshare transform"):
         entries = flow.transform(flow.load_config(), flow.parse_day(day), load_requests.run_context().run)
     return [entry.to_dict() for entry in entries]
 

@@ -48,7 +48,7 @@ def zone_lookup() -> None:
         from nyc_taxi.settings import load_settings
 
         settings = load_settings()
-        with events.call("source", source=params["source"] or settings.zones_url):
+        with events.step("zones"):
             return zones.fetch_zones(settings, params["source"] or "").to_dict()
 
     @step(map_index_template="{{ task.op_kwargs.destination }}")
@@ -60,7 +60,7 @@ def zone_lookup() -> None:
 
         settings = load_settings()
         lookup = zones.stored_zones(LookupFile.from_dict(file), settings)
-        with events.call(destination):
+        with events.step("zones", destination=destination):
             zones.load_zones(lookup, [destination], settings)
         return len(lookup.rows)
 

@@ -16,9 +16,14 @@ import pandas as pd
 from mage_project.utils.references import reference_of, with_reference
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import Reference
+from nyc_taxi.model.run import Run
+from nyc_taxi.telemetry import events
 
 EVENTS_FD = "TAXI_EVENTS_FD"
 """Number of an open file that receives events, one JSON object per line; `make run` sets it."""
+
+BY_HAND = "by hand"
+"""The run of a block that is run in the editor."""
 
 INTERVAL = 0.1
 """Seconds between two progress events."""
@@ -43,7 +48,7 @@ class Step(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Handle a message of the package, such as that a month is already cleaned."""
-        self.log(record.getMessage())
+        self.log(record.getMessage(), record)
         self.send_event("note", text=record.getMessage())
 
     def progress(self, done: int, total: int | None) -> None:
@@ -53,10 +58,15 @@ class Step(logging.Handler):
             self._last_progress = now
             self.send_event("progress", done=done, total=total)
 
-    def log(self, text: str) -> None:
-        """Write a line to the block's log, followed by service, month and run."""
+    def log(self, text: str, record: logging.LogRecord | None = None) -> None:
+        """Write a line to the block's log, followed by service, month and run, or as TAXI_LOG says."""
+        if events.is_json():
+            record = record or logging.makeLogRecord({"msg": text, "levelname": "INFO"})
+            text = events.JsonFormatter().format(record)
+        elif self.context:
+            text = f"{text} [{self.context}]"
         # Mage logs the standard output of a block
-        print(f"{text} [{self.context}]" if self.context else text)  # noqa: T201
+        print(text)  # noqa: T201
 
     def output(self, rows: pd.DataFrame, reference: Reference | dict[str, Any]) -> pd.DataFrame:
         """The block's output: rows for people, which carry the reference for the next block."""
@@ -81,7 +91,8 @@ def step(name: str, context: Mapping[str, str] | None = None, title: str = "") -
     current.send_event("started", title=title or name.replace("_", " ").capitalize())
     started = time.monotonic()
     try:
-        yield current
+        with events.bound(Run((context or {}).get("run", BY_HAND), "mage")):
+            yield current
     except Exception as error:
         reason = str(error) if isinstance(error, TaxiError) else f"{type(error).__name__}: {error}"
         current.send_event("failed", error=reason)

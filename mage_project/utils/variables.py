@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mage_project.utils.steps import BY_HAND
 from nyc_taxi.errors import SettingsError, SourceUnreachable
 from nyc_taxi.model.months import Month, expected_last
 from nyc_taxi.model.request import LoadRequest
@@ -80,7 +81,7 @@ def log_context(
     """Service, month and run, with which each log line ends; service and month are those of `reference`."""
     month = vars(reference) if isinstance(reference, LoadRequest) else reference or variables
     context = {name: month.get(name) for name in ("service", "month")}
-    context["run"] = variables.get("pipeline_run_id") or "by hand"
+    context["run"] = _run_id(variables) or BY_HAND
     return {name: str(value) for name, value in context.items() if value}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -15,17 +16,21 @@ from nyc_taxi.errors import TaxiError
 def main() -> None:
     """Run a command; an expected error is one sentence on stderr and exit code 1."""
     signal.signal(signal.SIGINT, _stop)
+    gc.set_threshold(50_000)  # collections while modules are imported find nothing, for 0.1 s
     from rich.markup import escape
 
     from nyc_taxi.cli.commands import app
     from nyc_taxi.cli.console import errors
     from nyc_taxi.settings import keep_writers_out
+    from nyc_taxi.telemetry.events import is_json
 
     keep_writers_out()
     keep_pandas_out()
     try:
         app(prog_name="taxi")
     except TaxiError as error:
+        if is_json():
+            logging.getLogger("nyc_taxi").error("%s", error)
         errors().print(f"[red]taxi:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     finally:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nyc_taxi import __version__
-from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance, query
+from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance, metrics, query
 from nyc_taxi.cli.arguments import MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output, set_up_logging
 from nyc_taxi.model.months import Month, Service
@@ -87,6 +87,7 @@ app.command()(checks.doctor)
 app.command()(query.sql)
 app.command()(query.export)
 app.command()(query.connect)
+app.command()(metrics.metrics)
 app.command()(maintenance.migrate)
 app.command()(maintenance.delete)
 app.command()(maintenance.prune)

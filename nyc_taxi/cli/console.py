@@ -8,6 +8,9 @@ import sys
 from rich.console import Console
 from rich.logging import RichHandler
 
+from nyc_taxi.settings import log_form
+from nyc_taxi.telemetry.events import JsonFormatter, is_json
+
 _WIDE = 160
 """Width when output goes to a file or a pipe."""
 
@@ -18,14 +21,26 @@ def output() -> Console:
 
 
 def errors() -> Console:
-    """For progress, notes and errors."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _WIDE)
+    """For progress, notes and errors; silent where the log is JSON."""
+    return Console(stderr=True, quiet=is_json(), width=None if sys.stderr.isatty() else _WIDE)
 
 
 def set_up_logging(verbose: bool) -> None:
-    """Log to stderr as plain sentences, including retries and their reasons."""
-    handler = RichHandler(console=errors(), show_time=False, show_path=False, show_level=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    """Log to stderr as TAXI_LOG says, including retries and their reasons."""
+    form = log_form()
+    handler: logging.Handler = RichHandler(
+        console=errors(),
+        show_time=form == "time",
+        omit_repeated_times=False,
+        log_time_format="%Y-%m-%d %H:%M:%S",
+        show_path=False,
+        show_level=False,
+    )
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    if form == "json":
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("nyc_taxi").setLevel(logging.DEBUG if verbose else logging.INFO)
     from stamina import instrumentation
 

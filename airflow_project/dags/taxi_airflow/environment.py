@@ -50,7 +50,7 @@ def configure_environment() -> None:
         settings |= {name: str(value) for name, value in names(connection).items() if value}
     if "COMPOSER_ENVIRONMENT" in os.environ:
         os.environ.pop("GCS_BUCKET", None)
-    os.environ.update(settings)
+    os.environ.update({"TAXI_LOG": "json", **settings})
     _choose_lake()
 
 

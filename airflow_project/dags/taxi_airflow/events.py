@@ -1,7 +1,6 @@
-"""What tasks tell the world: one line of JSON an event, for log-based metrics, and e-mail on failure.
+"""Events of tasks in the task's log, as `nyc_taxi.telemetry.events` defines them, and e-mail on failure.
 
-Every line has `taxi_event`, the DAG's, task's and run's name; a filter such as
-`textPayload:"taxi_event" AND textPayload:"\"failed\""` counts them in Cloud Logging.
+The steps of a month log their events themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
@@ -26,7 +24,7 @@ def succeeded(context: Mapping[str, Any]) -> None:
 
 def retried(context: Mapping[str, Any]) -> None:
     """Callback of a task that will be tried again."""
-    tell("retried", **_who(context), error=str(context.get("exception")))
+    tell("retried", severity="WARNING", **_who(context), error=str(context.get("exception")))
 
 
 def failed(context: Mapping[str, Any]) -> None:
@@ -35,7 +33,7 @@ def failed(context: Mapping[str, Any]) -> None:
     What the task failed of is the last line of its log.
     """
     error = str(context.get("exception"))
-    tell("failed", **_who(context), error=error)
+    tell("failed", severity="ERROR", **_who(context), error=error)
     try:
         _mail(context)
     finally:
@@ -43,32 +41,31 @@ def failed(context: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def call(to: str, **facts: Any) -> Iterator[dict[str, Any]]:
-    """Log a call to something outside with its seconds and status; more facts may be put into the dict."""
-    started, status = time.monotonic(), "ok"
-    facts = {"to": to, **facts}
-    try:
-        yield facts
-    except Exception as error:
-        status = type(error).__name__
-        raise
-    finally:
-        tell("call", **facts, status=status, seconds=round(time.monotonic() - started, 3))
+def step(name: str, **facts: Any) -> Iterator[dict[str, Any]]:
+    """Log a step of this task as an event, for what the package does not log itself."""
+    from nyc_taxi.telemetry import events
+
+    with events.step(name, **facts) as more:
+        yield more
 
 
 def tell(event: str, **facts: Any) -> None:
     """Log an event as one line of JSON."""
-    log.info("%s", json.dumps({"taxi_event": event, **facts}, default=str))
+    os.environ.setdefault("TAXI_LOG", "json")
+    from nyc_taxi.telemetry import events
+
+    events.emit(event, **facts)
 
 
 def _who(context: Mapping[str, Any]) -> dict[str, Any]:
     instance = context["ti"]
     return {
+        "run_id": instance.run_id,
+        "orchestrator": "airflow",
         "dag": instance.dag_id,
         "task": instance.task_id,
-        "run": instance.run_id,
         "map_index": instance.map_index,
-        "try": instance.try_number,
+        "try_number": instance.try_number,
     }
 
 
@@ -85,16 +82,15 @@ def _mail(context: Mapping[str, Any]) -> None:
     who = _who(context)
     rows = "".join(f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>" for name, value in who.items())
     url = escape(context["ti"].log_url)
-    with call("smtp"):
-        SmtpNotifier(
-            to=address,
-            from_email=os.environ.get("TAXI_ALERT_FROM") or address,
-            subject=_verbatim(f"{who['dag']}: {who['task']} failed in {who['run']}"),
-            html_content=_verbatim(
-                f"<p>{escape(str(context.get('exception')))}</p>"
-                f'<p><a href="{url}">Log of the task</a></p><table>{rows}</table>'
-            ),
-        )(context)
+    SmtpNotifier(
+        to=address,
+        from_email=os.environ.get("TAXI_ALERT_FROM") or address,
+        subject=_verbatim(f"{who['dag']}: {who['task']} failed in {who['run_id']}"),
+        html_content=_verbatim(
+            f"<p>{escape(str(context.get('exception')))}</p>"
+            f'<p><a href="{url}">Log of the task</a></p><table>{rows}</table>'
+        ),
+    )(context)
 
 
 def _verbatim(text: str) -> str:

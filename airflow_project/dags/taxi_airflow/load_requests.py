@@ -14,7 +14,7 @@ from nyc_taxi.model.months import Month, Service
 
 if TYPE_CHECKING:
     from nyc_taxi.model.request import LoadRequest
-    from nyc_taxi.model.run import RunContext
+    from nyc_taxi.model.run import Run, RunContext
     from nyc_taxi.pipelines.pending import PendingMonth
 
 
@@ -58,7 +58,7 @@ def pending(params: Mapping[str, Any], day: dt.date) -> list[tuple[LoadRequest, 
     default = make_request({**params, "service": services[0], "month": first}, settings)
     requests = []
     for month in pending_months(services, first, last, default.source, default.destinations, settings):
-        events.tell("pending", service=month.service, month=month.month, why=month.why)
+        events.tell("pending", service=month.service, month=month.month, reason=month.why)
         requests.append((dataclasses.replace(default, service=month.service, month=month.month), month))
     return requests
 
@@ -70,12 +70,19 @@ def day_of(context: Mapping[str, Any]) -> dt.date:
     return moment.date()
 
 
+def run() -> Run:
+    """The run for the ledgers and events."""
+    from nyc_taxi.model.run import Run
+
+    return Run(get_current_context()["dag_run"].run_id, "airflow")
+
+
 def run_context() -> RunContext:
-    """Settings, and the run for the ledgers."""
-    from nyc_taxi.model.run import Run, RunContext
+    """Settings, and the run."""
+    from nyc_taxi.model.run import RunContext
     from nyc_taxi.settings import load_settings
 
-    return RunContext(load_settings(), Run(get_current_context()["dag_run"].run_id, "airflow"))
+    return RunContext(load_settings(), run())
 
 
 def backfilled(context: Mapping[str, Any]) -> str | None:

@@ -35,11 +35,9 @@ def download(request: dict[str, Any]) -> dict[str, Any]:
     from taxi_airflow.inbox import local_source
 
     load_request = LoadRequest.from_dict(request)
-    with events.call("source", source=load_request.source) as facts:
-        source = local_source(load_request.source)
-        url = load_request.source if source != load_request.source else ""
-        file = download_month(load_request.service, load_request.month, source, load_settings(), url=url)
-        facts |= {"url": file.url, "bytes": file.size}
+    source = local_source(load_request.source)
+    url = load_request.source if source != load_request.source else ""
+    file = download_month(load_request.service, load_request.month, source, load_settings(), url=url)
     return file.to_dict()
 
 
@@ -82,11 +80,8 @@ def load(
     refined = stored_month(reference, context.settings)
 
     def load_one(name: str) -> Loaded:
-        with events.call(name, service=request["service"], month=request["month"]) as facts:
-            own = review(reference, [name], context, accept=request["accept"])
-            loaded = load_month(refined, name, own)
-            facts |= _counts(loaded)
-        return loaded
+        own = review(reference, [name], context, accept=request["accept"])
+        return load_month(refined, name, own)
 
     loaded = load_side_by_side(destinations or request["destinations"], load_one)
     return [{"destination": each.destination, "where": each.describe, **_counts(each)} for each in loaded]
@@ -128,7 +123,14 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
         "trips": month.trips,
         "quarantined": month.quarantined,
     }
-    events.tell("month", **summary)
+    events.tell(
+        "month",
+        service=month.service,
+        month=month.month,
+        version=month.version,
+        rows=month.rows_in,
+        quarantined=month.quarantined,
+    )
     return summary
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, task
 
+from taxi_airflow import load_requests
 from taxi_airflow.environment import configure_environment
 
 
@@ -21,10 +22,12 @@ def step(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             from nyc_taxi.errors import TaxiError, Transient
+            from nyc_taxi.telemetry.events import bound
 
             try:
                 configure_environment()
-                return function(*args, **kwargs)
+                with bound(load_requests.run()):
+                    return function(*args, **kwargs)
             except TaxiError as error:
                 if isinstance(error, Transient):
                     raise

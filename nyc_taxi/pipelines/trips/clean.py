@@ -18,6 +18,7 @@ from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.pipelines.trips.download import fetch_raw
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import Settings
+from nyc_taxi.telemetry import events
 from nyc_taxi.transform.clean import clean_month, month_version
 from nyc_taxi.transform.derive import derive_month
 from nyc_taxi.transform.rules import Rules, load_rules
@@ -46,6 +47,15 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
 
     If the month's Parquet already exists, the result includes the effect of `derive`.
     """
+    with events.step("clean", service=source.service, month=source.month) as facts:
+        cleaned, skipped = _clean(source, settings, progress)
+        facts |= {"rows": cleaned.rows_in, "quarantined": cleaned.quarantined, "version": cleaned.version}
+        facts["status"] = "skipped" if skipped else "ok"
+        return cleaned
+
+
+def _clean(source: SourceFile, settings: Settings, progress: Progress | None) -> tuple[CleanMonth, bool]:
+    """The cleaned month, and whether it was clean already."""
     rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
     version = month_version(source, rules, load_transform(settings.transform))
     folder = workspace.scratch_folder(source.service, source.month, month_version(source, rules))
@@ -53,7 +63,7 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
     cleaned = _record(folder / "clean.json", folder) or _of_parquet(source, version, lake)
     if cleaned is not None:
         log.info("%s %s is already cleaned: version %s.", source.service, source.month, cleaned.version)
-        return cleaned
+        return cleaned, True
     workspace.prune(source.service, source.month, keep=version)
     if lake.is_shared:
         workspace.prune_copies()
@@ -69,7 +79,7 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
         )
         (cleaned.folder / "clean.json").write_text(json.dumps(cleaned.to_dict()), encoding="utf-8")
     _log_unknown_columns(cleaned)
-    return cleaned
+    return cleaned, False
 
 
 def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = None) -> CleanMonth:
@@ -88,7 +98,8 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
     result = derived_folder(cleaned.folder, version) / "derived.json"
     derived = _record(result, cleaned.folder)
     if derived is None:
-        with wrap_os_errors(cleaned.folder):
+        who = {"service": cleaned.service, "month": cleaned.month, "version": version}
+        with wrap_os_errors(cleaned.folder), events.step("derive", **who) as facts:
             derived = derive_month(
                 cleaned,
                 rules,
@@ -96,6 +107,7 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
                 (lambda rows: progress(rows, cleaned.rows_in)) if progress else None,
             )
             result.write_text(json.dumps(derived.to_dict()), encoding="utf-8")
+            facts["rows"] = derived.trips
     _log_derived(derived)
     return derived
 

@@ -15,6 +15,7 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import SourceFile, is_sample
 from nyc_taxi.pipelines.stored import in_lake, is_lake
 from nyc_taxi.settings import Settings
+from nyc_taxi.telemetry import events
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,15 @@ def download(
     version begins with the prefix. If the source is unreachable, a file fetched from it earlier is used, with
     a warning. `url` replaces a local path in the record.
     """
+    with events.step("download", service=service, month=month) as facts:
+        file = _download(service, month, source, settings, progress, url)
+        facts |= {"bytes": file.size}
+        return file
+
+
+def _download(
+    service: Service, month: Month, source: str, settings: Settings, progress: Progress | None, url: str
+) -> SourceFile:
     if month < service.first_month:
         raise TaxiError(f"{service} {month}: TLC's {service} files begin with {service.first_month}.")
     if month > Month.of(dt.datetime.now(dt.UTC).date()):

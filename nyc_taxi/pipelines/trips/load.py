@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from nyc_taxi.errors import Transient, wrap_os_errors
@@ -20,6 +21,7 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.run import RunContext
 from nyc_taxi.pipelines.plausibility import review
 from nyc_taxi.pipelines.zones import ensure_zones
+from nyc_taxi.telemetry import datasets, events, lineage
 from nyc_taxi.transform.refined import RefinedMonth
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,36 @@ def load(
     Skips a destination that already holds this version, unless its data is damaged or `force` is set.
     The caller must have checked the month with `plausibility.review`.
     """
+    with _reported(month, destination, context) as done:
+        return done(_load(month, destination, context, progress, force))
+
+
+@contextmanager
+def _reported(
+    month: RefinedMonth, destination: str, context: RunContext
+) -> Iterator[Callable[[Loaded], Loaded]]:
+    """Report a load as an event and as lineage; the function takes what it came to."""
+    summary, settings = month.summary, context.settings
+    with (
+        events.bound(context.run),
+        events.step("load", service=summary.service, month=summary.month, destination=destination) as facts,
+        lineage.job(f"load.{destination}", summary) as flow,
+    ):
+
+        def done(loaded: Loaded) -> Loaded:
+            facts["status"] = "skipped" if loaded.skipped else "ok"
+            facts.update(rows=loaded.entry.rows_loaded, version=loaded.entry.version)
+            if lineage.is_enabled():
+                flow.inputs = [datasets.refined_input(month.files(), settings)]
+                flow.outputs = [datasets.table(destination, summary, settings)]
+            return loaded
+
+        yield done
+
+
+def _load(
+    month: RefinedMonth, destination: str, context: RunContext, progress: Progress | None, force: bool
+) -> Loaded:
     started = time.monotonic()
     summary = month.summary
     service, number = summary.service, summary.month
@@ -91,8 +123,9 @@ def load_all(
     """
 
     def load_one(name: str) -> Loaded:
-        own = review(month.summary, [name], context, accept=accept) if name in unread else context
-        return load(month, name, own, reporter(name), force=force)
+        with _reported(month, name, context) as done:
+            own = review(month.summary, [name], context, accept=accept) if name in unread else context
+            return done(_load(month, name, own, reporter(name), force))
 
     return load_side_by_side(destinations, load_one)
 

@@ -16,6 +16,7 @@ from nyc_taxi.pipelines.trips.clean import (
     rules_of,
 )
 from nyc_taxi.settings import Settings
+from nyc_taxi.telemetry import datasets, events, lineage
 from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.refined import RefinedMonth
@@ -69,9 +70,16 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
         if not cleaned.is_staged:  # another run has written the Parquet meanwhile
             return to_parquet(cleaned, settings)
     folder = versions.place(cleaned.service, cleaned.month, cleaned.version)
-    with wrap_os_errors(folder):
-        files = write_month(cleaned, rules, folder)
-    return versions.add(files)
+    who = {"service": cleaned.service, "month": cleaned.month, "version": cleaned.version}
+    with events.step("parquet", **who) as facts, lineage.job("refine", cleaned) as flow:
+        with wrap_os_errors(folder):
+            files = write_month(cleaned, rules, folder)
+        files = versions.add(files)
+        facts |= {"rows": files.trips, "bytes": sum(each.size for each in files.objects.values())}
+        if lineage.is_enabled():
+            flow.inputs = [datasets.raw_file(files)]
+            flow.outputs = [datasets.refined_output(files, settings)]
+        return files
 
 
 def fetch_month(files: MonthFiles, settings: Settings) -> MonthFiles:

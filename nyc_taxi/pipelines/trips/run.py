@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from nyc_taxi.extract.transfer import Progress
@@ -25,6 +26,7 @@ from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.load import Loaded, load_all
 from nyc_taxi.pipelines.trips.refine import fetch_month, to_parquet
 from nyc_taxi.settings import Settings
+from nyc_taxi.telemetry import events
 from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.user.source import load_transform
 
@@ -45,7 +47,8 @@ def run_month(
     request: LoadRequest, context: RunContext, progress: Callable[[str], Progress] | None = None
 ) -> Outcome:
     """Run all steps of one month; `progress` provides each step's progress callback."""
-    return restart_if_lost(lambda: _run_month(request, context, progress))
+    with events.bound(context.run):
+        return restart_if_lost(lambda: _run_month(request, context, progress))
 
 
 def _run_month(
@@ -101,7 +104,7 @@ def _parquet_in_background(
             return fetch_month(to_parquet(cleaned, settings), settings)
 
     with ThreadPoolExecutor(1, thread_name_prefix="parquet") as pool:
-        writing = pool.submit(write)
+        writing = pool.submit(copy_context().run, write)  # its events belong to this run
         try:
             yield writing
         finally:

@@ -28,10 +28,10 @@ def test_values_are_the_defaults(monkeypatch: pytest.MonkeyPatch):
     for name in os.environ:
         if name.startswith("TAXI_"):
             monkeypatch.delenv(name)
-    defaults = Settings()
+    defaults = Settings.from_environment()
     for name, value in EXAMPLE.items():
         monkeypatch.setenv(name, value or "")
-    assert Settings() == defaults
+    assert Settings.from_environment() == defaults
 
 
 def test_every_variable_has_a_comment_above_it_or_above_its_group():

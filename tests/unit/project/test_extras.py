@@ -105,13 +105,16 @@ def test_a_module_whose_parent_is_missing_is_not_installed(monkeypatch: pytest.M
 def test_auto_selects_what_is_installed_or_configured(without, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("POSTGRES_HOST", "GCS_BUCKET", "S3_BUCKET", "BIGQUERY_DATASET"):
         monkeypatch.delenv(name, raising=False)
-    assert parse_names("auto", Settings()) == ["postgres", "gcs", "duckdb"]
+    assert parse_names("auto", Settings.from_environment()) == ["postgres", "gcs", "duckdb"]
     without("google.cloud.storage")
-    assert parse_names("auto", Settings()) == ["postgres", "duckdb"]
+    assert parse_names("auto", Settings.from_environment()) == ["postgres", "duckdb"]
     without("psycopg2", "google.cloud.storage")
-    assert parse_names("auto", Settings()) == ["duckdb"]
+    assert parse_names("auto", Settings.from_environment()) == ["duckdb"]
     monkeypatch.setenv("POSTGRES_HOST", "db.example.org")
-    assert parse_names("auto", Settings()) == ["postgres", "duckdb"]  # opening it says what to install
+    assert parse_names("auto", Settings.from_environment()) == [
+        "postgres",
+        "duckdb",
+    ]  # opening it says what to install
 
 
 def test_embedded_servers_without_their_programs(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
