@@ -49,7 +49,8 @@ class Step(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Handle a message of the package, such as that a month is already cleaned."""
         self.log(record.getMessage(), record)
-        self.send_event("note", text=record.getMessage())
+        if not hasattr(record, "taxi_event"):  # `make run` shows steps itself
+            self.send_event("note", text=record.getMessage())
 
     def progress(self, done: int, total: int | None) -> None:
         """Report progress in bytes or rows; sends at most one event per INTERVAL."""

@@ -10,6 +10,7 @@ import pytest
 from mage_project.utils import steps
 from mage_project.utils.references import reference_of
 from nyc_taxi.errors import NotPublished
+from nyc_taxi.telemetry import events as telemetry
 
 
 @pytest.fixture
@@ -30,6 +31,18 @@ def events(monkeypatch):
     yield so_far
     os.close(reading)
     os.close(writing)
+
+
+def test_with_json_each_line_of_a_block_is_an_event_of_the_run(events, capsys, monkeypatch):
+    monkeypatch.setenv("TAXI_LOG", "json")
+    with steps.step("download_trips", {"service": "green", "month": "2020-04", "run": "7"}):
+        logging.getLogger("nyc_taxi.pipelines.trips").info("it is here")
+        with telemetry.step("download", service="green", month="2020-04") as facts:
+            facts["bytes"] = 12
+    lines = [telemetry.Event.model_validate_json(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.taxi_event for line in lines] == ["log", "step", "log"]
+    assert (lines[1].run_id, lines[1].orchestrator, lines[1].bytes) == ("7", "mage", 12)
+    assert [event["text"] for event in events() if event["event"] == "note"] == ["it is here"]
 
 
 def test_a_step_sends_events_and_returns_rows_with_their_reference(events):
