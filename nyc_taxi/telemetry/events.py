@@ -28,7 +28,7 @@ _run: ContextVar[Run | None] = ContextVar("run", default=None)
 class Event(pydantic.BaseModel):
     """One event. In JSON, fields without a value are left out."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     taxi_event: Literal["step", "month", "pending", "log", "succeeded", "retried", "failed"]
     """`step`: a step of a run has ended. `month`: Airflow has compared all destinations with the Parquet.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from nyc_taxi.load import ledgers
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.pipelines import pending
 from nyc_taxi.pipelines.pending import months_to_check, newest_published, pending_months
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.clean import version_of
@@ -46,7 +46,7 @@ def ledger(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[LedgerEntry
     """The ledger of every destination."""
     entries: list[LedgerEntry] = []
     shelf = type("Shelf", (), {"ledger_entries": lambda self, deletions: entries})()
-    monkeypatch.setattr(pending, "open_destination", lambda _name, _settings: shelf)
+    monkeypatch.setattr(ledgers, "open_destination", lambda _name, _settings: shelf)
     return entries
 
 
