@@ -2,7 +2,7 @@
 # Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts airflow-up airflow-test composer-deploy composer-delete terraform-schema zone-polygons lint format docs requirements clean environment environment-dev
+.PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts bench-scale airflow-up airflow-test composer-deploy composer-delete terraform-schema zone-polygons lint format docs requirements clean environment environment-dev
 
 # month to run: make run SERVICE=yellow MONTH=2021-01 SOURCE=../my-files
 SERVICE := green
@@ -129,6 +129,9 @@ zone-polygons: environment-dev ## simplify TLC's zones for the package (SHAPEFIL
 bench: environment ## compare the speed with other tools and the machine's limits (QUICK=1, ROUNDS, JSON, DOCS=1)
 	@requirements/install.sh bench
 	@$(PYTHON) -m benchmarks --rounds $(ROUNDS) $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(if $(DOCS),--docs)
+
+bench-scale: environment ## compute months per hour by number of workers, for docs/scale.md
+	@$(PYTHON) -m benchmarks.scale
 
 bench-parts: environment ## measure the parts of a run, for docs/performance.md
 	@$(PYTHON) -m benchmarks.parts
