@@ -1,8 +1,8 @@
 """`python -m benchmarks.scale` (`make bench-scale`): months per hour by number of workers, for docs/scale.md.
 
-It measures what a month costs a worker (CPU seconds of `taxi run`) and how many rows per second the Postgres
-server takes from several connections. From both, mean value analysis of a closed queueing network computes the
-throughput: workers prepare months independently of each other and queue at the server.
+It measures what a month costs a worker (CPU seconds of `taxi run`) and how many rows per second the
+Postgres server takes from several connections. From both, mean value analysis of a closed queueing network
+computes the throughput: workers prepare months independently of each other and queue at the server.
 """
 
 from __future__ import annotations
@@ -56,17 +56,15 @@ def main() -> int:
         ),
     ]
     capacity = max(rates.values())
-    table = [
-        [
-            str(workers),
-            *(f"{hourly(workers, rows, fixed, per_row, capacity):,.0f}" for rows in MONTHS.values()),
-        ]
-        for workers in WORKERS
-    ]
+
+    def line(workers: int) -> list[str]:
+        rates = (hourly(workers, rows, fixed, per_row, capacity) for rows in MONTHS.values())
+        return [str(workers), *(f"{rate:,.0f}" for rate in rates)]
+
     limit = ["the server's limit", *(f"{3600 * capacity / rows:,.0f}" for rows in MONTHS.values())]
     sections = {
         "costs": f"{machine.in_words(facts)}.\n\n{report.markdown(['what', 'cost'], costs)}",
-        "throughput": report.markdown(["workers of one core", *MONTHS], [*table, limit]),
+        "throughput": report.markdown(["workers of one core", *MONTHS], [*map(line, WORKERS), limit]),
     }
     print(*sections.values(), sep="\n\n")
     report.write_into(PAGE, sections)
@@ -85,7 +83,7 @@ def worker_seconds(month: GeneratedMonth, scratch: Place) -> float:
 
 
 def server_rate(prepared: Prepared, scratch: Place, connections: int) -> float:
-    """Return the rows per second of several connections that each load the month into a table of their own."""
+    """Return the rows per second of several connections that each load the month into their own table."""
     rates = []
     for _ in range(ROUNDS):
         for number in range(connections):
@@ -99,12 +97,15 @@ def server_rate(prepared: Prepared, scratch: Place, connections: int) -> float:
 
 
 def _load(prepared: Prepared, scratch: Place, number: int) -> None:
-    with closing(psycopg2.connect(superuser_url(scratch.postgres))) as connection:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE TABLE scale_{number} (LIKE {prepared.table})")
-            cursor.execute(f"COPY scale_{number} FROM '{prepared.copy_file}' (FORMAT binary, FREEZE)")
-            cursor.execute(f"CREATE INDEX ON scale_{number} USING brin (pickup_datetime)")
-            cursor.execute(f"ANALYZE scale_{number}")
+    with (
+        closing(psycopg2.connect(superuser_url(scratch.postgres))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"CREATE TABLE scale_{number} (LIKE {prepared.table})")
+        cursor.execute(f"COPY scale_{number} FROM '{prepared.copy_file}' (FORMAT binary, FREEZE)")
+        cursor.execute(f"CREATE INDEX ON scale_{number} USING brin (pickup_datetime)")
+        cursor.execute(f"ANALYZE scale_{number}")
 
 
 def hourly(workers: int, rows: int, fixed: float, per_row: float, capacity: float) -> float:
