@@ -177,7 +177,8 @@ def main() -> int:
     write = sys.stderr.write
     write(f"Airflow starts (half a minute to two); logs are in {home}\n")
     for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave processes behind
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     try:
         with running(home, options.port, workers=options.workers) as airflow:
             write(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C stops it)\n")

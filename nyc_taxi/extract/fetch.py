@@ -76,8 +76,8 @@ def fetch(
     raise source.missing(service, month) from failed
 
 
-def fetch_file(source: str, folder: Path, retry: RetryPolicy) -> tuple[Path, str]:
-    """Fetch a file other than a month, by path or URL, into `folder`; returns its path and SHA-256.
+def fetch_file(source: str, folder: Path, retry: RetryPolicy) -> tuple[Path, Sidecar]:
+    """Fetch a file other than a month, by path or URL, into `folder`; returns its path and what it is.
 
     Raises as `fetch` does.
     """
@@ -92,7 +92,7 @@ def fetch_file(source: str, folder: Path, retry: RetryPolicy) -> tuple[Path, str
             path, sidecar = _download(candidate, folder, None, {})
         else:
             path, sidecar = candidate.path, _in_place(candidate, folder)
-    return path, sidecar.sha256
+    return path, sidecar
 
 
 def _folder(workspace: Path, service: Service, month: Month) -> Path:

@@ -28,7 +28,7 @@ class LookupFile(Record):
     name: str
     """Of the file, as published."""
     url: str
-    """URL or path that the file was last fetched from."""
+    """URL, without credentials and query, or path that the file was last fetched from."""
     sha256: str
     size: int
     """Bytes."""

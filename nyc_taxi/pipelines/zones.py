@@ -52,14 +52,14 @@ def fetch_zones(settings: Settings, source: str = "") -> LookupFile:
     source = source or settings.zones_url
     folder = settings.workspace / "source" / "zones"
     try:
-        path, sha256 = fetch_file(source, folder, RetryPolicy.of(settings))
+        path, fetched = fetch_file(source, folder, RetryPolicy.of(settings))
     except SourceUnreachable as error:
         reason = str(error).partition("; ")[0]  # the rest is advice on months
         raise SourceUnreachable(
             f"{reason}; name a file or another URL as the source, or in TAXI_ZONES_URL."
         ) from error
-    read_zones(path, sha256[:12])
-    return lake.lookups.add(ZONES, path, source)
+    read_zones(path, fetched.sha256[:12])
+    return lake.lookups.add(ZONES, path, fetched.url)
 
 
 def stored_zones(file: LookupFile, settings: Settings) -> Lookup:

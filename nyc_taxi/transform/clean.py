@@ -36,7 +36,7 @@ from nyc_taxi.transform.user.source import Transform
 from nyc_taxi.transform.zones import assign_zones, assigned_columns, has_coordinates
 
 MANY_UNREADABLE = 100_000
-"""Number of unreadable rows beyond which a file with too large a share of them is refused before its end."""
+"""Number of unreadable rows beyond which a file is refused before its end if they are the greater part."""
 
 METHOD_VERSION = 1
 """Incremented when the same file and rules give other rows than before."""
@@ -213,13 +213,11 @@ class _Counts:
     def check(self, *, final: bool) -> None:
         """Refuse a file with too many unreadable rows.
 
-        Before its end, if nearly all are unreadable or there are more than MANY_UNREADABLE.
+        Before its end, if nearly all rows so far are unreadable, or most of them and MANY_UNREADABLE.
         """
         count = self.quarantined[UNREADABLE]
-        decided = final or count > MANY_UNREADABLE
-        if count / max(self.rows_in, 1) > (
-            self._max_unreadable if decided else max(self._max_unreadable, 0.9)
-        ):
+        early = max(self._max_unreadable, 0.5 if count > MANY_UNREADABLE else 0.9)
+        if count / max(self.rows_in, 1) > (self._max_unreadable if final else early):
             unreadable = f"{count:,} of {self.rows_in:,} rows"
             raise NotTripData(
                 f"{self._source.name}: {unreadable} cannot be read (the first: {self._example});"

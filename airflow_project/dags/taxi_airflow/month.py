@@ -135,7 +135,7 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
 
 
 load_each = load.override(
-    max_active_tis_per_dag=PARALLEL_MONTHS * len(REGISTRY),
+    max_active_tis_per_dag=max(PARALLEL_MONTHS, len(REGISTRY)),  # all destinations of one month at once
     map_index_template="{{ task.op_kwargs.destinations | join(', ') }}",
 )
 """`load`, to be mapped over groups of destinations."""

@@ -19,6 +19,7 @@ from nyc_taxi.pipelines.zones import fetch_zones, load_zones, read_zones, stored
 from nyc_taxi.settings import load_settings
 from tests.support.postgres_probe import session
 from tests.support.runs import run_month
+from tests.support.servers import FaultyServer
 
 HEADER = '"LocationID","Borough","Zone","service_zone"'
 CITY = '1,"EWR","Newark Airport","EWR"'
@@ -90,6 +91,14 @@ def test_the_first_run_loads_the_shipped_zones_and_the_next_one_keeps_others(
     load_list(str(written(tmp_path, NEW)))
     run_month(Service.GREEN, Month(2020, 5), "sample:20", both)
     assert [count for count, _ in zones()] == [3, 3]
+
+
+def test_a_signed_url_is_not_recorded(tmp_path: Path, workspace: Path, server: FaultyServer) -> None:
+    url = server.put("/zones.csv", written(tmp_path, NEW).read_bytes())
+    file = fetch_zones(load_settings(), f"{url}?X-Signature=s3cr3t")
+    assert file.url == url
+    noted = [path for path in workspace.rglob("*") if path.is_file() and b"s3cr3t" in path.read_bytes()]
+    assert noted == []
 
 
 @pytest.mark.real

@@ -111,10 +111,20 @@ def test_a_file_of_very_many_unreadable_rows_is_not_read_to_its_end(
 ) -> None:
     monkeypatch.setattr(clean, "MANY_UNREADABLE", 100)
     seen: list[int] = []
-    source = green_csv(tmp_path / "green.csv", [*rows(4), BROKEN] * 3000)
+    source = green_csv(tmp_path / "green.csv", [*rows(1), BROKEN, BROKEN] * 3000)
     with pytest.raises(NotTripData, match="rows cannot be read"):
         cleaned(source, tmp_path / "scratch", max_unreadable=0.1, progress=seen.append)
     assert seen == []
+
+
+def test_unreadable_rows_count_by_their_share_of_the_whole_file_wherever_they_are(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clean, "MANY_UNREADABLE", 100)
+    early = [*rows(300), *[BROKEN] * 200]  # 40% of the first block
+    source = green_csv(tmp_path / "green.csv", [*early, *rows(1500)])
+    month = cleaned(source, tmp_path / "scratch", max_unreadable=0.15)
+    assert month.quarantined["unreadable"] == 200
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\r\n"])

@@ -115,3 +115,8 @@ def test_text_in_a_dictionary_may_be_as_wide_as_other_text(tmp_path: Path) -> No
         chunks = [reader.parse(block) for block in reader.blocks()]
         assert sum(chunk.rows_in for chunk in chunks) == 60_000
         assert {chunk.batch["note"][0].as_py() for chunk in chunks} == {"y" * 200}
+
+
+def test_the_narrowest_rows_of_tlc_are_within_the_limit() -> None:
+    """Of fhv in 2015: `B00013,2015-01-01 00:30:00,` and the end of the line."""
+    limits.check_line_count((4 << 20) // 28, "fhv_tripdata_2015-01.csv")
