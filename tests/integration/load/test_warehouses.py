@@ -36,10 +36,10 @@ def test_months_of_four_eras_are_one_table(warehouse: SqlProbe, tmp_path: Path) 
         assert len(warehouse.rows("quarantine", files.month)) == entry.rows_quarantined
     known = {
         month: {name for row in warehouse.rows("trips", Month.parse(month)) for name in row if row[name]}
-        & {"pickup_location_id", "cbd_congestion_fee"}
+        & {"pickup_longitude", "pickup_location_id", "cbd_congestion_fee"}
         for month in eras
     }
-    assert list(map(len, known.values())) == [0, 1, 1, 2]
+    assert list(map(len, known.values())) == [2, 1, 1, 2]
 
 
 def test_revenue_by_day_and_zone_over_both_services(warehouse: SqlProbe, tmp_path: Path) -> None:
