@@ -35,7 +35,9 @@ def imported_packages() -> dict[str, set[str]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for top in {module.partition(".")[0] for module in modules} - STANDARD - {"google"}:
+            for top in (
+                {module.partition(".")[0] for module in modules} - STANDARD - {"google", "opentelemetry"}
+            ):
                 for owner in owners.get(top, [top])[:1]:
                     imports.setdefault(owner.lower().replace("_", "-"), set()).add(path.name)
     return imports
