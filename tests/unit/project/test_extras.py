@@ -21,6 +21,8 @@ from nyc_taxi.settings import PROJECT, Settings, load_settings
 CONFIG = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
 ORCHESTRATORS = {"mage", "airflow"}
 STANDARD = sys.stdlib_module_names | {"nyc_taxi"}
+NAMESPACES = {"google", "opentelemetry"}
+"""Parts of several distributions, so that a module does not say which one it is of."""
 
 
 def packages(requirements: list[str]) -> set[str]:
@@ -35,9 +37,7 @@ def imported_packages() -> dict[str, set[str]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for top in (
-                {module.partition(".")[0] for module in modules} - STANDARD - {"google", "opentelemetry"}
-            ):
+            for top in {module.partition(".")[0] for module in modules} - STANDARD - NAMESPACES:
                 for owner in owners.get(top, [top])[:1]:
                     imports.setdefault(owner.lower().replace("_", "-"), set()).add(path.name)
     return imports
