@@ -20,7 +20,7 @@ from nyc_taxi.load.postgres.lookup import replace_lookup
 from nyc_taxi.load.postgres.migrate import migrate, plan_steps
 from nyc_taxi.load.postgres.replace import replace_month
 from nyc_taxi.load.postgres.tables import columns_of, create_missing
-from nyc_taxi.load.postgres.views import refresh_views
+from nyc_taxi.load.postgres.views import refresh_view, stale_views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
@@ -88,7 +88,7 @@ class Postgres:
         Starts again after a broken connection. Raises SchemaError for a column whose type is not the table's.
         """
         schema = self.config.schema
-        self._transact(lambda connection: prepare(connection, schema))
+        self._prepare()
         return self._transact(
             lambda connection: replace_month(connection, schema, month, run, progress, damaged)
         )
@@ -98,7 +98,7 @@ class Postgres:
         schema = self.config.schema
         if self.ledger_entry(service, month) is None:
             return None
-        self._transact(lambda connection: prepare(connection, schema))
+        self._prepare()
         return self._transact(lambda connection: delete_month(connection, schema, service, month, run))
 
     def migrate(self, *, dry_run: bool) -> list[Migration]:
@@ -108,17 +108,29 @@ class Postgres:
         if dry_run or not tables:
             return steps
         unchanged = [step for step in steps if step.table not in tables]
-        return unchanged + self._transact(lambda connection: migrate(connection, self.config.schema, tables))
+        steps = unchanged + self._transact(lambda connection: migrate(connection, self.config.schema, tables))
+        self._refresh_views()
+        return steps
 
     def has_lookup(self, name: str) -> bool:
         """See Destination."""
         return bool(self._transact(lambda connection: columns_of(connection, name)))
 
     def replace_lookup(self, lookup: Lookup) -> None:
-        """See Destination; one transaction, and another for the views that wait for the table."""
+        """See Destination; one transaction, and others for the views that wait for the table."""
         schema = self.config.schema
         self._transact(lambda connection: replace_lookup(connection, schema, lookup))
-        self._transact(lambda connection: refresh_views(connection, schema))
+        self._refresh_views()
+
+    def _prepare(self) -> None:
+        """Create the tables and views that are missing."""
+        self._transact(lambda connection: create_missing(connection, self.config.schema))
+        self._refresh_views()
+
+    def _refresh_views(self) -> None:
+        """Create or replace each view in a transaction of its own: readers wait for one lock at a time."""
+        for name in self._transact(stale_views):
+            self._transact(functools.partial(refresh_view, schema=self.config.schema, name=name))
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         """Do the work in a transaction; from its beginning again when the connection fails."""
@@ -128,12 +140,6 @@ class Postgres:
                 return work(connection)
 
         return self.config.retry.call(once)
-
-
-def prepare(connection: Connection, schema: str) -> None:
-    """Create the tables and views that are missing."""
-    create_missing(connection, schema)
-    refresh_views(connection, schema)
 
 
 @functools.cache  # once per process

@@ -15,7 +15,7 @@ from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.errors import message_of, sqlstate
 from nyc_taxi.load.postgres.locks import in_short_attempts
 from nyc_taxi.load.postgres.tables import columns_of, lock_schema
-from nyc_taxi.load.postgres.views import drop_views, refresh_views
+from nyc_taxi.load.postgres.views import create_views, drop_views
 from nyc_taxi.schema.sql import POSTGRES_TYPES, postgres_comment, quoted
 
 _NOT_CONVERTIBLE = ("22", "42846", "0A000")
@@ -44,7 +44,7 @@ def migrate(connection: Connection, schema: str, tables: Collection[str]) -> lis
         grants = drop_views(connection, changed)  # a column that a view reads keeps its type
         for statement in (statement for step in steps for statement in step.statements):
             execute(connection, statement)
-        refresh_views(connection, schema)
+        create_views(connection)
         for grant in grants:
             execute(connection, grant)
 

@@ -13,7 +13,15 @@ from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.errors import sqlstate
 from nyc_taxi.load.postgres.locks import LOCK_TIMEOUT
 from nyc_taxi.load.postgres.tables import columns_of, lock_schema
-from nyc_taxi.load.views.definitions import ZONES, Dialect, View, readable, views
+from nyc_taxi.load.views.definitions import (
+    OLDER_VIEWS,
+    ZONES,
+    Dialect,
+    View,
+    readable,
+    views,
+    warn_of_foreign,
+)
 from nyc_taxi.schema.sql import POSTGRES_TYPES, literal, quoted
 from nyc_taxi.schema.tables import all_tables
 
@@ -24,6 +32,8 @@ DIALECT = Dialect(
     cell=lambda key: f"CAST(raw AS json) ->> {literal(key)}",
     minutes="CAST(EXTRACT(EPOCH FROM dropoff_datetime - pickup_datetime) AS double precision) / 60",
 )
+
+_OLDER_VIEWS = OLDER_VIEWS - {"taxi_trips", "daily_revenue_by_zone"}  # which Postgres did not have
 
 _OTHER_COLUMNS = "42P16"
 """SQLSTATE of CREATE OR REPLACE VIEW where the view has other columns than the first ones of the new text."""
@@ -47,12 +57,22 @@ SELECT relname FROM reader JOIN pg_class ON oid = view AND oid = to_regclass(quo
 """The views of the schema that read a relation or one column of it, directly or by way of other views."""
 
 
-def refresh_views(connection: Connection, schema: str) -> None:
-    """Create the views that are missing or have changed; one that views or readers of others use stays."""
-    if not _stale(connection):
-        return
+def stale_views(connection: Connection) -> list[str]:
+    """The names of the views that are missing or have changed, each after those it reads."""
+    for name in _foreign(connection):
+        warn_of_foreign(name, "Postgres")
+    return [view.name for view in _stale(connection)]
+
+
+def refresh_view(connection: Connection, schema: str, name: str) -> None:
+    """Create or replace a view; one that views or readers of others use stays.
+
+    Readers of the view wait until the end of the transaction, which should change nothing else.
+    """
     lock_schema(connection, schema)
     for view in _stale(connection):
+        if view.name != name:
+            continue
         try:
             with connection.begin_nested():
                 execute(connection, f"SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")  # readers may use the view
@@ -61,13 +81,21 @@ def refresh_views(connection: Connection, schema: str) -> None:
             log.warning("The view %s stays as it is: %s", view.name, str(error.orig).splitlines()[0])
 
 
+def create_views(connection: Connection) -> None:
+    """Create the views that are missing; for use where `lock_schema` holds."""
+    existing = _comments(connection)
+    for view in _stale(connection):
+        if view.name not in existing:
+            execute(connection, _definition(view))
+
+
 def drop_views(connection: Connection, columns: Collection[tuple[str, str]]) -> list[str]:
     """Drop the views that read one of the columns, given as table and name, which is about to change.
 
-    `refresh_views` creates them again. Returns the statements that grant their privileges again.
+    `create_views` creates them again. Returns the statements that grant their privileges again.
     """
     readers = [name for table, column in columns for name in _readers(connection, table, column)]
-    return _drop(connection, [view for view in _all_views() if view.name in readers])
+    return _drop(connection, [view for view in _own_views(connection) if view.name in readers])
 
 
 def _replace(connection: Connection, view: View) -> None:
@@ -79,17 +107,19 @@ def _replace(connection: Connection, view: View) -> None:
         if sqlstate(error) != _OTHER_COLUMNS:
             raise
         readers = {view.name, *_readers(connection, view.name)}
-        dropped = [each for each in _all_views() if each.name in readers]
+        dropped = [each for each in _own_views(connection) if each.name in readers]
         grants = _drop(connection, dropped)
         for statement in (*map(_definition, dropped), *grants):
             execute(connection, statement)
 
 
 def _drop(connection: Connection, dropped: list[View]) -> list[str]:
-    """Drop views, the last first; returns the statements that grant their privileges again."""
+    """Drop views; returns the statements that grant their privileges again."""
     grants = [grant for view in dropped for grant in _grants(connection, view.name)]
-    for view in reversed(dropped):
-        execute(connection, f"DROP VIEW {quoted(view.name)}")
+    if dropped:  # in one statement with a timeout for all, as for tables: see lock_tables
+        execute(connection, f"SET LOCAL statement_timeout TO '{LOCK_TIMEOUT}'")
+        execute(connection, f"DROP VIEW {', '.join(quoted(view.name) for view in dropped)}")
+        execute(connection, "SET LOCAL statement_timeout TO 0")
     return grants
 
 
@@ -110,19 +140,42 @@ def _grants(connection: Connection, name: str) -> list[str]:
 
 def _stale(connection: Connection) -> list[View]:
     """The views whose comments do not name their definition; not those whose tables lack columns."""
-    query = text(
-        "SELECT relname, obj_description(oid, 'pg_class') FROM pg_class"
-        " WHERE relkind = 'v' AND relnamespace = to_regnamespace(quote_ident(current_schema()))"
-    )
-    comments = {row[0]: row[1] for row in connection.execute(query)}
-    stale = [view for view in _all_views() if comments.get(view.name) != _comment(view)]
+    comments = _comments(connection)
+    own = _own_views(connection)
+    stale = [view for view in own if comments.get(view.name) != ("v", view.comment)]
     if not stale:
         return []
     columns = {table.name: {column.name for column in table.columns} for table in all_tables()}
     columns[ZONES] = {"location_id"}
     tables = [name for name, needed in columns.items() if needed <= columns_of(connection, name).keys()]
-    creatable = readable(_all_views(), tables)
+    creatable = readable(own, tables)
     return [view for view in stale if view in creatable]
+
+
+def _own_views(connection: Connection) -> list[View]:
+    """The views, without those whose name somebody else has taken."""
+    foreign = _foreign(connection)
+    return [view for view in _all_views() if view.name not in foreign]
+
+
+def _foreign(connection: Connection) -> list[str]:
+    """The names of views that a table, or a view of somebody else, has taken."""
+    foreign, existing = [], _comments(connection)
+    for view in _all_views():
+        kind, comment = existing.get(view.name, ("v", view.comment))
+        if kind != "v" or not (view.name in _OLDER_VIEWS or view.is_comment(comment)):
+            foreign.append(view.name)
+    return foreign
+
+
+def _comments(connection: Connection) -> dict[str, tuple[str, str | None]]:
+    """Kind and comment of the schema's relations by name."""
+    query = text(
+        "SELECT relname, CAST(relkind AS text), obj_description(oid, 'pg_class') FROM pg_class"
+        " WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(:names)"
+    )
+    rows = connection.execute(query, {"names": [view.name for view in _all_views()]})
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def _all_views() -> list[View]:
@@ -132,9 +185,5 @@ def _all_views() -> list[View]:
 def _definition(view: View) -> str:
     name = quoted(view.name)
     return (
-        f"CREATE OR REPLACE VIEW {name} AS {view.query};\nCOMMENT ON VIEW {name} IS {literal(_comment(view))}"
+        f"CREATE OR REPLACE VIEW {name} AS {view.query};\nCOMMENT ON VIEW {name} IS {literal(view.comment)}"
     )
-
-
-def _comment(view: View) -> str:
-    return f"{view.description} (Definition {view.fingerprint}.)"

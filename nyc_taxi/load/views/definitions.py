@@ -6,6 +6,7 @@ A view is a file beside this one, or `all_rows_<service>`. What the three write 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from nyc_taxi.load.views.all_rows import DESCRIPTION, all_rows_query, view_name
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import trip_columns
 from nyc_taxi.schema.tables import LEDGER, all_tables, quarantine, trips
+
+log = logging.getLogger(__name__)
 
 ANALYST_VIEWS = (
     "taxi_trips",
@@ -28,6 +31,11 @@ ANALYST_VIEWS = (
 )
 VIEWS = ("ledger_current", *ANALYST_VIEWS)
 """Those with a file of SQL, each after those it reads."""
+
+OLDER_VIEWS = frozenset(
+    {"ledger_current", "taxi_trips", "daily_revenue_by_zone", *(view_name(service) for service in Service)}
+)
+"""Those that earlier versions created without a mark of their own: a view of such a name is the package's."""
 
 ZONES = "zones"
 """The table of taxi zones, which is loaded by itself."""
@@ -60,6 +68,15 @@ class View:
         """Names the definition, since databases do not keep its text as it was given."""
         return hashlib.sha256(f"{self.name}\n{self.description}\n{self.query}".encode()).hexdigest()[:16]
 
+    @property
+    def comment(self) -> str:
+        """Marks the view as the package's, and names its definition."""
+        return f"{self.description} (Definition {self.fingerprint}.)"
+
+    def is_comment(self, text: str | None) -> bool:
+        """Whether this or another version of the package wrote the comment."""
+        return text == self.description or bool(re.search(r" \(Definition [0-9a-f]{16}\.\)$", text or ""))
+
 
 def views(qualified: Callable[[str], str], dialect: Dialect) -> list[View]:
     """All views; `qualified` writes the name of a table or view as the database's SQL does."""
@@ -76,6 +93,17 @@ def readable(every: Collection[View], tables: Collection[str]) -> list[View]:
             known.add(view.name)
             selected.append(view)
     return selected
+
+
+def warn_of_foreign(name: str, where: str) -> None:
+    """Say that a table or view of somebody else has the name of a view."""
+    log.warning(
+        "%s in %s is not a view of this package and stays as it is, so the view %s and those that read it are"
+        " not created: rename the object if you want them.",
+        name,
+        where,
+        name,
+    )
 
 
 def _all_rows(service: Service, names: Mapping[str, str], dialect: Dialect) -> View:

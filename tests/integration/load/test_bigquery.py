@@ -175,6 +175,23 @@ def test_an_older_dataset_gets_new_columns_and_views_and_the_filter_is_required(
             fresh.ask("SELECT COUNT(*) FROM trips_green")
 
 
+def test_objects_of_others_that_have_the_name_of_a_view_stay(
+    emulator: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    shown = ("ledger_current", "monthly_totals", "taxi_trips", "trip_speeds")
+    monkeypatch.setattr(load, "views", lambda *types: [view for view in views(*types) if view.name in shown])
+    with dataset(emulator) as fresh:
+        fresh.ask("CREATE TABLE taxi_trips (own INT64)")
+        fresh.ask("CREATE VIEW monthly_totals AS SELECT 2 AS own")
+        create_tables(fresh.connection)
+        assert fresh.ask("SELECT own FROM monthly_totals") == [(2,)]
+        assert fresh.ask("SELECT COUNT(own) FROM taxi_trips") == [(0,)]
+        assert "ledger_current" in fresh.tables()
+        assert "trip_speeds" not in fresh.tables(), "it reads taxi_trips"
+    assert "taxi_trips in BigQuery is not a view of this package" in caplog.text
+    assert "monthly_totals in BigQuery is not a view of this package" in caplog.text
+
+
 # ---- two at once
 
 

@@ -7,6 +7,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import sqlglot
 
 from nyc_taxi.load.postgres import views as postgres_views
 from nyc_taxi.load.postgres.client import execute, transaction
+from nyc_taxi.load.postgres.load import Postgres
 from nyc_taxi.load.postgres.views import DIALECT as POSTGRES
-from nyc_taxi.load.postgres.views import refresh_views
 from nyc_taxi.load.views.definitions import ANALYST_VIEWS, View, views
 from nyc_taxi.load.warehouse.bigquery.tables import DIALECT as BIGQUERY
 from nyc_taxi.load.warehouse.duckdb.tables import DIALECT as DUCKDB
@@ -28,6 +29,8 @@ from nyc_taxi.pipelines.zones import shipped_zones
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import parquet_month, source_file
 from tests.support.destinations import FIXTURES, PostgresProbe, SqlProbe
+from tests.support.postgres_probe import ask, session, waiting
+from tests.support.waiting import until
 
 RUN = Run("run-1", "cli")
 TAXIS = (Service.YELLOW, Service.GREEN)
@@ -132,7 +135,29 @@ def test_every_view_parses_in_its_database(dialect: Any, name: str) -> None:
         sqlglot.parse_one(view.query, read=name)
 
 
+@pytest.mark.parametrize("name", ["postgres", "duckdb"])
+def test_objects_of_others_that_have_the_name_of_a_view_stay(
+    name: str,
+    request: pytest.FixtureRequest,
+    workspace: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    probe: SqlProbe = request.getfixturevalue(FIXTURES[name])
+    probe.execute("CREATE SCHEMA IF NOT EXISTS taxi")
+    probe.execute("CREATE TABLE {schema}monthly_totals (own bigint)")
+    probe.execute("CREATE VIEW {schema}trip_speeds AS SELECT 2 AS own")
+    load(probe, list(generated(tmp_path))[2:])
+    assert probe.query("SELECT count(*) AS held FROM monthly_totals") == [{"held": 0}]
+    assert probe.query("SELECT own FROM trip_speeds") == [{"own": 2}]
+    assert rows(probe, "hourly_trips")
+    assert "monthly_totals in " in caplog.text
+    assert "trip_speeds in " in caplog.text
+
+
 # ---- Postgres
+
+EARLIER = "Of an earlier version. (Definition 0123456789abcdef.)"
 
 
 @pytest.fixture
@@ -149,8 +174,7 @@ def comment_of(probe: PostgresProbe, view: str) -> str:
 
 def refresh(probe: PostgresProbe) -> None:
     assert probe.config
-    with transaction(probe.config) as connection:
-        refresh_views(connection, probe.config.schema)
+    Postgres(probe.config)._refresh_views()
 
 
 def test_a_changed_definition_replaces_the_view_those_upon_it_and_keeps_grants(
@@ -190,11 +214,31 @@ def test_a_view_in_use_is_left_for_the_next_load(
 ) -> None:
     monkeypatch.setattr(postgres_views, "LOCK_TIMEOUT", "100ms")
     assert database.config
-    database.execute("COMMENT ON VIEW trip_speeds IS 'of an earlier version'")
+    database.execute(f"COMMENT ON VIEW trip_speeds IS '{EARLIER}'")
     with transaction(database.config) as reader:
         execute(reader, "SELECT count(*) FROM trip_speeds")
         refresh(database)
     assert "The view trip_speeds stays as it is" in caplog.text
-    assert comment_of(database, "trip_speeds") == "of an earlier version"
+    assert comment_of(database, "trip_speeds") == EARLIER
     refresh(database)
-    assert "Definition" in comment_of(database, "trip_speeds")
+    assert comment_of(database, "trip_speeds") != EARLIER
+
+
+def test_a_view_in_use_delays_no_readers_of_others(
+    database: PostgresProbe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_views, "LOCK_TIMEOUT", "60s")
+    config = database.config
+    assert config
+    for view in ("ledger_current", "trip_speeds"):
+        database.execute(f"COMMENT ON VIEW {view} IS '{EARLIER}'")
+    with ThreadPoolExecutor() as pool, session(config) as slow, session(config) as quick:
+        ask(slow, "BEGIN; SELECT count(*) FROM trip_speeds")
+        refreshing = pool.submit(refresh, database)
+        until(lambda: waiting(config, "relation") == 1)
+        ask(quick, "SET statement_timeout TO '20s'")
+        assert ask(quick, "SELECT count(*) FROM ledger_current")
+        assert not refreshing.done()
+        ask(slow, "COMMIT")
+        refreshing.result()
+    assert comment_of(database, "trip_speeds") != EARLIER

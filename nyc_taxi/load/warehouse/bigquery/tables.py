@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.load.views.definitions import Dialect, View, readable
+from nyc_taxi.load.views.definitions import OLDER_VIEWS, Dialect, View, readable, warn_of_foreign
 from nyc_taxi.load.warehouse.bigquery.client import Connection
 from nyc_taxi.load.warehouse.bigquery.errors import translate_errors
 from nyc_taxi.model.months import Service
@@ -18,6 +18,7 @@ from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, column_types, missing
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
     from google.cloud.bigquery import Table as BigQueryTable
+    from google.cloud.bigquery.table import TableListItem
 
 DIALECT = Dialect(
     BIGQUERY_TYPES,
@@ -52,16 +53,20 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
     A view waits for the tables that it reads.
     """
     with translate_errors(connection.config):
-        listed = connection.client.list_tables(connection.config.dataset, **connection.options)
+        listed = list(connection.client.list_tables(connection.config.dataset, **connection.options))
         existing = {table.table_id: table.labels for table in listed}
+        foreign = _foreign(listed, views)
+        for name in foreign:
+            warn_of_foreign(name, "BigQuery")
         lacking = [table for table in tables if table.name not in existing]
         if lacking:
             _refuse_expiration(connection)
         for table in lacking:
             _create_table(connection, table)
+        own = [view for view in views if view.name not in foreign]
         stale = [
             view
-            for view in readable(views, {*existing, *(table.name for table in tables)})
+            for view in readable(own, {*existing, *(table.name for table in tables)} - {*foreign})
             if existing.get(view.name, {}).get("text") != view.fingerprint
         ]
         if stale:  # they may name columns that older tables lack
@@ -69,6 +74,17 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
                 add_missing(connection, table, {}, {})
         for view in stale:
             _create_view(connection, view)
+
+
+def _foreign(listed: Sequence[TableListItem], views: Sequence[View]) -> list[str]:
+    """The names of views that a table, or a view of somebody else, has taken."""
+    names = {view.name for view in views}
+    return [
+        table.table_id
+        for table in listed
+        if table.table_id in names
+        and (table.table_type != "VIEW" or not ("text" in table.labels or table.table_id in OLDER_VIEWS))
+    ]
 
 
 def add_missing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from nyc_taxi.load.views.definitions import Dialect, readable, views
+from nyc_taxi.load.views.definitions import OLDER_VIEWS, Dialect, readable, views, warn_of_foreign
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
 from nyc_taxi.schema.sql import comment, literal, quoted
 from nyc_taxi.schema.tables import DUCKDB_TYPES, Table, column_types, missing
@@ -51,14 +51,24 @@ def add_column(table: str, column: str, kind: str, text: str) -> list[str]:
 
 def refresh_views(session: DuckDbSession) -> None:
     """Create the views whose tables exist, or replace them: their text may have changed."""
+    where = f"database_name = current_database() AND schema_name = {literal(session.schema)}"
     existing = session.execute(
-        "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()"
-        f" AND table_schema = {literal(session.schema)}"
+        f"SELECT table_name, NULL, true FROM duckdb_tables() WHERE {where}"
+        f" UNION ALL SELECT view_name, comment, false FROM duckdb_views() WHERE {where}"
     ).fetchall()
-    for view in readable(views(session.qualified, DIALECT), {name for (name,) in existing}):
+    comments = {name: (comment, is_table) for name, comment, is_table in existing}
+    own = []
+    for view in views(session.qualified, DIALECT):
+        text, is_table = comments.get(view.name, (view.comment, False))
+        if is_table or not (view.name in OLDER_VIEWS or view.is_comment(text)):
+            warn_of_foreign(view.name, "DuckDB")
+            del comments[view.name]
+        else:
+            own.append(view)
+    for view in readable(own, comments):
         name = session.qualified(view.name)
         session.execute(f"CREATE OR REPLACE VIEW {name} AS {view.query}")
-        session.execute(f"COMMENT ON VIEW {name} IS {literal(view.description)}")
+        session.execute(f"COMMENT ON VIEW {name} IS {literal(view.comment)}")
 
 
 def column_comment(table: str, column: str, text: str) -> str:
