@@ -76,6 +76,18 @@ class Versions:
             raise NotInLake(f"{files}: the lake no longer holds version {files.version}.")
         return current
 
+    def fetch_file(self, files: MonthFiles, name: str) -> Path:
+        """Return one file of a version, downloaded if necessary; raises NotInLake."""
+        folder = files.local or self.place(files.service, files.month, files.version)
+        path, known = folder / name, files.objects[name]
+        if files.local or is_intact(path, known.size, known.sha256):
+            return path
+        key = version_folder(files.service, files.month, files.version) + name
+        if not download(self.store, key, path, known.size, known.sha256):
+            raise NotInLake(f"{files}: the lake no longer holds {name} of version {files.version}.")
+        log.info("%s: fetched %s of version %s from the lake.", files, name, files.version)
+        return path
+
     def held(self, service: Service | None = None, month: Month | None = None) -> list[MonthFiles]:
         """List the versions of a month, of a service, or of all, by service and month."""
         prefix = VERSIONS

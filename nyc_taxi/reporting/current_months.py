@@ -7,7 +7,9 @@ ledgers of the destinations do: it is the version that was loaded last.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.lake.current import current_folder, current_months
@@ -32,13 +34,21 @@ def months(
     """
     settings = settings or load_settings()
     services = [Service.parse(service)] if service else list(Service)
+    return [read() for each, _, read in readers(generated, settings) if each in services]
+
+
+def readers(generated: bool, settings: Settings) -> list[tuple[Service, Month, Callable[[], MonthFiles]]]:
+    """Service, month and what reads its manifest, of all loaded months by service and month; see `months`."""
     if Lake(settings).is_shared:
-        entries = [entry for entry in _entries(settings) if generated or not entry.is_sample]
-        return [_in_bucket(entry, settings) for entry in entries if entry.service in services]
+        return [
+            (entry.service, entry.month, partial(_in_bucket, entry, settings))
+            for entry in _entries(settings)
+            if generated or not entry.is_sample
+        ]
     keys = set(current_months(settings.workspace))
     if generated:
         keys |= set(current_months(settings.workspace, generated=True))
-    return [current_files(each, month, settings) for each, month in sorted(keys) if each in services]
+    return [(*key, partial(find_month, *key, settings)) for key in sorted(keys)]
 
 
 def current_files(service: Service, month: Month, settings: Settings) -> MonthFiles:
@@ -46,13 +56,18 @@ def current_files(service: Service, month: Month, settings: Settings) -> MonthFi
 
     Raises TaxiError when the month is not loaded.
     """
+    return files_of(find_month(service, month, settings), settings)
+
+
+def find_month(service: Service, month: Month, settings: Settings) -> MonthFiles:
+    """The same; of a lake in a bucket, the files are not on this machine: see `files_of` and `path_of`."""
     if Lake(settings).is_shared:
         entries = _entries(settings, [(service, month)])
         if not entries:
             raise TaxiError(
                 f"no destination holds {service} {month}: run `taxi run {service} {month}` first."
             )
-        return files_of(_in_bucket(entries[0], settings), settings)
+        return _in_bucket(entries[0], settings)
     for generated in (False, True):
         folder = current_folder(settings.workspace, service, month, generated=generated)
         files = read_month(folder) if folder else None
@@ -73,6 +88,11 @@ def files_of(month: CleanMonth, settings: Settings) -> MonthFiles:
     if files is None:
         raise TaxiError(f"{month}: version {month.version} no longer exists; clean the month again.")
     return versions.fetch(files)
+
+
+def path_of(files: MonthFiles, name: str, settings: Settings) -> Path:
+    """One of the Parquet files of a month's version, on this machine; raises TaxiError when it is gone."""
+    return Lake(settings).versions.fetch_file(files, name)
 
 
 def select_months(

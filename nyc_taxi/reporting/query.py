@@ -164,7 +164,7 @@ def _on_workspace(
     sql: str, settings: Settings, limits: _Limits, generated: bool
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     with _in_memory(settings.threads) as connection:
-        create_tables(connection, settings, generated)
+        create_tables(connection, settings, generated, sql)
         with _refusals("workspace", limits.timeout):
             _define_result(connection, sql)
         yield connection

@@ -13,7 +13,7 @@ from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
-from nyc_taxi.reporting.current_months import current_files
+from nyc_taxi.reporting.current_months import find_month, path_of
 from nyc_taxi.reporting.report import zone_map
 from nyc_taxi.reporting.report.charts import BarChart, bar_chart, shades
 from nyc_taxi.reporting.report.figures import Histogram, MonthFigures, MonthSummary, aggregate, summarise, top
@@ -25,7 +25,7 @@ TOP_ZONES = 12
 
 
 def render(files: MonthFiles, settings: Settings) -> str:
-    """The report on a month, compared with the months before that are on this machine.
+    """The report on a month, compared with those before that are loaded, of which it fetches the quality.
 
     Raises TaxiError where the month's files are damaged.
     """
@@ -176,9 +176,10 @@ def _months(summary: MonthSummary, settings: Settings) -> list[MonthSummary]:
     months = [summary]
     for step in range(1, MONTHS_BEFORE + 1):
         try:
-            files = current_files(summary.files.service, summary.files.month - step, settings)
+            files = find_month(summary.files.service, summary.files.month - step, settings)
+            if files.source.is_sample == summary.files.source.is_sample:
+                quality = path_of(files, "quality.parquet", settings)
+                months.append(summarise(files.at(quality.parent)))
         except TaxiError:
             continue
-        if files.source.is_sample == summary.files.source.is_sample:
-            months.append(summarise(files))
     return months

@@ -20,6 +20,9 @@ from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.trips.run import Outcome, run_month
 from nyc_taxi.reporting import datasets
+from nyc_taxi.reporting.current_months import current_files
+from nyc_taxi.reporting.query import query
+from nyc_taxi.reporting.report.page import render
 from nyc_taxi.settings import load_settings
 from tests.support.builders import green_csv, month_files
 from tests.support.destinations import FIXTURES, Probe
@@ -222,6 +225,34 @@ def test_the_current_version_of_a_lake_in_a_bucket_is_copied_and_read(
     assert nyc_taxi.read_trips("green").num_rows == 70
     with pytest.raises(TaxiError, match="no destination holds green 2020-06: run `taxi run green 2020-06`"):
         nyc_taxi.read_trips("green", "2020-06")
+
+
+def test_a_query_and_a_report_fetch_only_what_they_read_of_a_lake_in_a_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gcs_destination: Probe
+) -> None:
+    monkeypatch.setenv("TAXI_LAKE", "gcs")
+    for month in ("2020-03", "2020-04"):
+        load(Month.parse(month), published(tmp_path / "source", 30, month), destination="gcs")
+    another = tmp_path / "another machine"
+    monkeypatch.setenv("TAXI_WORKSPACE", str(another))
+
+    def fetched() -> list[str]:
+        return sorted(path.name for path in another.rglob("*.parquet"))
+
+    def count(table: str) -> int:
+        with query(f"SELECT count(*) AS held FROM {table}", load_settings(), on="workspace") as result:
+            held: int = result.arrow()["held"][0].as_py()
+        return held
+
+    assert count("zones") == 265
+    assert count("trips_yellow") == 0
+    assert fetched() == []
+    assert count("Taxi.Hourly_Trips") > 0
+    assert fetched() == ["trips.parquet"] * 2
+    with pytest.raises(TaxiError, match="reads quality without its name"):
+        count("query_table('qual' || 'ity')")
+    render(current_files(Service.GREEN, Month(2020, 4), load_settings()), load_settings())
+    assert fetched() == ["quality.parquet"] * 2 + ["quarantine.parquet"] + ["trips.parquet"] * 2
 
 
 def test_a_bucket_that_lacks_the_version_says_how_to_write_it(

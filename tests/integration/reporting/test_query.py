@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import gzip
 import io
 import json
@@ -131,6 +132,23 @@ def test_generated_months_are_left_out_unless_asked_for(workspace: Path) -> None
     assert rows(count) == [{"held": 0}]
     with query(count, load_settings(), on="workspace", generated=True) as result:
         assert result.arrow()["held"][0].as_py() > 250
+
+
+@pytest.mark.parametrize("damage", ["truncated", "overwritten"])
+def test_a_damaged_month_is_left_out(
+    damage: str, workspace: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "green_tripdata_2020-05.csv"
+    green_csv(path, [{"total_amount": f"{row}.5"} for row in range(1, TRIPS + 1)])
+    path.write_text(path.read_text().replace("2020-04-", "2020-05-"))
+    request = LoadRequest(Service.GREEN, Month(2020, 5), str(path), ("duckdb",))
+    run_month(request, RunContext(load_settings(), Run("test", "cli")))
+    (file,) = (workspace / "lake").rglob("month=2020-05/**/trips.parquet")
+    size = 0 if damage == "truncated" else file.stat().st_size
+    file.chmod(0o600)
+    file.write_bytes(b"x" * size)
+    assert rows("SELECT DISTINCT month FROM trips_green") == [{"month": dt.date(2020, 4, 1)}]
+    assert "green 2020-05 is left out" in caplog.text
 
 
 def test_all_rows_are_written_in_every_format(tmp_path: Path) -> None:
