@@ -39,6 +39,13 @@ class Transient:
     """Seconds from the server's Retry-After header, if it sent one."""
 
 
+class QueryTimeout(TaxiError):
+    """A user's query took longer than `--timeout` allows."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the query took longer than {seconds:g} s: raise --timeout, or ask for less.")
+
+
 class SettingsError(TaxiError):
     """A setting is missing or invalid."""
 

@@ -3,8 +3,11 @@
 No postponed annotations here: with them typer 0.9, which Mage pins, does not see options and help texts.
 """
 
+import logging
 import os
+import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +16,11 @@ import typer
 from nyc_taxi.cli.arguments import ServiceArgument
 from nyc_taxi.cli.console import output
 from nyc_taxi.settings import load_settings
+
+log = logging.getLogger(__name__)
+
+MAX_TIMEOUT = 1_000_000
+"""Seconds: Postgres and the timer of a thread take no times without end."""
 
 OnOption = Annotated[
     str, typer.Option("--on", help="workspace, postgres or duckdb; by default what is configured.")
@@ -29,13 +37,17 @@ def sql(
         str, typer.Option("--output", "-o", metavar="FILE", help="Write all rows into this file.")
     ] = "",
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show, without --as and --output.")] = 40,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that the query may take.")] = 600,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=MAX_TIMEOUT, help="Seconds that the query may take.")
+    ] = 600,
     generated: GeneratedOption = False,
 ) -> None:
     """Query the current data: a table of the first rows, or all rows with --as or --output."""
     from nyc_taxi.reporting import query as queries
+    from nyc_taxi.reporting.query_result import parse_format
 
-    form = queries.parse_format(as_, file) if as_ or file else ""
+    signal.signal(signal.SIGINT, _stop)
+    form = parse_format(as_, file) if as_ or file else ""
     limit = None if form else rows + 1
     try:
         with queries.query(
@@ -68,12 +80,17 @@ def export(
     """Write the trips of one or several months into one file."""
     from nyc_taxi.reporting import query as queries
     from nyc_taxi.reporting.datasets import read_quarantine, read_trips
+    from nyc_taxi.reporting.query_result import parse_format
 
-    form = queries.parse_format(as_, file) if as_ or file else "parquet"
+    signal.signal(signal.SIGINT, _stop)
+    form = parse_format(as_, file) if as_ or file else "parquet"
     kind = "_quarantine" * quarantine
     path = Path(file or f"{service}_{months.replace(':', '_')}{kind}.{form}")
     read = read_quarantine if quarantine else read_trips
-    batches = read(service, months, as_="batches", generated=generated)
+    with warnings.catch_warnings(record=True) as notes:
+        batches = read(service, months, as_="batches", generated=generated)
+    for note in notes:
+        log.warning("%s", note.message)
     with queries.rows_as_result(batches) as result:
         result.write(form, path)
     typer.echo(f"{path}: {path.stat().st_size:,} bytes")
@@ -96,3 +113,12 @@ def connect(
         return
     environment = {**os.environ, **shell.environment, **shell.secrets}
     os.execvpe(shell.arguments[0], shell.arguments, environment)
+
+
+def _stop(*_: object) -> None:
+    """Ctrl-C: leave at once, as `taxi` does, but without the temporary files."""
+    from nyc_taxi.reporting.query_result import discard_unfinished
+
+    discard_unfinished()
+    os.write(2, b"Stopped. No file is half written.\n")
+    os._exit(128 + signal.SIGINT)

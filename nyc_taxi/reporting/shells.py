@@ -6,8 +6,10 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from nyc_taxi.errors import SettingsError, TaxiError
+from nyc_taxi.extras import require_extra
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.warehouse.duckdb.load import SCHEMA, DuckDb
 from nyc_taxi.settings import Settings
@@ -56,11 +58,19 @@ def _psql(settings: Settings) -> Shell:
 
         service = {"PGSERVICEFILE": str(postgres.ensure(config.embedded).service_file)}
         return Shell(["psql", "service=taxi"], service | options, {})
-    values = {"host": config.host, "port": config.port, "dbname": config.dbname, "user": config.user}
+    require_extra("postgres", "Postgres")
+    from psycopg2.extensions import make_dsn
+
+    values: dict[str, Any] = {
+        "host": config.host,
+        "port": config.port,
+        "dbname": config.dbname,
+        "user": config.user,
+    }
     values |= {"sslmode": config.sslmode}
     if config.sslrootcert:
         values["sslrootcert"] = config.sslrootcert
-    text = " ".join(f"{key}={value}" for key, value in values.items())
+    text = make_dsn(**values)
     return Shell(["psql", text], options, {"PGPASSWORD": config.password} if config.password else {})
 
 

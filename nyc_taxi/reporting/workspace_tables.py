@@ -33,12 +33,12 @@ _Paths = list[tuple[Service, Month, Path]]
 
 def create_tables(
     connection: duckdb.DuckDBPyConnection, settings: Settings, generated: bool, sql: str
-) -> None:
+) -> list[Path]:
     """Define trips, quarantine and quality of all current months, the zones, and the views; not the ledger.
 
     Only tables that the query names, directly or by way of a view, can be read; of a lake in a bucket, only
-    their files are fetched. A month that cannot be read is left out with a warning. Raises TaxiError when no
-    month is there.
+    their files are fetched. A month that cannot be read is left out with a warning. Returns the files that
+    the tables read. Raises TaxiError when no month is there.
     """
     session = DuckDbSession(connection, SCHEMA)
     months = readers(generated, settings)
@@ -65,6 +65,7 @@ def create_tables(
     for table in (*map(trips, Service), *map(quarantine, Service), QUALITY_TABLE):
         _define(session, table, paths.get(table.name))
     refresh_views(session)
+    return [path for every in paths.values() for _, _, path in every]
 
 
 def _named(sql: str, session: DuckDbSession) -> set[str]:

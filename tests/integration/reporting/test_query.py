@@ -7,24 +7,32 @@ import datetime as dt
 import gzip
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from nyc_taxi.errors import SettingsError, TaxiError
+from nyc_taxi.load.postgres.config import PostgresConfig
+from nyc_taxi.load.postgres.query import stream
 from nyc_taxi.load.views.definitions import ANALYST_VIEWS
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.trips.run import run_month
-from nyc_taxi.reporting.query import DATABASES, FORMATS, query
+from nyc_taxi.reporting.query import DATABASES, query
+from nyc_taxi.reporting.query_result import FORMATS
 from nyc_taxi.reporting.shells import find_shell
 from nyc_taxi.settings import load_settings
 from tests.support.builders import green_csv
 from tests.support.destinations import PostgresProbe
+from tests.support.waiting import until
 
 TAXI = Path(sys.executable).with_name("taxi")
 TRIPS = 60
@@ -229,3 +237,124 @@ def test_the_line_of_each_shell_runs_a_query(monkeypatch: pytest.MonkeyPatch) ->
     typed = f'sql("{ask}").show()\n'
     python = subprocess.run(line, shell=True, input=typed, capture_output=True, text=True, check=True)
     assert str(TRIPS) in python.stdout
+
+
+def test_a_query_touches_no_file_but_those_of_its_tables(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("mine")
+    attempts = (
+        f"SELECT * FROM enable_profiling(save_location='{precious}', format='json')",
+        f"SELECT * FROM enable_logging('QueryLog', storage='file', storage_path='{tmp_path}/log')",
+        f"SELECT * FROM read_text('{precious}')",
+        f"SELECT * FROM query('SELECT * FROM Enable_Profiling(save_location=''{precious}'')')",
+        "SELECT * FROM text",
+    )
+    text = attempts  # a name that DuckDB would find in Python
+    for name in ("workspace", "duckdb"):
+        for sql in text:
+            with pytest.raises(TaxiError, match=r"refuses the query|does more than read"):
+                rows(sql, name)
+    assert precious.read_text() == "mine"
+    assert not (tmp_path / "log").exists()
+
+
+def test_an_output_that_is_a_link_or_a_pipe_stays_one(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target.csv", tmp_path / "link.csv", tmp_path / "pipe.csv"
+    target.write_text("old")
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    for on in DATABASES:
+        assert taxi("sql", "SELECT 1 AS a", "--on", on, "-o", str(link)).returncode == 0
+        assert link.is_symlink()
+        assert target.read_text() == "a\n1\n"
+    with subprocess.Popen([TAXI, "sql", "SELECT 1 AS a", "-o", str(pipe)]) as process:
+        assert pipe.read_text() == "a\n1\n"
+    assert process.returncode == 0
+    assert pipe.is_fifo()
+
+
+def test_postgres_values_are_its_own() -> None:
+    whole = 2**70
+    sql = f"""
+        SELECT '{{"a": null}}'::json AS json, '{{"b": [1]}}'::jsonb AS jsonb, '\\x01'::bytea AS bytes,
+            interval '1 month' AS month, ARRAY[1, 2] AS numbers, sum(9007199254740993::bigint) AS total,
+            {whole}::numeric AS large, 1.25::numeric(10, 2) AS price, avg(1.5) AS mean, NULL::numeric AS none
+    """
+    assert list(rows(sql, "postgres")[0].values()) == [
+        *('{"a": null}', '{"b": [1]}', "\\x01", "1 mon", "{1,2}", 9007199254740993),
+        *(Decimal(whole), Decimal("1.25"), 1.5, None),
+    ]
+
+
+def test_time_is_up_however_many_batches_there_are() -> None:
+    sql = "SELECT pg_sleep(0.004), number FROM generate_series(1, 100000) AS number"
+    with pytest.raises(TaxiError, match=r"^the query took longer than 1 s: raise --timeout"):
+        rows(sql, "postgres", timeout=1)
+
+
+def test_wide_rows_are_fetched_in_small_batches() -> None:
+    config = PostgresConfig.from_settings(load_settings())
+    with stream(config, "SELECT repeat('x', 20000) FROM generate_series(1, 2000)", 60) as (_, batches):
+        sizes = [(len(batch), batch.nbytes) for batch in batches]
+    assert sum(rows for rows, _ in sizes) == 2000
+    assert max(size for _, size in sizes) < 10_000_000
+
+
+def test_what_cannot_be_read_or_written_is_one_sentence() -> None:
+    errors = {
+        "cannot be read here (year 20000 is out of range): cast it": ["SELECT date '20000-01-01' AS a"],
+        "the query has no columns": ["SELECT FROM zones"],
+        "/dev/full: cannot be written (No space left": ["SELECT 1 AS a", "-o", "/dev/full", "--as", "csv"],
+        "the standard output cannot be written (No space": ["SELECT 1 AS a", "--as", "csv"],
+        "is not in the range": ["SELECT 1 AS a", "--timeout", "1e12"],
+    }
+    for message, arguments in errors.items():
+        with Path("/dev/full").open("w") as full:
+            process = subprocess.run(
+                [TAXI, "sql", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert process.returncode
+        assert message in process.stderr
+        assert "Traceback" not in process.stderr
+
+
+def test_gzip_goes_to_the_standard_output() -> None:
+    process = subprocess.run(
+        [TAXI, "sql", "SELECT 1 AS a", "--as", "csv.gz"], capture_output=True, check=True
+    )
+    assert gzip.decompress(process.stdout) == b"a\n1\n"
+
+
+@pytest.mark.parametrize("name", ["workspace", "duckdb"])
+def test_semicolons_and_comments_may_end_a_query(name: str) -> None:
+    for sql in ("SELECT 'é;' AS a; -- c", "SELECT 'é;' AS a -- ; c", "SELECT 'é;' AS a; /* ; */ ;"):
+        assert rows(sql, name) == [{"a": "é;"}]
+
+
+def test_ctrl_c_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    sql = "SELECT a.*, b.range AS n FROM trips_green AS a, range(100000000) AS b"
+    arguments = [str(TAXI), "sql", sql, "--on", "workspace", "-o", str(tmp_path / "big.csv")]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: any(part.stat().st_size for part in tmp_path.glob(".big.csv.*.part")))
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "Stopped. No file is half written.\n"
+    assert not [*tmp_path.glob("*big*"), *tmp_path.glob(".*big*"), *temporary.iterdir()]
+
+
+def test_a_connection_string_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_USER", "o'neil smith")
+    shell = find_shell("postgres", load_settings())
+    assert parse_dsn(shell.arguments[1])["user"] == "o'neil smith"
+
+
+def test_a_generated_month_is_exported_with_a_line_of_the_log(tmp_path: Path) -> None:
+    request = LoadRequest(Service.YELLOW, Month(2021, 1), "sample:300:1", ("duckdb",))
+    run_month(request, RunContext(load_settings(), Run("test", "cli")))
+    process = taxi("export", "yellow", "2021-01", "-o", str(tmp_path / "yellow.csv.gz"))
+    assert "yellow 2021-01: generated, not TLC's data." in process.stderr
+    assert "UserWarning" not in process.stderr

@@ -112,8 +112,7 @@ def _holder(error: Exception) -> str:
 
 def _kept(file: Path, holder: str) -> LockTimeout:
     return LockTimeout(
-        f"{file} is locked by {holder}: close it there (read-only connections lock it, too)"
-        " and run the month again."
+        f"{file} is locked by {holder}: close it there (read-only connections lock it, too) and try again."
     )
 
 
