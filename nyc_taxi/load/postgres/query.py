@@ -60,7 +60,11 @@ def stream(
         wait_for_client(connection, "0")  # whoever reads the rows may take time
         # unlike DECLARE, this runs one statement only: nothing can end the read-only transaction
         connection.execute(text("SELECT set_config('nyc_taxi.query', :sql, true)"), {"sql": sql})
-        with contextlib.closing(connection.connection.cursor()) as cursor, deadline.kept(cursor):
+        with (
+            contextlib.closing(connection.connection.cursor()) as cursor,
+            deadline.kept(cursor),
+            _signals_handled(),
+        ):
             cursor.execute(
                 f"DO $$ DECLARE query refcursor := '{_CURSOR}';"
                 " BEGIN OPEN query FOR EXECUTE current_setting('nyc_taxi.query'); END $$"
@@ -69,6 +73,19 @@ def stream(
             schema = _schema(cursor.description or ())
             _keep_text(cursor)
             yield schema, _batches(cursor, schema, deadline)
+
+
+@contextlib.contextmanager
+def _signals_handled() -> Iterator[None]:
+    """Wait for the server in Python: inside libpq, Ctrl-C would wait for the end of the statement."""
+    from psycopg2.extensions import set_wait_callback
+    from psycopg2.extras import wait_select
+
+    set_wait_callback(wait_select)
+    try:
+        yield
+    finally:
+        set_wait_callback(None)
 
 
 class _Deadline:
@@ -81,12 +98,12 @@ class _Deadline:
     @contextlib.contextmanager
     def kept(self, cursor: Any) -> Iterator[None]:
         """Let the server end the next statement when time is up; raises QueryTimeout then."""
+        import psycopg2
+
         left = self._end - time.monotonic()
         if left <= 0:
             raise QueryTimeout(self._timeout)
         cursor.execute(f"SET LOCAL statement_timeout TO {max(1, round(left * 1000))}")
-        import psycopg2
-
         try:
             yield
         except (sqlalchemy.exc.DBAPIError, psycopg2.Error) as error:
@@ -105,11 +122,7 @@ def _batches(cursor: Any, schema: pa.Schema, deadline: _Deadline) -> Iterator[pa
                 if not rows:
                     return
                 batch = _to_batch(rows, schema)
-            except (
-                ValueError,
-                OverflowError,
-                ArithmeticError,
-            ) as error:  # as of the year 20000
+            except (ValueError, TypeError, ArithmeticError) as error:  # as of the year 20000
                 raise TaxiError(
                     f"the result has a value that cannot be read here ({one_line(error)}): cast it to text."
                 ) from None

@@ -303,6 +303,7 @@ def test_wide_rows_are_fetched_in_small_batches() -> None:
 def test_what_cannot_be_read_or_written_is_one_sentence() -> None:
     errors = {
         "cannot be read here (year 20000 is out of range): cast it": ["SELECT date '20000-01-01' AS a"],
+        "cannot be read here (Expected bytes": ["SELECT ARRAY[ARRAY['a']] AS a"],
         "the query has no columns": ["SELECT FROM zones"],
         "/dev/full: cannot be written (No space left": ["SELECT 1 AS a", "-o", "/dev/full", "--as", "csv"],
         "the standard output cannot be written (No space": ["SELECT 1 AS a", "--as", "csv"],
@@ -344,6 +345,16 @@ def test_ctrl_c_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert process.returncode == 130
     assert stderr == "Stopped. No file is half written.\n"
     assert not [*tmp_path.glob("*big*"), *tmp_path.glob(".*big*"), *temporary.iterdir()]
+
+
+def test_ctrl_c_does_not_wait_for_postgres() -> None:
+    arguments = [str(TAXI), "sql", "SELECT pg_sleep(50)", "--on", "postgres"]
+    running = "SELECT count(*) AS n FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: rows(running, "postgres") == [{"n": 1}])
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
 
 
 def test_a_connection_string_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
