@@ -154,7 +154,7 @@ def _keep_text(cursor: Any) -> None:
     known = {*_ARROW_TYPES, *UNICODE.values}
     kinds = tuple({kind for _, kind, *_ in cursor.description or ()} - known)
     if kinds:
-        register_type(new_type(kinds, "TAXI_TEXT", lambda value, _: value), cursor)
+        register_type(new_type(kinds, "text_as_sent", lambda value, _: value), cursor)
 
 
 def _to_batch(rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
