@@ -16,8 +16,10 @@ PRELUDE = """
 import dataclasses, datetime as dt, json, os
 from pathlib import Path
 from types import SimpleNamespace
+from nyc_taxi.model.run import Run
 from taxi_airflow import load_requests, month, step
 
+load_requests.run = lambda: Run("run-1", "airflow")  # of the context, which only a task has
 step.configure_environment = lambda: None  # Airflow's Variable and connections are in its database
 """
 
