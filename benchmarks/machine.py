@@ -31,7 +31,7 @@ def describe(place: Place) -> dict[str, Any]:
         "python": platform.python_version(),
         "postgres": place.sql("SHOW server_version")[0][0],
         "ours": _versions(OURS),
-        "others": _versions(THEIRS),
+        "others": _versions(THEIRS) if Path(THEIRS).exists() else {},
     }
 
 
