@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Collection
 
@@ -38,6 +39,9 @@ _OLDER_VIEWS = OLDER_VIEWS - {"taxi_trips", "daily_revenue_by_zone"}  # which Po
 _OTHER_COLUMNS = "42P16"
 """SQLSTATE of CREATE OR REPLACE VIEW where the view has other columns than the first ones of the new text."""
 
+_Existing = dict[str, tuple[str, str | None]]
+"""Kind and comment of relations by name."""
+
 _READERS = text("""
 WITH RECURSIVE reader (view) AS (
     SELECT ev_class
@@ -59,9 +63,10 @@ SELECT relname FROM reader JOIN pg_class ON oid = view AND oid = to_regclass(quo
 
 def stale_views(connection: Connection) -> list[str]:
     """The names of the views that are missing or have changed, each after those it reads."""
-    for name in _foreign(connection):
+    existing = _existing(connection)
+    for name in _foreign(existing):
         warn_of_foreign(name, "Postgres")
-    return [view.name for view in _stale(connection)]
+    return [view.name for view in _stale(connection, existing)]
 
 
 def refresh_view(connection: Connection, schema: str, name: str) -> None:
@@ -70,7 +75,7 @@ def refresh_view(connection: Connection, schema: str, name: str) -> None:
     Readers of the view wait until the end of the transaction, which should change nothing else.
     """
     lock_schema(connection, schema)
-    for view in _stale(connection):
+    for view in _stale(connection, _existing(connection)):
         if view.name != name:
             continue
         try:
@@ -83,8 +88,8 @@ def refresh_view(connection: Connection, schema: str, name: str) -> None:
 
 def create_views(connection: Connection) -> None:
     """Create the views that are missing; for use where `lock_schema` holds."""
-    existing = _comments(connection)
-    for view in _stale(connection):
+    existing = _existing(connection)
+    for view in _stale(connection, existing):
         if view.name not in existing:
             execute(connection, _definition(view))
 
@@ -95,7 +100,7 @@ def drop_views(connection: Connection, columns: Collection[tuple[str, str]]) -> 
     `create_views` creates them again. Returns the statements that grant their privileges again.
     """
     readers = [name for table, column in columns for name in _readers(connection, table, column)]
-    return _drop(connection, [view for view in _own_views(connection) if view.name in readers])
+    return _drop(connection, [view for view in _own_views(_existing(connection)) if view.name in readers])
 
 
 def _replace(connection: Connection, view: View) -> None:
@@ -107,7 +112,7 @@ def _replace(connection: Connection, view: View) -> None:
         if sqlstate(error) != _OTHER_COLUMNS:
             raise
         readers = {view.name, *_readers(connection, view.name)}
-        dropped = [each for each in _own_views(connection) if each.name in readers]
+        dropped = [each for each in _own_views(_existing(connection)) if each.name in readers]
         grants = _drop(connection, dropped)
         for statement in (*map(_definition, dropped), *grants):
             execute(connection, statement)
@@ -138,11 +143,10 @@ def _grants(connection: Connection, name: str) -> list[str]:
     return list(connection.scalars(text(query), {"name": quoted(name)}))
 
 
-def _stale(connection: Connection) -> list[View]:
+def _stale(connection: Connection, existing: _Existing) -> list[View]:
     """The views whose comments do not name their definition; not those whose tables lack columns."""
-    comments = _comments(connection)
-    own = _own_views(connection)
-    stale = [view for view in own if comments.get(view.name) != ("v", view.comment)]
+    own = _own_views(existing)
+    stale = [view for view in own if existing.get(view.name) != ("v", view.comment)]
     if not stale:
         return []
     columns = {table.name: {column.name for column in table.columns} for table in all_tables()}
@@ -152,15 +156,15 @@ def _stale(connection: Connection) -> list[View]:
     return [view for view in stale if view in creatable]
 
 
-def _own_views(connection: Connection) -> list[View]:
+def _own_views(existing: _Existing) -> list[View]:
     """The views, without those whose name somebody else has taken."""
-    foreign = _foreign(connection)
+    foreign = _foreign(existing)
     return [view for view in _all_views() if view.name not in foreign]
 
 
-def _foreign(connection: Connection) -> list[str]:
+def _foreign(existing: _Existing) -> list[str]:
     """The names of views that a table, or a view of somebody else, has taken."""
-    foreign, existing = [], _comments(connection)
+    foreign = []
     for view in _all_views():
         kind, comment = existing.get(view.name, ("v", view.comment))
         if kind != "v" or not (view.name in _OLDER_VIEWS or view.is_comment(comment)):
@@ -168,8 +172,8 @@ def _foreign(connection: Connection) -> list[str]:
     return foreign
 
 
-def _comments(connection: Connection) -> dict[str, tuple[str, str | None]]:
-    """Kind and comment of the schema's relations by name."""
+def _existing(connection: Connection) -> _Existing:
+    """The schema's relations that have the name of a view."""
     query = text(
         "SELECT relname, CAST(relkind AS text), obj_description(oid, 'pg_class') FROM pg_class"
         " WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = ANY(:names)"
@@ -178,6 +182,7 @@ def _comments(connection: Connection) -> dict[str, tuple[str, str | None]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
+@functools.cache
 def _all_views() -> list[View]:
     return views(quoted, DIALECT)
 
