@@ -84,7 +84,8 @@ def files_of(month: CleanMonth, settings: Settings) -> MonthFiles:
     if isinstance(month, MonthFiles) and month.local is not None:
         return month
     versions = Lake(settings).versions
-    files = versions.find(month.service, month.month, month.version)
+    known = month if isinstance(month, MonthFiles) else None
+    files = known or versions.find(month.service, month.month, month.version)
     if files is None:
         raise TaxiError(f"{month}: version {month.version} no longer exists; clean the month again.")
     return versions.fetch(files)
