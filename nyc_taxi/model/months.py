@@ -107,11 +107,16 @@ class Month:
         return f"{self.year:04d}-{self.number:02d}"
 
     def __add__(self, months: int) -> Month:
-        index = self.year * 12 + self.number - 1 + months
-        return Month(index // 12, index % 12 + 1)
+        year, number = divmod(self.index + months, 12)
+        return Month(year, number + 1)
 
     def __sub__(self, months: int) -> Month:
         return self + -months
+
+    @property
+    def index(self) -> int:
+        """The months from January of year 0 to this one: differences count months."""
+        return self.year * 12 + self.number - 1
 
     @property
     def start(self) -> dt.datetime:

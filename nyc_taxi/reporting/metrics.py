@@ -11,7 +11,7 @@ from pathlib import Path
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.model.ledger import LedgerEntry
-from nyc_taxi.model.months import Month, Service, expected_last
+from nyc_taxi.model.months import Service, expected_last
 from nyc_taxi.settings import Settings
 
 HELP = {
@@ -69,7 +69,7 @@ def _of_service(
     labels = {"destination": destination, "service": str(newest.service)}
     age = (today - newest.month.end.date()).days
     yield Gauge("taxi_months", labels, len(entries))
-    yield Gauge("taxi_months_behind", labels, max(0, _index(expected_last(today)) - _index(newest.month)))
+    yield Gauge("taxi_months_behind", labels, max(0, expected_last(today).index - newest.month.index))
     yield Gauge("taxi_newest_month_age_days", labels, age)
     yield Gauge("taxi_newest_month_rows", {**labels, "kind": "trips"}, newest.rows_loaded)
     yield Gauge("taxi_newest_month_rows", {**labels, "kind": "quarantined"}, newest.rows_quarantined)
@@ -104,10 +104,6 @@ def write(text: str, path: Path) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _index(month: Month) -> int:
-    return month.year * 12 + month.number
 
 
 def _escaped(value: str) -> str:

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.extras import require_extra
@@ -61,16 +60,14 @@ def _psql(settings: Settings) -> Shell:
     require_extra("postgres", "Postgres")
     from psycopg2.extensions import make_dsn
 
-    values: dict[str, Any] = {
-        "host": config.host,
-        "port": config.port,
-        "dbname": config.dbname,
-        "user": config.user,
-    }
-    values |= {"sslmode": config.sslmode}
-    if config.sslrootcert:
-        values["sslrootcert"] = config.sslrootcert
-    text = make_dsn(**values)
+    text = make_dsn(
+        host=config.host,
+        port=config.port,
+        dbname=config.dbname,
+        user=config.user,
+        sslmode=config.sslmode,
+        sslrootcert=config.sslrootcert or None,  # None is left out
+    )
     return Shell(["psql", text], options, {"PGPASSWORD": config.password} if config.password else {})
 
 

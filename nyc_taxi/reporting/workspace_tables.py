@@ -16,7 +16,7 @@ from nyc_taxi.load.views.definitions import views
 from nyc_taxi.load.warehouse.duckdb.load import SCHEMA
 from nyc_taxi.load.warehouse.duckdb.lookup import replace_lookup
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
-from nyc_taxi.load.warehouse.duckdb.tables import DIALECT, refresh_views
+from nyc_taxi.load.warehouse.duckdb.tables import DIALECT
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
@@ -61,10 +61,10 @@ def create_tables(
             continue
         for kind, path in read.items():
             paths[of_service[kind].name].append((service, month, path))
-    replace_lookup(session, shipped_zones())
+    session.execute(f"CREATE SCHEMA {session.schema}")
     for table in (*map(trips, Service), *map(quarantine, Service), QUALITY_TABLE):
         _define(session, table, paths.get(table.name))
-    refresh_views(session)
+    replace_lookup(session, shipped_zones())  # and then the views, which need all tables
     return [path for every in paths.values() for _, _, path in every]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from html import escape
 from typing import Any
 
@@ -40,13 +40,11 @@ def failed(context: Mapping[str, Any]) -> None:
         log.error("%s", error)
 
 
-@contextmanager
-def step(name: str, **facts: Any) -> Iterator[dict[str, Any]]:
+def step(name: str, **facts: Any) -> AbstractContextManager[dict[str, Any]]:
     """Log a step of this task as an event, for what the package does not log itself."""
     from nyc_taxi.telemetry import events
 
-    with events.step(name, **facts) as more:
-        yield more
+    return events.step(name, **facts)
 
 
 def tell(event: str, **facts: Any) -> None:

@@ -11,12 +11,7 @@ SELECT
     trip_distance / minutes * 60 AS miles_per_hour
 FROM (
     SELECT
-        service,
-        month,
-        pickup_datetime,
-        pickup_location_id,
-        dropoff_location_id,
-        trip_distance,
+        *,
         {minutes} AS minutes,
         COALESCE(ARRAY_TO_STRING(flags, ' '), '') AS flag_names
     FROM {taxi_trips}
