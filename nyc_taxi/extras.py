@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import functools
+import logging
 from importlib.util import find_spec
 
 from nyc_taxi.errors import SettingsError
+
+log = logging.getLogger(__name__)
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "postgres": ("sqlalchemy", "psycopg2"),
@@ -29,6 +32,14 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 def is_installed(extra: str) -> bool:
     """Return whether all modules of an extra can be imported, without importing them."""
     return all(_exists(module) for module in EXTRAS[extra])
+
+
+@functools.cache  # warns once
+def has_extra_for(extra: str, variable: str) -> bool:
+    """Return `is_installed`; warn that the environment variable has no effect if it is not."""
+    if not is_installed(extra):
+        log.warning("%s has no effect: %s.", variable, install_command(extra))
+    return is_installed(extra)
 
 
 def require_extra(extra: str, feature: str) -> None:

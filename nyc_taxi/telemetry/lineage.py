@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nyc_taxi import __version__
-from nyc_taxi.extras import install_command, is_installed
+from nyc_taxi.extras import has_extra_for
 from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.model.run import Run
 from nyc_taxi.telemetry import events
@@ -45,7 +45,7 @@ def is_enabled() -> bool:
     is_asked_for = {"OPENLINEAGE_URL", "OPENLINEAGE_CONFIG"} & {*names} or any(
         name.startswith("OPENLINEAGE__TRANSPORT") for name in names
     )
-    return bool(is_asked_for) and _is_installed()
+    return bool(is_asked_for) and has_extra_for("lineage", "OPENLINEAGE_*")
 
 
 @contextlib.contextmanager
@@ -109,10 +109,3 @@ def _client() -> OpenLineageClient:
 
     set_producer(PRODUCER)
     return OpenLineageClient()
-
-
-@functools.cache  # warns once
-def _is_installed() -> bool:
-    if not is_installed("lineage"):
-        log.warning("OPENLINEAGE_* has no effect: %s.", install_command("lineage"))
-    return is_installed("lineage")

@@ -11,31 +11,28 @@ All OTEL_* variables of the SDK apply. The metrics are sent every minute, and wh
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from nyc_taxi.extras import install_command, is_installed
+from nyc_taxi.extras import has_extra_for
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
 
     from nyc_taxi.telemetry.events import Event
 
-log = logging.getLogger(__name__)
-
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
 
 def is_enabled() -> bool:
-    """Whether a collector is named."""
-    return any(os.environ.get(name) for name in ENDPOINTS)
+    """Whether a collector is named, and the extra is there; warns once if it is not."""
+    return any(os.environ.get(name) for name in ENDPOINTS) and has_extra_for("otel", ENDPOINTS[0])
 
 
 def record(event: Event) -> None:
-    """Count a step; does nothing without a collector, or without the extra, which a warning asks for."""
-    if event.taxi_event != "step" or not is_enabled() or not _is_installed():
+    """Count a step."""
+    if event.taxi_event != "step" or not is_enabled():
         return
     instruments = _instruments()
     who = _present(service=event.service, step=event.step, destination=event.destination, status=event.status)
@@ -50,7 +47,7 @@ def record(event: Event) -> None:
 
 def send_gauges(values: Iterable[tuple[str, str, dict[str, str], float]]) -> None:
     """Send values at this moment: name as in Prometheus, description, attributes and value of each."""
-    if not is_enabled() or not _is_installed():
+    if not is_enabled():
         return
     for name, description, attributes, value in values:
         gauge = meter().create_gauge(name.replace("_", "."), description=description)
@@ -68,13 +65,6 @@ def meter() -> Meter:
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME") or "nyc_taxi"})
     reader = PeriodicExportingMetricReader(OTLPMetricExporter())
     return MeterProvider([reader], resource).get_meter("nyc_taxi")
-
-
-@functools.cache  # warns once
-def _is_installed() -> bool:
-    if not is_installed("otel"):
-        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT has no effect: %s.", install_command("otel"))
-    return is_installed("otel")
 
 
 @functools.cache
