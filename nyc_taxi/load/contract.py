@@ -52,6 +52,10 @@ class Destination(Protocol):
         """Where it is, for people: without secrets; names the embedded server or emulator if it is one."""
         ...
 
+    def dataset(self, service: Service, month: Month) -> tuple[str, str]:
+        """Namespace and name of the month's trips by https://openlineage.io/docs/spec/naming."""
+        ...
+
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """The load in force of a month; None when the month was never loaded."""
         ...

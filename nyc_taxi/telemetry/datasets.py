@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.settings import Settings
 
@@ -48,26 +47,22 @@ def refined_input(files: MonthFiles, settings: Settings) -> InputDataset:
 
 def refined_output(files: MonthFiles, settings: Settings) -> OutputDataset:
     """The Parquet of the trips, with its rows and bytes."""
+    return _output(_of_version(files, settings), files, _size(files), 1)
+
+
+def loaded_output(name: tuple[str, str], month: CleanMonth) -> OutputDataset:
+    """The trips in a destination, with their number; `name` is that of `Destination.dataset`."""
+    return _output(name, month)
+
+
+def _output(name: tuple[str, str], month: CleanMonth, *sizes: int) -> OutputDataset:
+    """`sizes` are bytes and files, where they are known."""
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.generated.output_statistics_output_dataset import (
         OutputStatisticsOutputDatasetFacet,
     )
 
-    counts = OutputStatisticsOutputDatasetFacet(files.trips, _size(files), 1)
-    return OutputDataset(
-        *_of_version(files, settings), facets=_facets(files), outputFacets={"outputStatistics": counts}
-    )
-
-
-def table(destination: str, month: CleanMonth, settings: Settings) -> OutputDataset:
-    """The trips in a destination, with their number."""
-    from openlineage.client.event_v2 import OutputDataset
-    from openlineage.client.generated.output_statistics_output_dataset import (
-        OutputStatisticsOutputDatasetFacet,
-    )
-
-    counts = OutputStatisticsOutputDatasetFacet(month.trips)
-    name = _of_destination(destination, month.service, month.month, settings)
+    counts = OutputStatisticsOutputDatasetFacet(month.trips, *sizes)
     return OutputDataset(*name, facets=_facets(month), outputFacets={"outputStatistics": counts})
 
 
@@ -99,36 +94,6 @@ def _of_url(url: str) -> tuple[str, str]:
 def _of_version(files: MonthFiles, settings: Settings) -> tuple[str, str]:
     uri = files.objects["trips.parquet"].uri
     return _of_url(uri if "://" in uri else str(settings.workspace / "lake" / uri))
-
-
-def _of_destination(name: str, service: Service, month: Month, settings: Settings) -> tuple[str, str]:
-    if name == "postgres":
-        from nyc_taxi.load.postgres.config import PostgresConfig
-
-        config = PostgresConfig.from_settings(settings).reachable()
-        return f"postgres://{config.host}:{config.port}", f"{config.dbname}.{config.schema}.trips_{service}"
-    if name == "duckdb":
-        from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
-
-        return "file", f"{DuckDbConfig.from_settings(settings).file}/taxi.trips_{service}"
-    if name == "bigquery":
-        from nyc_taxi.load.warehouse.bigquery.config import BigQueryConfig
-
-        dataset = BigQueryConfig.from_settings(settings)
-        return "bigquery", f"{dataset.project}.{dataset.dataset}.trips_{service}"
-    from nyc_taxi.load.object_store.layout import data_key
-
-    bucket, prefix = _bucket(name, settings)
-    return f"{name.replace('gcs', 'gs')}://{bucket}", f"{prefix}{data_key('trips', service, month)}"
-
-
-def _bucket(name: str, settings: Settings) -> tuple[str, str]:
-    from nyc_taxi.lake.object_store.gcs.config import GcsConfig
-    from nyc_taxi.lake.object_store.s3.config import S3Config
-
-    config = GcsConfig.from_settings(settings) if name == "gcs" else S3Config.from_settings(settings)
-    prefix = config.prefix.strip("/")
-    return config.bucket, f"{prefix}/" if prefix else ""
 
 
 def _size(files: MonthFiles) -> int:

@@ -74,6 +74,12 @@ class ObjectMonths:
         """Where it is; names the embedded server or emulator if it is one."""
         return self._where
 
+    def dataset(self, service: Service, month: Month) -> tuple[str, str]:
+        """See Destination; the object that holds the trips."""
+        scheme, _, path = self._store.uri(data_key("trips", service, month)).partition("://")
+        bucket, _, key = path.partition("/")
+        return f"{scheme}://{bucket}", key
+
     def read_object(self, key: str) -> bytes | None:
         """The content of an object (see `layout`); None if it does not exist."""
         stored = self._store.read(key)

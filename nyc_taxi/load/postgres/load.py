@@ -24,6 +24,7 @@ from nyc_taxi.load.postgres.views import refresh_view, stale_views
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
+from nyc_taxi.schema.tables import trips
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -50,6 +51,12 @@ class Postgres:
     def describe(self) -> str:
         """See Destination."""
         return self.config.describe()
+
+    def dataset(self, service: Service, month: Month) -> tuple[str, str]:
+        """See Destination."""
+        config = self.config.reachable()
+        table = f"{config.dbname}.{config.schema}.{trips(service).name}"
+        return f"postgres://{config.host}:{config.port}", table
 
     def ledger_entry(self, service: Service, month: Month) -> LedgerEntry | None:
         """See Destination."""

@@ -15,7 +15,7 @@ from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.lake.current import make_current
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.workspace import Workspace
-from nyc_taxi.load.contract import refuse_sample
+from nyc_taxi.load.contract import Destination, refuse_sample
 from nyc_taxi.load.registry import REGISTRY, load_order, open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.run import RunContext
@@ -54,13 +54,14 @@ def load(
     The caller must have checked the month with `plausibility.review`.
     """
     with _reported(month, destination, context) as done:
-        return done(_load(month, destination, context, progress, force))
+        target = open_destination(destination, context.settings)
+        return done(target, _load(month, target, context, progress, force))
 
 
 @contextmanager
 def _reported(
     month: RefinedMonth, destination: str, context: RunContext
-) -> Iterator[Callable[[Loaded], Loaded]]:
+) -> Iterator[Callable[[Destination, Loaded], Loaded]]:
     """Report a load as an event and as lineage; the function takes what it came to."""
     summary, settings = month.summary, context.settings
     with (
@@ -69,24 +70,24 @@ def _reported(
         lineage.job(f"load.{destination}", summary) as flow,
     ):
 
-        def done(loaded: Loaded) -> Loaded:
+        def done(target: Destination, loaded: Loaded) -> Loaded:
             facts["status"] = "skipped" if loaded.skipped else "ok"
             facts.update(rows=loaded.entry.rows_loaded, version=loaded.entry.version)
             if lineage.is_enabled():
                 flow.inputs = [datasets.refined_input(month.files(), settings)]
-                flow.outputs = [datasets.table(destination, summary, settings)]
+                name = target.dataset(summary.service, summary.month)
+                flow.outputs = [datasets.loaded_output(name, summary)]
             return loaded
 
         yield done
 
 
 def _load(
-    month: RefinedMonth, destination: str, context: RunContext, progress: Progress | None, force: bool
+    month: RefinedMonth, target: Destination, context: RunContext, progress: Progress | None, force: bool
 ) -> Loaded:
     started = time.monotonic()
-    summary = month.summary
+    summary, destination = month.summary, target.name
     service, number = summary.service, summary.month
-    target = open_destination(destination, context.settings)
     held = target.ledger_entry(service, number)
     same = held if held and held.version == summary.version else None
     damage = target.find_damage(service, number, same) if same and not force else None
@@ -125,7 +126,8 @@ def load_all(
     def load_one(name: str) -> Loaded:
         with _reported(month, name, context) as done:
             own = review(month.summary, [name], context, accept=accept) if name in unread else context
-            return done(_load(month, name, own, reporter(name), force))
+            target = open_destination(name, context.settings)
+            return done(target, _load(month, target, own, reporter(name), force))
 
     return load_side_by_side(destinations, load_one)
 

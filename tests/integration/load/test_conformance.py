@@ -78,6 +78,13 @@ def contents(probe: Probe, month: Month, service: Service = GREEN) -> Contents:
     return {kind: probe.rows(kind, month, service) for kind in KEYS}
 
 
+def test_lineage_names_the_table_or_object_of_a_service(probe: Probe) -> None:
+    namespace, name = probe.open().dataset(GREEN, Month(2020, 4))
+    assert re.fullmatch(r"(postgres|gs|s3)://[\w.:-]+|bigquery|file", namespace)
+    assert "green" in name
+    assert not name.startswith("/") or namespace == "file"
+
+
 def assert_holds(probe: Probe, files: MonthFiles) -> LedgerEntry:
     """The destination holds this version of the month, whole, and its ledger says so."""
     assert contents(probe, files.month, files.service) == contents_of(files)

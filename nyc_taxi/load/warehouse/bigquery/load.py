@@ -30,7 +30,7 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.schema.tables import all_tables
+from nyc_taxi.schema.tables import all_tables, trips
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -52,6 +52,10 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
     def describe(self) -> str:
         """Where it is; says so when it is an emulator."""
         return self._config.describe()
+
+    def dataset(self, service: Service, month: Month) -> tuple[str, str]:
+        """See Destination."""
+        return "bigquery", f"{self._config.project}.{self._config.dataset}.{trips(service).name}"
 
     def create_tables(self) -> None:
         """See WarehouseMonths."""

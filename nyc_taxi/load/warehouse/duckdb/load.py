@@ -13,7 +13,9 @@ from nyc_taxi.load.warehouse.duckdb.migrate import migrate
 from nyc_taxi.load.warehouse.duckdb.replace import create_missing, replace_month
 from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.model.ledger import LedgerEntry
+from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
+from nyc_taxi.schema.tables import trips
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.refined import RefinedMonth
 
@@ -43,6 +45,10 @@ class DuckDb(WarehouseMonths[DuckDbEngine]):
         """See Destination."""
         role = " (in place of BigQuery: BIGQUERY_DATASET is not set)" * self._config.replaces_bigquery
         return f"{self.engine.describe()}{role}; `taxi connect duckdb`"
+
+    def dataset(self, service: Service, month: Month) -> tuple[str, str]:
+        """See Destination."""
+        return "file", f"{self.file}/{SCHEMA}.{trips(service).name}"
 
     def replace_month(
         self,
