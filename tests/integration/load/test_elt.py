@@ -38,9 +38,9 @@ def test_sql_finds_the_trips_that_the_rules_find(bigquery, tmp_path, request, is
         )
     bigquery.ask(elt.trips_view(GREEN, elt.qualified_dataset(bigquery.target)))
     query = f"SELECT source_row, total_amount FROM %s WHERE month = '{month}-01' ORDER BY source_row"
-    found = bigquery.ask(query % "elt_trips_green")
-    assert found == bigquery.ask(query % "trips_green")
-    assert len(found) == files.trips < files.rows_in
+    rows = bigquery.ask(query % "elt_trips_green")
+    assert rows == bigquery.ask(query % "trips_green")
+    assert len(rows) == files.trips < files.rows_in
 
 
 def test_tables_over_the_lake_are_typed_as_the_schema_and_partitioned_by_month():

@@ -57,8 +57,8 @@ def load(probe: SqlProbe, months: Iterable[MonthFiles]) -> SqlProbe:
 def rows(probe: SqlProbe, view: str, months: Iterable[Month] = MONTHS) -> list[dict[str, Any]]:
     """The rows of a view, in an order that differences of rounding do not change."""
     days = ", ".join(f"DATE '{month.first_day}'" for month in months)
-    found = probe.query(f"SELECT * FROM {view} WHERE month IN ({days})")
-    return sorted(found, key=lambda row: repr([_rounded(value) for value in row.values()]))
+    unsorted = probe.query(f"SELECT * FROM {view} WHERE month IN ({days})")
+    return sorted(unsorted, key=lambda row: repr([_rounded(value) for value in row.values()]))
 
 
 def _rounded(value: object) -> object:

@@ -44,8 +44,8 @@ def test_known_places_are_in_their_zones() -> None:
         230: (-73.9855, 40.7580),  # Times Square
         74: (-73.9380, 40.8043),  # 125th Street and Park Avenue
     }
-    found = zone_grid().find(*np.array(list(places.values())).T)
-    assert found.tolist() == list(places)
+    zones = zone_grid().find(*np.array(list(places.values())).T)
+    assert zones.tolist() == list(places)
 
 
 def test_what_is_no_place_in_the_city_has_no_zone() -> None:
