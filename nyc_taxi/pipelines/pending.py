@@ -19,9 +19,9 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last, month_range
 from nyc_taxi.model.references import is_sample
 from nyc_taxi.settings import Settings
-from nyc_taxi.transform.clean import version_of
 from nyc_taxi.transform.rules import read_rules
 from nyc_taxi.transform.user.source import load_transform
+from nyc_taxi.transform.version import version_of
 
 LOOK_BACK = 6
 """Number of months to look back by default."""

@@ -15,9 +15,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from nyc_taxi.errors import DestinationError, Implausible
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
@@ -165,6 +162,9 @@ def likely_month(month: CleanMonth) -> Month | None:
     """Return the month of most staged pick-ups; None if no month has a majority or the rows are gone."""
     if month.local is None:
         return None
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     counts: Counter[dt.date] = Counter()
     try:
         with pa.OSFile(str(month.local / "rows.arrow")) as file:

@@ -120,6 +120,12 @@ def service_columns(service: Service) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def has_coordinates(service: Service, month: Month) -> bool:
+    """Whether TLC published the month with coordinates and without zones."""
+    since = {column.name: column.since for column in service_columns(service)}
+    return "pickup_longitude" in since and month < (since["pickup_location_id"] or month)
+
+
 def trip_columns(service: Service) -> tuple[Column, ...]:
     """Return all columns of a service's trips: canonical, lineage and flags."""
     return (*service_columns(service), *LINEAGE_COLUMNS, *FLAG_COLUMNS)

@@ -8,7 +8,6 @@ which are written in file order.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import threading
 import uuid
@@ -23,46 +22,21 @@ import numpy as np
 import pyarrow as pa
 
 from nyc_taxi.errors import NotTripData, RuleError
-from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, SourceFile
-from nyc_taxi.schema import SCHEMA_VERSION, zone_polygons
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.transform.condition import sandbox
 from nyc_taxi.transform.match import match_rows
 from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader, open_month
 from nyc_taxi.transform.rules import ZONE_FLAG, Rules
 from nyc_taxi.transform.stage import Stage
-from nyc_taxi.transform.user.source import Transform
-from nyc_taxi.transform.zones import assign_zones, assigned_columns, has_coordinates
+from nyc_taxi.transform.version import month_version
+from nyc_taxi.transform.zones import assign_zones, assigned_columns
 
 MANY_UNREADABLE = 100_000
 """Number of unreadable rows beyond which a file is refused before its end if they are the greater part."""
 
-METHOD_VERSION = 1
-"""Incremented when the same file and rules give other rows than before."""
-
 Progress = Callable[[int], None]
 """Called with the number of rows read so far."""
-
-
-def month_version(source: SourceFile, rules: Rules, transform: Transform | None = None) -> str:
-    """Names what a month holds: 12 hex digits of the file, rules, transform and the code's versions.
-
-    Of the months that TLC published with coordinates, the zones' polygons are part, too.
-    """
-    return version_of(source.service, source.month, source.sha256, rules, transform)
-
-
-def version_of(
-    service: Service, month: Month, sha256: str, rules: Rules, transform: Transform | None = None
-) -> str:
-    """Return the version of a month whose raw file with this SHA-256 is cleaned and derived today."""
-    parts = [service, month, sha256, rules.fingerprint, SCHEMA_VERSION, METHOD_VERSION]
-    if has_coordinates(service, month):
-        parts.append(zone_polygons.fingerprint())
-    if transform:
-        parts.append(transform.fingerprint)
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
 def clean_month(

@@ -20,7 +20,6 @@ import pyarrow as pa
 from nyc_taxi.errors import TransformError
 from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.schema import arrow_schema, service_columns
-from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.judged import StagedMonth
 from nyc_taxi.transform.rules import BUILT_IN_WHY, Rules
 from nyc_taxi.transform.user.frames import return_heap
@@ -28,6 +27,7 @@ from nyc_taxi.transform.user.function import BatchFunction
 from nyc_taxi.transform.user.result import ROW, RefusedResult, spread, widen
 from nyc_taxi.transform.user.source import Transform
 from nyc_taxi.transform.user.staged import DerivedWriter, derived_folder
+from nyc_taxi.transform.version import month_version
 
 Progress = Callable[[int], None]
 """Called with the number of rows processed so far."""

@@ -8,19 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import SourceFile
-from nyc_taxi.schema import service_columns
+from nyc_taxi.schema import has_coordinates
 from nyc_taxi.transform.read import Chunk, Reader
 from nyc_taxi.transform.zone_grid import zone_grid
 
 ENDS = ("pickup", "dropoff")
-
-
-def has_coordinates(service: Service, month: Month) -> bool:
-    """Whether TLC published the month with coordinates and without zones."""
-    since = {column.name: column.since for column in service_columns(service)}
-    return "pickup_longitude" in since and month < (since["pickup_location_id"] or month)
 
 
 def assign_zones(reader: Reader, source: SourceFile) -> Reader:

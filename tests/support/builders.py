@@ -20,10 +20,11 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
 from nyc_taxi.schema import QUALITY, QUARANTINE, arrow_schema, trip_columns
 from nyc_taxi.settings import PROJECT
-from nyc_taxi.transform.clean import clean_month, month_version
+from nyc_taxi.transform.clean import clean_month
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.read import Reader, Unreadable
 from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.version import month_version
 
 RULES = PROJECT / "mage_project" / "rules.yaml"
 

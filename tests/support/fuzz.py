@@ -30,9 +30,10 @@ from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.settings import Settings, load_settings
-from nyc_taxi.transform.clean import clean_month, month_version
+from nyc_taxi.transform.clean import clean_month
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.refined import RefinedMonth
+from nyc_taxi.transform.version import month_version
 from tests.support.builders import project_rules
 from tests.support.memory import peak_megabytes
 from tests.support.mutations import mutate

@@ -19,11 +19,12 @@ from nyc_taxi.pipelines.trips.download import fetch_raw
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import Settings
 from nyc_taxi.telemetry import events
-from nyc_taxi.transform.clean import clean_month, month_version
+from nyc_taxi.transform.clean import clean_month
 from nyc_taxi.transform.derive import derive_month
-from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.rules import Rules, load_rules, read_rules
 from nyc_taxi.transform.user.source import load_transform
 from nyc_taxi.transform.user.staged import derived_folder
+from nyc_taxi.transform.version import month_version
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def clean(source: SourceFile, settings: Settings, progress: Progress | None = No
 
 def _clean(source: SourceFile, settings: Settings, progress: Progress | None) -> tuple[CleanMonth, bool]:
     """The cleaned month, and whether it was clean already."""
-    rules, workspace = load_rules(settings.rules, source.service), Workspace(settings.workspace)
+    rules, workspace = read_rules(settings.rules, source.service), Workspace(settings.workspace)
     version = month_version(source, rules, load_transform(settings.transform))
     folder = workspace.scratch_folder(source.service, source.month, month_version(source, rules))
     lake = Lake(settings)
@@ -71,7 +72,7 @@ def _clean(source: SourceFile, settings: Settings, progress: Progress | None) ->
     with wrap_os_errors(folder):
         cleaned = clean_month(
             source,
-            rules,
+            load_rules(settings.rules, source.service),
             folder,
             threads=settings.threads,
             max_unreadable=settings.max_unreadable,
@@ -87,7 +88,7 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
 
     Cleans the month again if its scratch files were deleted or the rules have changed. Raises TransformError.
     """
-    rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
+    rules, transform = read_rules(settings.rules, cleaned.service), load_transform(settings.transform)
     version = month_version(cleaned.source, rules, transform)
     if cleaned.version == version:
         return cleaned
@@ -114,7 +115,7 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
 
 def staged(cleaned: CleanMonth, settings: Settings) -> CleanMonth:
     """Return the cleaned month with its local folder, which need not exist."""
-    version = month_version(cleaned.source, load_rules(settings.rules, cleaned.service))
+    version = month_version(cleaned.source, read_rules(settings.rules, cleaned.service))
     folder = Workspace(settings.workspace).scratch_folder(cleaned.service, cleaned.month, version)
     return cleaned.at(folder)
 
@@ -127,7 +128,7 @@ def discard_scratch(cleaned: CleanMonth) -> None:
 
 def rules_of(cleaned: CleanMonth, settings: Settings) -> Rules:
     """Return the rules that cleaned the month; raises TaxiError if they or the transform have changed."""
-    rules, transform = load_rules(settings.rules, cleaned.service), load_transform(settings.transform)
+    rules, transform = read_rules(settings.rules, cleaned.service), load_transform(settings.transform)
     if month_version(cleaned.source, rules, transform) != cleaned.version:
         raise TaxiError(
             f"{cleaned}: {settings.rules} or {settings.transform} has changed since the month was cleaned;"

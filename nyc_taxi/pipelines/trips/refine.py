@@ -17,11 +17,11 @@ from nyc_taxi.pipelines.trips.clean import (
 )
 from nyc_taxi.settings import Settings
 from nyc_taxi.telemetry import datasets, events, lineage
-from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.refined import RefinedMonth
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rules import read_rules
 from nyc_taxi.transform.user.source import load_transform
+from nyc_taxi.transform.version import month_version
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def refine(
 
 def _refine(source: SourceFile, settings: Settings, review: Callable[[CleanMonth], object]) -> MonthFiles:
     versions = Lake(settings).versions
-    rules, transform = load_rules(settings.rules, source.service), load_transform(settings.transform)
+    rules, transform = read_rules(settings.rules, source.service), load_transform(settings.transform)
     version = month_version(source, rules, transform)
     files = versions.find(source.service, source.month, version)
     if files is not None:

@@ -14,8 +14,8 @@ from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.pipelines.pending import months_to_check, newest_published, pending_months
 from nyc_taxi.settings import load_settings
-from nyc_taxi.transform.clean import version_of
 from nyc_taxi.transform.rules import read_rules
+from nyc_taxi.transform.version import version_of
 from tests.support.builders import RULES
 from tests.support.transforms import write_transform
 

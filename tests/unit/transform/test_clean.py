@@ -14,10 +14,10 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth
 from nyc_taxi.settings import PROJECT
 from nyc_taxi.transform import clean
-from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.read import csv, parquet
 from nyc_taxi.transform.read.csv import CsvReader
 from nyc_taxi.transform.rules import Rule, Rules, load_rules
+from nyc_taxi.transform.version import month_version
 from tests.support.builders import GREEN_TRIP, cleaned, green_csv, project_rules, source_file
 
 BROKEN = {"total_amount": "1O.80"}
@@ -238,7 +238,7 @@ def test_the_version_names_source_rules_and_code(tmp_path: Path, monkeypatch: py
     first = version()
     assert version() == first
     others = {version(4), version(rules=load_rules(path, Service.GREEN))}
-    monkeypatch.setattr(clean, "METHOD_VERSION", 99)
+    monkeypatch.setattr("nyc_taxi.transform.version.METHOD_VERSION", 99)
     others.add(version())
     assert len({first, *others}) == 4
 

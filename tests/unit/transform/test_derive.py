@@ -14,10 +14,10 @@ import pytest
 from nyc_taxi.errors import TransformError
 from nyc_taxi.model.months import Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
-from nyc_taxi.transform.clean import month_version
 from nyc_taxi.transform.derive import derive_month
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.user.source import load_transform
+from nyc_taxi.transform.version import month_version
 from tests.support.builders import cleaned, green_csv, project_rules
 from tests.support.transforms import write_transform
 

@@ -11,11 +11,10 @@ import shapely
 from nyc_taxi.errors import RuleError
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.schema import zone_polygons
-from nyc_taxi.transform.clean import version_of
+from nyc_taxi.schema import has_coordinates, zone_polygons
 from nyc_taxi.transform.rules import ZONE_FLAG, load_rules
+from nyc_taxi.transform.version import version_of
 from nyc_taxi.transform.zone_grid import zone_grid
-from nyc_taxi.transform.zones import has_coordinates
 from tests.support.builders import parquet_month, project_rules, source_file
 from tools.zone_polygons import locate, read_zones
 
