@@ -30,7 +30,7 @@ from nyc_taxi.pipelines.offline import choose_source
 from nyc_taxi.pipelines.requests import make_request
 from nyc_taxi.pipelines.trips.load import Loaded
 from nyc_taxi.pipelines.trips.refine import fetch_month
-from nyc_taxi.pipelines.trips.run import Outcome
+from nyc_taxi.pipelines.trips.run import Outcome, find_loaded
 from nyc_taxi.reporting import summary
 from nyc_taxi.settings import Settings, load_settings
 
@@ -41,12 +41,18 @@ def load(variables: Mapping[str, Any]) -> int:
     try:
         settings = load_settings()
         request = make_request(variables, settings)
-        log = log_file(mage_environment(), f"run-{request.service}-{request.month}")
         postgres = ensure_postgres(settings, partial(console.print, soft_wrap=True))
         source, message = choose_source(request, settings)
         if message:
             console.print(message, style="yellow" if source else None, soft_wrap=True, markup=False)
-        return run(replace(request, source=source), postgres, log, console) if source else 0
+        if not source:
+            return 0
+        request = replace(request, source=source)
+        if outcome := find_loaded(request, settings):  # Mage takes seconds to start
+            show(outcome, settings, console)
+            return 0
+        log = log_file(mage_environment(), f"run-{request.service}-{request.month}")
+        return run(request, postgres, log, console)
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
         return 1
@@ -77,25 +83,31 @@ def run(request: LoadRequest, postgres: dict[str, str], log: Path, console: Cons
             display.show(json.loads(line))
         code = process.wait()
     if code == 0:
-        show(display, console)
+        settings = load_settings()
+        show(_outcome(display, settings), settings, console)
         return 0
     error = display.error or reason(log) or _exit_message(code)
     console.print(f"[red]{escape(error)}[/]\nFull log: {log}", soft_wrap=True)
     return code if code > 0 else 128 - code
 
 
-def show(display: Display, console: Console) -> None:
+def show(outcome: Outcome, settings: Settings, console: Console) -> None:
     """Show the summary of a successful run."""
-    settings = load_settings()
+    summary.show(console, outcome)  # each step's line above shows its seconds
+    if any(each.destination == "postgres" for each in outcome.loaded):
+        files = outcome.files
+        console.print(f"\n{query(files.service, files.month, settings)}", soft_wrap=True, markup=False)
+
+
+def _outcome(display: Display, settings: Settings) -> Outcome:
+    """The result of Mage's run, from the references of its steps."""
     files = fetch_month(MonthFiles.from_dict(display.references["trips_to_parquet"]), settings)
     loaded = [
         _loaded(name, facts, files, settings)
         for reference in display.references.values()
         for name, facts in reference.get("loaded", {}).items()
     ]
-    summary.show(console, Outcome(files, loaded))  # each step's line above shows its seconds
-    if any(each.destination == "postgres" for each in loaded):
-        console.print(f"\n{query(files.service, files.month, settings)}", soft_wrap=True, markup=False)
+    return Outcome(files, loaded)
 
 
 def _loaded(name: str, facts: dict[str, Any], files: MonthFiles, settings: Settings) -> Loaded:

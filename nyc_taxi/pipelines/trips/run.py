@@ -10,6 +10,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from nyc_taxi.extract.transfer import Progress
+from nyc_taxi.lake.current import current_folder
+from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.request import LoadRequest
@@ -28,7 +30,9 @@ from nyc_taxi.pipelines.trips.refine import fetch_month, to_parquet
 from nyc_taxi.settings import Settings
 from nyc_taxi.telemetry import events
 from nyc_taxi.transform.refined import RefinedMonth
+from nyc_taxi.transform.rules import read_rules
 from nyc_taxi.transform.user.source import load_transform
+from nyc_taxi.transform.version import month_version
 
 
 @dataclass
@@ -49,6 +53,34 @@ def run_month(
     """Run all steps of one month; `progress` provides each step's progress callback."""
     with events.bound(context.run):
         return restart_if_lost(lambda: _run_month(request, context, progress))
+
+
+def find_loaded(request: LoadRequest, settings: Settings) -> Outcome | None:
+    """Return what a run would find if it had nothing to do; None if it has, or never loaded the month.
+
+    The lake, its current version and every destination must hold, undamaged, what the source publishes.
+    """
+    service, month = request.service, request.month
+    opened = {name: open_destination(name, settings) for name in request.destinations}
+    entries = {name: destination.ledger_entry(service, month) for name, destination in opened.items()}
+    if request.force or not all(entries.values()):
+        return None
+    source = download(service, month, request.source, settings)
+    rules, transform = read_rules(settings.rules, service), load_transform(settings.transform)
+    lake = Lake(settings)
+    files = lake.versions.find(service, month, month_version(source, rules, transform))
+    if files is None:
+        return None
+    files = lake.versions.fetch(files)
+    current = current_folder(settings.workspace, service, month, generated=source.is_sample)
+    if not lake.is_shared and current != files.folder.resolve():
+        return None
+    loaded = []
+    for name, entry in entries.items():
+        if not entry or entry.version != files.version or opened[name].find_damage(service, month, entry):
+            return None
+        loaded.append(Loaded(name, opened[name].describe(), entry, skipped=True, seconds=0.0))
+    return Outcome(files, loaded)
 
 
 def _run_month(

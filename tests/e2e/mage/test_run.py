@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import psutil
 import pytest
@@ -68,15 +69,23 @@ def test_a_month_is_loaded_and_the_second_time_skipped(environment, here):
     assert "Traceback" not in shown
     assert len(shown.splitlines()) < 30, shown
 
-    code, shown = run(environment, *arguments)
-    assert code == 0, shown
-    assert "yellow 2021-01 is already cleaned" in shown
-    assert "yellow 2021-01 is already Parquet" in shown
-    assert "already up to date; nothing was loaded" in shown
-
     ledgers = [open_destination(name, load_settings()) for name in ("postgres", "gcs", "duckdb")]
     ids = {ledger.ledger_entry(Service.YELLOW, Month(2021, 1)).run_id for ledger in ledgers}
     assert len(ids) == 1, "one run has one id, wherever it loads"
+
+    log = Path(environment["MAGE_DATA_DIR"], "logs", "run-yellow-2021-01.log")
+    log.unlink()
+    code, shown = run(environment, *arguments)
+    assert code == 0, shown
+    assert shown.count("already up to date; nothing was loaded") == 3
+    assert not log.exists(), "Mage was started to load nothing"
+
+    (load_settings().workspace / "warehouse.duckdb").unlink()
+    code, shown = run(environment, *arguments)
+    assert code == 0, shown
+    assert "yellow 2021-01 is already Parquet" in shown
+    assert shown.count("already up to date; nothing was loaded") == 2
+    assert log.exists()
 
 
 @pytest.mark.mage
