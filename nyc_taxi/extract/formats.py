@@ -18,6 +18,9 @@ Format = Literal["parquet", "csv.gz", "csv"]
 _HEAD = 64 * 1024
 """Bytes to examine: longer than any header, or the blank lines above an HTML page."""
 
+MAX_FOOTER_BYTES = 8 << 20
+"""Bytes of a Parquet file's footer, which Arrow reads as a whole; TLC's have some kilobytes."""
+
 # Other content of downloads: pattern at the start, description, advice.
 _NOT_TRIP_DATA = (
     (rb"\s*$", "an empty file", "download the file again"),
@@ -114,9 +117,15 @@ def _check_parquet(path: Path, name: str) -> None:
     import pyarrow.parquet as pq
 
     with path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 4))
-        if file.read() != b"PAR1":
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8))
+        length, magic = file.read(4), file.read()
+        if magic != b"PAR1":
             raise NotTripData(f"{name}: is a truncated Parquet file; download the file again.")
+    if (size := int.from_bytes(length, "little")) > MAX_FOOTER_BYTES:
+        raise NotTripData(
+            f"{name}: has a footer of {size >> 20:,} MB, and at most {MAX_FOOTER_BYTES >> 20} MB are read;"
+            " write it in larger row groups."
+        )
     try:
         pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:

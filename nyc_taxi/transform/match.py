@@ -86,6 +86,13 @@ class KeyFiles:
             positions = list(chain(*shared))
         return np.unique(np.concatenate(positions)) if positions else np.array([], np.int64)
 
+    def too_wide(self) -> NotTripData:
+        """Return the error for rows that are alike, and take too much memory to compare."""
+        return NotTripData(
+            f"{self._source}: too many wide rows are alike to compare them in {_MEMORY_LIMIT}; use the file"
+            " as TLC publishes it, or disable rules that compare rows (TAXI_RULES)."
+        )
+
     def _finds_equal_rows(self, bit: int) -> bool:
         rule = self._rules[bit]
         return rule.repeats == ["all"] and rule.action == "quarantine"
@@ -130,7 +137,10 @@ def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, thr
             f"CREATE VIEW candidates AS SELECT *{absent} FROM read_parquet({literal(str(candidates))})"
         )
         connection.execute(f"CREATE VIEW kept AS SELECT * FROM candidates{out}")
-        connection.execute(f"COPY ({merged}) TO {literal(str(result))} (FORMAT parquet)")
+        try:
+            connection.execute(f"COPY ({merged}) TO {literal(str(result))} (FORMAT parquet)")
+        except duckdb.OutOfMemoryException:
+            raise keys.too_wide() from None
     return result
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -57,6 +58,19 @@ def _wide_lines(path: Path) -> Path:
     return text(path, HEADER.replace("\r", ",note\r"), f"{line[:4080]}\r\n".encode(), 64)
 
 
+def _different_texts(path: Path) -> Path:
+    texts = [f"{number:08x}" for number in range(150_000)]
+    return parquet(path, 150_000, **{f"c{place}": pa.array(texts) for place in range(33)})
+
+
+def random_doubles(path: Path, rows: int) -> Path:
+    """Write as many columns as a file may have of values that do not compress."""
+    rng = np.random.default_rng(1)
+    times = pa.array(np.datetime64("2020-04-01", "us") + np.arange(rows))
+    columns = {f"c{place}": pa.array(rng.random(rows)) for place in range(34)}
+    return parquet(path, rows, lpep_pickup_datetime=times, lpep_dropoff_datetime=times, **columns)
+
+
 SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "no end of the first line": (
         "csv",
@@ -85,7 +99,13 @@ SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         "has rows of 50,000 bytes on average",
     ),
     "long texts in a struct": ("parquet", _nested, "has rows of 50,000 bytes on average"),
-    "equal rows": ("parquet", lambda path: parquet(path, 6_000_000), "most of its rows are equal"),
+    "equal rows": ("parquet", lambda path: parquet(path, 6_000_000), "has 6,000,000 rows in .* bytes"),
+    "empty rows": (
+        "csv",
+        lambda path: text(path, HEADER, b"," * 19 + b"\n", 64),
+        "lines of a few bytes each",
+    ),
+    "different texts": ("parquet", _different_texts, "has .* texts in the dictionaries of a row group"),
     "many columns": (
         "parquet",
         lambda path: parquet(path, 2000, **{f"c{n}": pa.nulls(2000, pa.int64()) for n in range(1700)}),

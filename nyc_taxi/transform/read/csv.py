@@ -95,6 +95,7 @@ class CsvReader:
             table = self._read(block, self._fast_types)
         except (pa.ArrowInvalid, UnicodeDecodeError):
             return self._parse_text(block)
+        check_line_count(len(table), self._file)
         # a NUL is no text for a database; to Arrow a carriage return alone ends a line, to us it does
         # not; a stray quote swallows the line after it
         if (

@@ -6,14 +6,16 @@ TLC's widest files have 25 columns, rows of some 250 bytes and 25 million rows a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData
-from nyc_taxi.transform.read.pages import largest_pages
+from nyc_taxi.transform.read.pages import Page, read_pages
 
 MAX_COLUMNS = 40
 """Columns of a file, and fields of a row of CSV."""
@@ -21,7 +23,7 @@ MAX_COLUMNS = 40
 MAX_LINE_BYTES = 1 << 12
 """Bytes of a line of CSV."""
 
-MAX_BLOCK_LINES = 1 << 18
+MAX_BLOCK_LINES = (4 << 20) // 24
 """Lines of a block of CSV (4 MB): fhv of 2015 has 28 bytes a row; each costs more memory than its text."""
 
 MAX_ROWS = 100_000_000
@@ -32,6 +34,15 @@ MAX_ROW_BYTES = 512
 
 MAX_CHUNK_BYTES = 256 << 20
 """Decompressed bytes of a column in a row group."""
+
+MAX_BYTE_ROWS = 1 << 20
+"""Rows of a Parquet file that has fewer bytes than rows: TLC's narrowest have several bytes a row."""
+
+MAX_PAGES = 1 << 16
+"""Pages of a Parquet file; Arrow writes at least 20,000 rows a page or 1 MB."""
+
+MAX_TEXTS = 1 << 20
+"""Texts of a row group in dictionaries, and beside them; each costs Arrow about 130 bytes."""
 
 MAX_PAGE_BYTES = 64 << 20
 """Decompressed bytes of the largest page of every column, added up over a row group; Arrow writes 1 MB."""
@@ -107,23 +118,60 @@ def batch_rows(metadata: pq.FileMetaData, most: int, file: str) -> int:
     return max(1, min(most, BATCH_BYTES // widest))
 
 
-def check_pages(path: Path, metadata: pq.FileMetaData, file: str) -> None:
-    """Raise NotTripData for pages that take too much memory, and for those that have no header."""
-    try:
-        size = max(largest_pages(path, metadata), default=0)
-    except ValueError as error:
-        raise NotTripData(
-            f"{file}: the Parquet data is damaged (it has {error}); download it again."
-        ) from None
+def check_rows(path: Path, rows: int, file: str) -> None:
+    """Raise NotTripData for a file with more rows than bytes: they are nothing but repetitions."""
+    size = path.stat().st_size
+    if rows > max(size, MAX_BYTE_ROWS):
+        raise NotTripData(f"{file}: has {rows:,} rows in {size:,} bytes; {_ADVICE}.")
+
+
+def check_pages(path: Path, metadata: pq.FileMetaData, file: str) -> list[str]:
+    """Return the paths of columns of text that their pages, decompressed, do not hold in full.
+
+    Raises NotTripData for pages that take too much memory or time, and for those that have no header.
+    """
+    count, encoded = 0, dict[str, None]()
+    with path.open("rb") as stream:
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            size = texts = 0
+            for chunk in map(group.column, range(group.num_columns)):
+                pages = _read_pages(stream, chunk, MAX_PAGES - count, file)
+                count += len(pages)
+                size += max((page.size for page in pages), default=0)
+                if chunk.physical_type == "BYTE_ARRAY" and not all(page.is_plain for page in pages):
+                    encoded[chunk.path_in_schema] = None
+                    texts += sum(page.spelled_out for page in pages)
+            _check_group(size, texts, file)
+    return list(encoded)
+
+
+def _check_group(size: int, texts: int, file: str) -> None:
     if size > MAX_PAGE_BYTES:
         raise NotTripData(
             f"{file}: has pages of {size >> 20:,} MB, and at most {MAX_PAGE_BYTES >> 20} MB are read;"
             " write it in smaller pages."
         )
+    if texts > MAX_TEXTS:
+        raise NotTripData(
+            f"{file}: has {texts:,} texts in the dictionaries of a row group, and at most {MAX_TEXTS:,} are"
+            " read; write it in smaller row groups or without dictionaries."
+        )
+
+
+def _read_pages(stream: BinaryIO, chunk: pq.ColumnChunkMetaData, most: int, file: str) -> list[Page]:
+    try:
+        pages = list(islice(read_pages(stream, chunk), most + 1))
+    except ValueError as error:
+        raise NotTripData(
+            f"{file}: the Parquet data is damaged (it has {error}); download it again."
+        ) from None
+    if len(pages) > most:
+        raise NotTripData(f"{file}: has more than {MAX_PAGES:,} pages; write it in larger pages.")
+    return pages
 
 
 def split_text(batch: pa.RecordBatch, file: str) -> Iterator[pa.RecordBatch]:
-    """The batch, or slices of it with at most BATCH_BYTES of text; its columns are dictionaries still.
+    """The batch, or slices of it with at most BATCH_BYTES of text; its dictionaries are not decoded.
 
     Raises NotTripData for rows of more than MAX_ROW_BYTES of text on average.
     """
@@ -156,9 +204,13 @@ def _text_bytes(array: pa.Array) -> int:
         return _text_bytes(array.keys[entries]) + _text_bytes(array.items[entries])
     if pa.types.is_nested(kind):
         return _text_bytes(array.flatten())
-    if not pa.types.is_dictionary(kind) or not (
-        pa.types.is_string(kind.value_type) or pa.types.is_binary(kind.value_type)
-    ):
+    if _is_text(kind):
+        return pc.sum(pc.binary_length(array)).as_py() or 0
+    if not pa.types.is_dictionary(kind) or not _is_text(kind.value_type):
         return 0
     lengths = pc.binary_length(array.dictionary).to_numpy(zero_copy_only=False)
     return int(lengths[array.indices.drop_null().to_numpy()].sum())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))

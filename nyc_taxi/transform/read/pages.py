@@ -8,8 +8,8 @@ https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
 
@@ -19,47 +19,68 @@ _LONGEST_HEADER_BYTES = 1 << 20
 
 _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _LISTS, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, (9, 10), 12
 _LENGTHS = {**dict.fromkeys((*_BOOLEANS, _BYTE), 1), _DOUBLE: 8}
-_UNCOMPRESSED, _COMPRESSED = 2, 3
+
+_KIND, _UNCOMPRESSED, _COMPRESSED = 1, 2, 3
 """Fields of a page's header."""
 
+_DICTIONARY = 2
+_OWN_HEADERS = {0: (5, 2), _DICTIONARY: (7, 2), 3: (8, 4)}
+"""By kind of page: the field with its own header, and in that the field of the encoding; 1 is its values."""
 
-def largest_pages(path: Path, metadata: pq.FileMetaData) -> Iterator[int]:
-    """For each row group, the decompressed bytes of the largest page of every column, added up.
-
-    Raises ValueError for a header that cannot be read.
-    """
-    with path.open("rb") as file:
-        for group in map(metadata.row_group, range(metadata.num_row_groups)):
-            chunks = map(group.column, range(group.num_columns))
-            yield sum(max(_page_sizes(file, chunk), default=0) for chunk in chunks)
+_PLAIN, _CODED = 0, (2, 8)
+"""Encodings: as they are, and as places in the column's dictionary."""
 
 
-def _page_sizes(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[int]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a column."""
+
+    size: int
+    """Decompressed bytes."""
+    spelled_out: int
+    """Values that are not places in a dictionary: those of a dictionary, and of data pages without one."""
+    is_plain: bool
+    """Whether it has to do with no dictionary, and no encoding that makes less of its text."""
+
+
+def read_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
+    """Read the headers of a column chunk's pages; raises ValueError for one that cannot be read."""
     start = chunk.data_page_offset
     if chunk.has_dictionary_page and chunk.dictionary_page_offset:
         start = min(start, chunk.dictionary_page_offset)
     end = start + chunk.total_compressed_size
     while start < end and chunk.num_values:  # an empty chunk may have no offset
-        uncompressed, length = _page(file, start)
+        page, length = _page(file, start)
         if length <= 0:
             raise ValueError("a page without bytes")
-        yield uncompressed
+        yield page
         start += length
 
 
-def _page(file: BinaryIO, start: int) -> tuple[int, int]:
-    """A page's decompressed bytes, and those that it has in the file with its header."""
+def _page(file: BinaryIO, start: int) -> tuple[Page, int]:
+    """A page, and the bytes that it has in the file with its header."""
     for size in (_HEADER_BYTES, _LONGEST_HEADER_BYTES):
         file.seek(start)
         header = _Compact(file.read(size))
         try:
             fields = header.struct()
-            return fields[_UNCOMPRESSED], header.place + fields[_COMPRESSED]
+            return _of(fields), header.place + fields[_COMPRESSED]
         except IndexError:
             continue
-        except (KeyError, RecursionError):
+        except (KeyError, TypeError, RecursionError):
             break
     raise ValueError("a page without a header")
+
+
+def _of(fields: dict[int, Any]) -> Page:
+    kind, size = fields[_KIND], fields[_UNCOMPRESSED]
+    if kind not in _OWN_HEADERS:  # an index, which Arrow skips
+        return Page(size, 0, is_plain=True)
+    own, encoding = _OWN_HEADERS[kind]
+    values, encoding = fields[own][1], fields[own][encoding]
+    if kind == _DICTIONARY:
+        return Page(size, values, is_plain=False)
+    return Page(size, 0 if encoding in _CODED else values, is_plain=encoding == _PLAIN)
 
 
 class _Compact:
@@ -69,14 +90,16 @@ class _Compact:
         self._data = data
         self.place = 0
 
-    def struct(self) -> dict[int, int]:
-        """The integers of a struct by field; raises IndexError at the end of the data."""
-        fields: dict[int, int] = {}
+    def struct(self) -> dict[int, Any]:
+        """The integers and structs of a struct by field; raises IndexError at the end of the data."""
+        fields: dict[int, Any] = {}
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._integer()
             if head & 15 in _INTEGERS:
                 fields[number] = self._integer()
+            elif head & 15 == _STRUCT:
+                fields[number] = self.struct()
             elif head & 15 not in _BOOLEANS:  # whose value is in the type
                 self._skip(head & 15)
         return fields

@@ -15,7 +15,13 @@ from nyc_taxi.model.references import SourceFile
 from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
 from nyc_taxi.transform.read import Chunk, Unreadable, as_json
 from nyc_taxi.transform.read.convert import Converted, convert, first_that_holds, wall_time
-from nyc_taxi.transform.read.limits import batch_rows, check_columns, check_pages, split_text
+from nyc_taxi.transform.read.limits import (
+    batch_rows,
+    check_columns,
+    check_pages,
+    check_rows,
+    split_text,
+)
 
 BATCH_ROWS = 65_536
 _READ_BUFFER = 1 << 20
@@ -30,10 +36,11 @@ class ParquetReader:
         with self._opened() as file:
             own, leaves = file.schema_arrow, file.metadata.schema
             check_columns(len(leaves), self._file)
+            check_rows(source.path, file.metadata.num_rows, self._file)
             self._batch_rows = batch_rows(file.metadata, most_rows, self._file)
-            check_pages(source.path, file.metadata, self._file)
-        # text stays in its dictionary until it is known how much it is
-        self._texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+            # text stays in its dictionary until it is known how much it is; other text is not made to have
+            # one, which takes several times its memory
+            self._texts = check_pages(source.path, file.metadata, self._file)
         mapping = map_header(source.service, own.names, self._file)
         # a column of null type holds nothing: there is nothing to keep, and no type to keep it under
         unknown = {n: o for n, o in mapping.unknown.items() if not pa.types.is_null(own.field(o).type)}

@@ -285,3 +285,12 @@ def test_what_is_found_is_what_comparing_all_rows_finds(tmp_path: Path, rows: li
         for total, fare, vendor, tip in [*rows, ("1", "1", "1", "1")]
     ]
     assert matches(tmp_path, written) == by_comparing_all([*rows, ("1", "1", "1", "1")])
+
+
+def test_rows_that_take_too_much_memory_to_compare_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(match, "_MEMORY_LIMIT", "2MB")
+    rows = [{**NINE, "note": f"{number:0400}"} for number in range(5000)]
+    with pytest.raises(NotTripData, match=r"green\.csv: too many wide rows are alike to compare them in 2MB"):
+        matches(tmp_path, rows)

@@ -30,6 +30,9 @@ from nyc_taxi.schema.tables import (
     trips,
 )
 
+MEMORY_LIMIT = "192MB"
+"""Of DuckDB while it loads: a row group of as many and as wide columns as a file may have takes that much."""
+
 
 def replace_month(
     session: DuckDbSession,
@@ -45,7 +48,7 @@ def replace_month(
     """
     started = dt.datetime.now(dt.UTC)
     # each thread holds a row group of the file and one of the table; a second one saves no time
-    session.execute("SET threads = 1")
+    session.execute(f"SET threads = 1; SET memory_limit = '{MEMORY_LIMIT}'")
     session.connection.begin()
     create_missing(session)
     entry = ledger.current(session, files.service, files.month)

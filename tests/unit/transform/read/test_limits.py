@@ -64,6 +64,14 @@ def test_metadata_alone_tell_a_file_of_too_many_rows(tmp_path: Path, monkeypatch
         open_month(source_file(path))
 
 
+def test_a_file_has_no_more_rows_than_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = hostile.parquet(tmp_path / "trips.parquet", 100_000)
+    open_month(source_file(path))
+    monkeypatch.setattr(limits, "MAX_BYTE_ROWS", 10_000)
+    with pytest.raises(NotTripData, match=r"trips\.parquet: has 100,000 rows in [\d,]+ bytes"):
+        open_month(source_file(path))
+
+
 def test_a_row_group_of_one_huge_column_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CHUNK_BYTES", 1 << 20)
     path = hostile.parquet(tmp_path / "trips.parquet", 200_000)
@@ -120,3 +128,11 @@ def test_text_in_a_dictionary_may_be_as_wide_as_other_text(tmp_path: Path) -> No
 def test_the_narrowest_rows_of_tlc_are_within_the_limit() -> None:
     """Of fhv in 2015: `B00013,2015-01-01 00:30:00,` and the end of the line."""
     limits.check_line_count((4 << 20) // 28, "fhv_tripdata_2015-01.csv")
+
+
+def test_short_lines_are_refused_even_if_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = hostile.text(tmp_path / "trips.csv", hostile.HEADER, b"," * 19 + b"\n", 1)
+    reader = open_month(source_file(path))
+    monkeypatch.setattr(limits, "MAX_BLOCK_LINES", 1000)
+    with pytest.raises(NotTripData, match=r"trips\.csv: has .* lines of a few bytes each"):
+        reader.parse(next(reader.blocks()))

@@ -7,7 +7,7 @@ import pytest
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.transform.read import limits, open_month
-from nyc_taxi.transform.read.pages import largest_pages
+from nyc_taxi.transform.read.pages import Page, read_pages
 from tests.support import hostile
 from tests.support.builders import source_file
 
@@ -21,6 +21,19 @@ def written(path: Path, **options: object) -> pq.FileMetaData:
     columns = {"number": np.random.default_rng(1).random(ROWS), "text": ["a" * 3000, "b"] * (ROWS // 2)}
     pq.write_table(pa.table(columns), path, use_dictionary=["text"], **options)
     return pq.read_metadata(path)
+
+
+def pages(path: Path, metadata: pq.FileMetaData, group: int = 0, column: int = 0) -> list[Page]:
+    with path.open("rb") as file:
+        return list(read_pages(file, metadata.row_group(group).column(column)))
+
+
+def largest_pages(path: Path, metadata: pq.FileMetaData) -> list[int]:
+    """Return for each row group the sizes of the largest page of every column, added up."""
+    return [
+        sum(max(page.size for page in pages(path, metadata, group, column)) for column in range(2))
+        for group in range(metadata.num_row_groups)
+    ]
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
@@ -59,4 +72,41 @@ def test_pages_beyond_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.
     path = hostile.parquet(tmp_path / "trips.parquet", ROWS, tip_amount=pa.array(np.arange(ROWS) / 100))
     monkeypatch.setattr(limits, "MAX_PAGE_BYTES", 1 << 10)
     with pytest.raises(NotTripData, match=r"trips\.parquet: has pages of .* write it in smaller pages"):
+        open_month(source_file(path))
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_texts_beside_a_dictionary_count_like_those_in_it(tmp_path: Path, version: str) -> None:
+    texts = pa.table({"few": ["a", "b", "c", "d"] * 2500, "many": [f"{n:09}" for n in range(10_000)]})
+    path = tmp_path / "trips.parquet"
+    pq.write_table(texts, path, data_page_version=version, dictionary_pagesize_limit=8000)
+    few, many = (pages(path, pq.read_metadata(path), column=column) for column in range(2))
+    assert [page.spelled_out for page in few] == [4, 0]
+    assert not any(page.is_plain for page in few)
+    assert sum(page.spelled_out for page in many) >= 10_000
+    pq.write_table(texts, path, data_page_version=version, use_dictionary=False)
+    assert all(page.is_plain for page in pages(path, pq.read_metadata(path)))
+
+
+def test_different_texts_are_read_without_dictionaries_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_TEXTS", 1000)
+    path, note = tmp_path / "trips.parquet", pa.array([f"{n:09}" for n in range(2000)])
+    hostile.parquet(path, 2000, note=note)
+    with pytest.raises(NotTripData, match=r"has 2,\d+ texts in the dictionaries of a row group"):
+        open_month(source_file(path))
+    pq.write_table(pq.read_table(path), path, use_dictionary=False)
+    reader = open_month(source_file(path))
+    (block,) = reader.blocks()
+    assert reader.parse(block).batch["note"].to_pylist() == note.to_pylist() == block["note"].to_pylist()
+    assert block["note"].type == pa.string()
+
+
+def test_pages_beyond_their_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_PAGES", 14)
+    path = tmp_path / "trips.parquet"
+    open_month(source_file(hostile.parquet(path, 100, note=pa.nulls(100, pa.int64()))))
+    pq.write_table(pq.read_table(path), path, row_group_size=10)
+    with pytest.raises(NotTripData, match=r"trips\.parquet: has more than 14 pages"):
         open_month(source_file(path))
