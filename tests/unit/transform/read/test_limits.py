@@ -130,7 +130,9 @@ def test_the_narrowest_rows_of_tlc_are_within_the_limit() -> None:
     limits.check_line_count((4 << 20) // 28, "fhv_tripdata_2015-01.csv")
 
 
-def test_short_lines_are_refused_even_if_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_lines_are_refused_if_they_are_read_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = hostile.text(tmp_path / "trips.csv", hostile.HEADER, b"," * 19 + b"\n", 1)
     reader = open_month(source_file(path))
     monkeypatch.setattr(limits, "MAX_BLOCK_LINES", 1000)
