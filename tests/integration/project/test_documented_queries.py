@@ -40,6 +40,11 @@ def load(destination: str, service: str = "green", month: str = "2020-04") -> No
     subprocess.run([program, *arguments], cwd=PROJECT, check=True, capture_output=True, text=True)
 
 
+def in_workspace(code: str, workspace: Path) -> str:
+    """Let documented code read the test's workspace, whose months are generated."""
+    return code.replace("workspace/current/", f"{workspace}/generated/")
+
+
 def test_every_query_is_for_a_known_database() -> None:
     labels = {sql.splitlines()[0] for sql in blocks(ANALYST, "sql") if sql.startswith("-- ")}
     assert labels == {"-- Postgres", "-- DuckDB", "-- BigQuery"}
@@ -50,8 +55,7 @@ def test_queries_on_duckdb(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> 
     load("duckdb")
     with duckdb.connect(workspace / "warehouse.duckdb", read_only=True) as connection:
         for sql in queries("DuckDB"):
-            local = sql.replace("workspace/current/", f"{workspace}/generated/")  # the month is generated
-            assert connection.execute(local).fetchall(), f"no rows: {sql}"
+            assert connection.execute(in_workspace(sql, workspace)).fetchall(), f"no rows: {sql}"
 
 
 def test_one_query_counts_trips_by_zone_since_2009(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +76,11 @@ def test_python_examples(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsy
     load("duckdb")
     names: dict[str, Any] = {}
     for code in blocks(ANALYST, "python"):
-        exec(code, names)
+        exec(in_workspace(code, workspace), names)
     assert names["trips"].num_rows > len(names["long_trips"]) > 0
     assert names["reasons"].num_rows
+    assert len(names["april"]) == names["trips"].num_rows
+    assert len(names["long"].collect())
     assert "green 2020-04" in capsys.readouterr().out
 
 
@@ -87,7 +93,7 @@ def test_the_same_filter_by_month_finds_the_same_trips(
     monkeypatch.delenv("DUCKDB_DATABASE", raising=False)
     load("duckdb,postgres")
     both = [sql for sql in blocks(ANALYST, "sql") if sql.rstrip().endswith(BY_MONTH) and "revenue" in sql]
-    on_tables, on_files = (sql.replace("workspace/current/", f"{workspace}/generated/") for sql in both)
+    on_tables, on_files = (in_workspace(sql, workspace) for sql in both)
     with connect() as connection, connection.cursor() as cursor:
         cursor.execute(on_tables)
         (trips, revenue), *_ = cursor.fetchall()
