@@ -18,6 +18,12 @@ Format = Literal["parquet", "csv.gz", "csv"]
 _HEAD = 64 * 1024
 """Bytes to examine: longer than any header, or the blank lines above an HTML page."""
 
+MAX_GZIP_RATIO = 100
+"""Bytes that a byte of gzip becomes; of TLC's files 5 to 10."""
+
+_ANY_RATIO = 16 << 20
+"""Decompressed bytes whose ratio does not matter."""
+
 MAX_FOOTER_BYTES = 8 << 20
 """Bytes of a Parquet file's footer, which Arrow reads as a whole; TLC's have some kilobytes."""
 
@@ -104,8 +110,13 @@ def _check_gzip(path: Path, name: str) -> None:
     try:
         with igzip.open(path, "rb") as file:
             _refuse_other_data(file.read(_HEAD), f"{name} (decompressed)")
+            most = max(_ANY_RATIO, path.stat().st_size * MAX_GZIP_RATIO)
             while file.read(CHUNK):
-                pass
+                if file.tell() > most:
+                    raise NotTripData(
+                        f"{name}: has more than {MAX_GZIP_RATIO} bytes of text for each byte of gzip: it is"
+                        " nothing but repetition; use a trip file as TLC publishes it."
+                    )
     except EOFError:
         raise NotTripData(f"{name}: is a truncated gzip file; download the file again.") from None
     except (gzip.BadGzipFile, isal_zlib.IsalError) as error:  # type: ignore[misc]  # the stub declares an instance

@@ -48,6 +48,10 @@ BROKEN = {
     "gzip with another length": (CSV_GZ[:-4] + b"\x01\x02\x03\x04", "is a damaged gzip file"),
     "Parquet without a footer": (b"PAR1" + bytes(100) + b"PAR1", "is a damaged Parquet file"),
     "Parquet with a huge footer": (PARQUET[:-8] + b"\0\0\0\1PAR1", "has a footer of 16 MB, and at most 8 MB"),
+    "repetition in gzip": (
+        gzip.compress(CSV + b"1,2,3,4\n" * 2_500_000),
+        "has more than 100 bytes of text for each byte of gzip",
+    ),
     "HTML in gzip": (gzip.compress(HTML), r"\(decompressed\): is an HTML page"),
     "gzip in gzip": (gzip.compress(CSV_GZ), "compressed twice"),
     "Parquet in gzip": (gzip.compress(PARQUET), "compressed twice"),
