@@ -9,7 +9,7 @@ The emulator is fsouza's fake-gcs-server, which implements the JSON API. In the 
 
 Invariants: at most one server runs per folder, even if many processes call `ensure` at once; it listens
 on 127.0.0.1 only; it outlives the process that started it; after a kill or a reboot the next `ensure`
-restarts it with all uploaded objects.
+restarts it with all uploaded objects; on Linux it reaches no files but its objects (nyc_taxi.local.confined).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from pathlib import Path
 
 from nyc_taxi.errors import DestinationError
 from nyc_taxi.extras import install_command
-from nyc_taxi.local import process
+from nyc_taxi.local import confined, process
 from nyc_taxi.local.process import HOST
 
 BUCKET = "taxi"
@@ -119,6 +120,7 @@ def _start(folder: Path) -> None:
 def _launch(folder: Path, port: int) -> None:
     (folder / "port").write_text(str(port))
     command = [
+        *(sys.executable, "-IS", confined.__file__, str(folder / "data")),
         str(program()),
         *("-scheme", "http", "-backend", "filesystem", "-filesystem-root", str(folder / "data")),
         *("-host", HOST, "-port", str(port), "-log-level", "warn"),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from typer.testing import CliRunner
@@ -65,6 +66,25 @@ def test_what_a_child_process_needs(folder: Path) -> None:
         "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{server.port}",
         "GCS_BUCKET": "taxi",
     }
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines the server")
+@pytest.mark.parametrize("target", ["owned.txt", "gcs/pid", "kept.txt"])
+def test_names_of_objects_reach_no_files_outside(folder: Path, target: str) -> None:
+    server = gcs.ensure(folder)
+    put(server, "inside", b"1")
+    kept = folder.parent / "kept.txt"
+    kept.write_text("mine")
+    pid = (folder / "pid").read_text()
+    name = quote(f"../../../{target}", safe="")
+    status, _ = ask(
+        server, "POST", f"/upload/storage/v1/b/taxi/o?uploadType=media&name={name}", b"an attacker's"
+    )
+    assert status >= 400
+    assert ask(server, "DELETE", f"/storage/v1/b/taxi/o/{name}")[0] >= 400
+    assert (kept.read_text(), (folder / "pid").read_text()) == ("mine", pid)
+    assert not (folder.parent / "owned.txt").exists()
+    assert get(server, "inside") == b"1"
 
 
 def test_it_listens_on_this_machine_only(folder: Path) -> None:

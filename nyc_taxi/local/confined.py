@@ -1,0 +1,82 @@
+"""Run a program that can reach no files outside one folder: `python confined.py FOLDER COMMAND...`.
+
+fake-gcs-server's filesystem backend stores an object named `../../x` outside its root, and it has no login: without
+confinement, every local process and web page could write any file of its user. Linux confines the program with
+Landlock (kernel 5.13 and newer, docs.kernel.org/userspace-api/landlock.html); other systems cannot, and run it as is.
+
+This file imports the standard library only, so that it also runs as a script, without site packages.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import sys
+from pathlib import Path
+
+LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
+"""Folders that a dynamically linked program reads."""
+
+_READ, _LIST = 1 << 2, 1 << 3
+"""Landlock's rights to read files and to list folders."""
+_WRITE = 1 << 1 | sum(1 << bit for bit in range(4, 13))
+"""Rights of Landlock's first version to write to, delete and create files and folders; executing is not restricted."""
+
+_MOVE, _TRUNCATE = 1 << 13, 1 << 14
+"""Rights that versions 2 and 3 add."""
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+"""System calls; the numbers are the same on all architectures that Python has wheels for."""
+_GET_VERSION = 1
+_PATH_BENEATH = 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def confine(folder: Path, program: Path) -> bool:
+    """Confine this process to a folder and to reading a program; returns False if the system cannot.
+
+    Files that are open already stay usable. Raises OSError if the folder or the program does not exist.
+    """
+    if sys.platform != "linux":
+        return False
+    version = _call(_CREATE_RULESET, None, ctypes.c_size_t(0), _GET_VERSION)
+    if version < 1:  # an older kernel, or Landlock is switched off
+        return False
+    rights = _READ | _LIST | _WRITE | (_MOVE if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
+    ruleset = _call(_CREATE_RULESET, struct.pack("Q", rights), ctypes.c_size_t(8), 0)
+    if ruleset < 0:
+        return False
+    try:
+        _allow(ruleset, folder, rights)
+        _allow(ruleset, program, _READ)
+        for library in filter(os.path.exists, LIBRARIES):
+            _allow(ruleset, Path(library), _READ | _LIST)
+        prctl = ctypes.CDLL(None).prctl
+        return prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and _call(_RESTRICT_SELF, ruleset, 0) == 0
+    finally:
+        os.close(ruleset)
+
+
+def _allow(ruleset: int, path: Path, rights: int) -> None:
+    number = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if _call(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, number), 0) < 0:
+            raise OSError(f"{path}: Landlock refuses the rule")
+    finally:
+        os.close(number)
+
+
+def _call(number: int, *arguments: object) -> int:
+    return int(ctypes.CDLL(None).syscall(number, *arguments))
+
+
+def main(folder: str, *command: str) -> None:
+    """Confine this process to the folder, which is created, and become the command."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    confine(Path(folder), Path(command[0]))
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
