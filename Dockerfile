@@ -1,6 +1,6 @@
 # The image of Mage and of the package it runs; also of the GCS emulator, which is in the same packages.
 # Any other base that has Python 3.11: --build-arg PYTHON_IMAGE=...
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # ---- the packages, as the hashed list says; uv and its downloads stay behind here
 FROM ${PYTHON_IMAGE} AS packages

@@ -5,11 +5,14 @@ Import this module after Mage's server, which reads its settings on import.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from mage_ai.api.middleware import OAuthMiddleware
@@ -34,6 +37,9 @@ STATIC = (
     server.StaticFileHandler,
 )
 """Pages, which contain no data themselves, and their static files."""
+
+_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
+"""A path on this host; two slashes of either kind begin another host's address."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +85,18 @@ def refusal(route: Route, session: Any) -> tuple[int, str] | None:
 
     A request must
 
+    - name this server: a page of another domain whose DNS entry now points here ("rebinding") does not;
     - come from Mage's own pages, or from a program other than a browser;
+    - not make the login page open another address, or a script (`redirect_url=javascript:...`);
     - carry JSON if it writes, which pages of other origins cannot send without CORS;
     - belong to a session, be public, or carry the token of the trigger that it starts.
     """
+    if not _is_own_host(route.request.host_name):
+        return 403, "Requests to this host name are refused; MAGE_PUBLIC_HOST names Mage's own address."
     if not _is_own_origin(route.request):
         return 403, "Requests from other origins are refused; MAGE_PUBLIC_HOST names Mage's own address."
+    if not _stays_here(route.request.query):
+        return 400, "redirect_url must be the path of a page of Mage."
     if route.writes and not _is_json_or_own_upload(route.request):
         return 415, "Send JSON, with the header Content-Type: application/json."
     if session:
@@ -128,6 +140,23 @@ def _has_trigger_token(route: Route) -> bool:
         return False
     token = route.parameters.get("token") or bearer.encode()
     return hmac.compare_digest(token, trigger.token.encode())
+
+
+def _is_own_host(name: str) -> bool:
+    """Return whether a `Host` is Mage's public one, or one that no page of another domain can have."""
+    public = urlsplit(f"//{_address(os.environ.get('MAGE_PUBLIC_HOST', ''))}").hostname
+    if "." not in name or name.lower() == public:  # localhost, and names of containers
+        return True
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(name.strip("[]")))
+    return False
+
+
+def _stays_here(query: str) -> bool:
+    """Return whether `redirect_url`, which the login page opens after the login, is absent or a path."""
+    # Mage's pages skip every question mark before they parse the query
+    parameters = parse_qs(query.replace("?", ""), keep_blank_values=True)
+    return all(map(_PATH.fullmatch, parameters.get("redirect_url", [])))
 
 
 def _is_own_origin(request: HTTPServerRequest) -> bool:

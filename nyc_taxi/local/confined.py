@@ -1,8 +1,8 @@
 """Run a program that can reach no files outside one folder: `python confined.py FOLDER COMMAND...`.
 
-fake-gcs-server's filesystem backend stores an object named `../../x` outside its root, and it has no login: without
-confinement, every local process and web page could write any file of its user. Linux confines the program with
-Landlock (kernel 5.13 and newer, docs.kernel.org/userspace-api/landlock.html); other systems cannot, and run it as is.
+fake-gcs-server stores an object named `../../x` outside its root and has no login: without confinement, every
+local process and web page could write any file of its user. Linux confines it with Landlock (kernel 5.13 and
+newer, docs.kernel.org/userspace-api/landlock.html); other systems run it as it is.
 
 This file imports the standard library only, so that it also runs as a script, without site packages.
 """
@@ -21,7 +21,7 @@ LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _READ, _LIST = 1 << 2, 1 << 3
 """Landlock's rights to read files and to list folders."""
 _WRITE = 1 << 1 | sum(1 << bit for bit in range(4, 13))
-"""Rights of Landlock's first version to write to, delete and create files and folders; executing is not restricted."""
+"""Rights of Landlock's first version to write, delete and create; executing is not restricted."""
 
 _MOVE, _TRUNCATE = 1 << 13, 1 << 14
 """Rights that versions 2 and 3 add."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -150,11 +151,9 @@ def docker(*arguments: str, **options: Any) -> str:
 
 def use_substitute_images(stack: Stack) -> None:
     """Name substitutes for the base images where no registry can be reached."""
-    for name, image in (
-        ("PYTHON_IMAGE", "python:3.11-slim-bookworm"),
-        ("POSTGRES_IMAGE", "postgres:17-bookworm"),
-        ("REDIS_IMAGE", "redis:8-bookworm"),
-    ):
+    images = dict(re.findall(r"\$\{(\w+_IMAGE):-(.+?)\}", (PROJECT / "docker-compose.yml").read_text()))
+    for name in ("PYTHON_IMAGE", "POSTGRES_IMAGE", "REDIS_IMAGE"):
+        image = images[name]
         pulled = subprocess.run(["docker", "pull", "-q", image], capture_output=True, timeout=300)
         stack.environment[name] = image
         if pulled.returncode:

@@ -165,6 +165,46 @@ def test_every_route_refuses_other_origins(server, origin):
     assert {answer.code for answer in server.send(*requests)} == {403}
 
 
+@pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org:6789", "localhost.example.org"])
+def test_every_route_refuses_other_host_names(server, host):
+    """A page of example.org whose DNS entry changes to 127.0.0.1 has the origin of its requests."""
+    session = {**server.sign_in("Owner"), "Host": host, "Origin": f"http://{host}"}
+    requests = [Ask(method, path, session) for path in paths(server.app) for method in METHODS]
+    assert {answer.code for answer in server.send(*requests)} == {403}
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:1", "localhost", "LOCALHOST:1", "[::1]:1", "mage:6789", "10.0.0.1"]
+)
+def test_addresses_and_own_names_are_served(server, host):
+    (answer,) = server.send(Ask("GET", "/api/status", {"Host": host}))
+    assert answer.code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "redirect_url=javascript:alert(1)//",
+        "redirect_?url=javascript:alert(1)",
+        "%72edirect_url=http://example.org",
+        "a=1&redirect_url=//example.org",
+        "redirect_url=/%5Cexample.org",
+        "redirect_url=/%09/example.org",
+        "redirect_url=/pipelines&redirect_url=javascript:alert(1)",
+        "redirect_url=",
+    ],
+)
+def test_the_login_page_leads_to_mages_pages_only(server, query):
+    refused, served = server.send(
+        Ask("GET", f"/sign-in?{query}"),
+        Ask("GET", "/sign-in?redirect_url=/pipelines/taxi_trips/edit?sideview=tree"),
+    )
+    assert (refused.code, served.code) == (400, 200)
+    # the browser refuses scripts of links, which are inline
+    policy = dict(each.split(maxsplit=1) for each in served.headers["Content-Security-Policy"].split("; "))
+    assert "'unsafe-inline'" not in policy["script-src"]
+
+
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=1", None]
 )

@@ -27,6 +27,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the state
 LONGEST_WAIT = 20
 """Seconds a reader may wait; the bound that the loader sets is 3 s, the rest is for a slow machine."""
 
+TRIPS = {"v1": 5, "v2": 8, "v3": 13}
+
 AT_THE_SWAP = checked(
     "nyc_taxi.load.postgres.swap:_rename:call",
     "nyc_taxi.load.postgres.swap:swap:return:2",
@@ -34,6 +36,11 @@ AT_THE_SWAP = checked(
     "nyc_taxi.load.postgres.ledger:add:return",
 )
 WHILE_WRITING = checked("nyc_taxi.load.warehouse.duckdb.replace:replace_month:before commit")
+
+AT_THE_COMMIT = checked(
+    "nyc_taxi.load.warehouse.bigquery.staging:stage:return",
+    "nyc_taxi.load.warehouse.bigquery.queries:run_transaction.<locals>.start:return",
+)
 
 
 @pytest.mark.parametrize("place", AT_THE_SWAP)
@@ -70,3 +77,24 @@ def test_who_waits_for_duckdb_is_told_of_the_stopped_process(
         assert resume(loader) == 0
     assert duckdb_destination.versions(files.month) == ["v1", "v2"]
     assert len(duckdb_destination.rows("trips", files.month)) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", AT_THE_COMMIT)
+def test_a_stopped_loader_holds_no_lock_in_bigquery(
+    bigquery_destination: Probe, tmp_path: Path, place: str
+) -> None:
+    """The transaction is one job that BigQuery runs to its end, with or without the client."""
+    month = bigquery_destination.new_month()
+    versions = {
+        name: month_files(tmp_path / name, name, month=month, trips=trips) for name, trips in TRIPS.items()
+    }
+    bigquery_destination.open().replace_month(RefinedMonth.of(versions["v1"]), RUN)
+    with stopped_load("bigquery", versions["v2"], place) as loader:
+        other = bigquery_destination.open()
+        assert other.replace_month(RefinedMonth.of(versions["v3"]), RUN).version == "v3"
+        assert len(bigquery_destination.rows("trips", month)) == TRIPS["v3"]
+        assert resume(loader) == 0
+    history = bigquery_destination.versions(month)
+    assert sorted(history) == ["v1", "v2", "v3"]
+    assert len(bigquery_destination.rows("trips", month)) == TRIPS[history[-1]]

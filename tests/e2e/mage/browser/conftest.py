@@ -63,6 +63,8 @@ def page(mage: Mage) -> Iterator[object]:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         page.set_default_timeout(60_000)
+        refused: list[str] = []  # but for links that are scripts, which a test opens
+        page.on("console", lambda each: "script violates" in each.text and refused.append(each.text))
         restarted = page.get_by_text("The kernel has restarted")  # Mage says so too when it was slow to start
         page.add_locator_handler(restarted, lambda: page.get_by_role("button", name="Close").click())
         page.goto(f"{mage.url}/sign-in")
@@ -74,3 +76,4 @@ def page(mage: Mage) -> Iterator[object]:
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=ARTEFACTS / "last.png")  # what stood there when a test failed
         browser.close()
+        assert not refused, "Mage's own pages need what the policy of launchers.mage.server_guard forbids"

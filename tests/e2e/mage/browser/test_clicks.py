@@ -39,3 +39,10 @@ def test_the_link_to_the_rules_opens_them(page, mage: Mage) -> None:
     page.goto(f"{mage.url}{address}")
     page.get_by_text("# The rules: conditions that quara").wait_for()
     keep(page, "rules-file")
+
+
+def test_a_script_in_a_link_does_not_run(page, mage: Mage) -> None:
+    page.goto(f"{mage.url}/pipelines")
+    page.evaluate("window.location.href = 'javascript:void(window.owned = document.cookie)'")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.owned") is None
