@@ -87,7 +87,8 @@ def test_a_stopped_loader_holds_no_lock_in_bigquery(
     """The transaction is one job that BigQuery runs to its end, with or without the client."""
     month = bigquery_destination.new_month()
     versions = {
-        name: month_files(tmp_path / name, name, month=month, trips=trips) for name, trips in TRIPS.items()
+        name: month_files(tmp_path / name, name, month=str(month), trips=trips)
+        for name, trips in TRIPS.items()
     }
     bigquery_destination.open().replace_month(RefinedMonth.of(versions["v1"]), RUN)
     with stopped_load("bigquery", versions["v2"], place) as loader:
