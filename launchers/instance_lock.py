@@ -1,8 +1,8 @@
 """Allow one Mage or Airflow per data directory: two schedulers on one database run everything twice.
 
 The process that starts it holds a file lock, which the operating system releases when the process ends. Mage
-must not outlive the lock, so a pipe between them ends Mage together with its starter; Airflow's processes
-inherit the lock.
+must not outlive the lock, so a pipe between them ends Mage together with its starter. Airflow's processes
+inherit the lock, and end with their starter too (launchers.airflow.leash).
 """
 
 from __future__ import annotations

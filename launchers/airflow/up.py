@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import httpx
 
 from launchers.airflow import celery
 from launchers.airflow.environment import HOST, USER, exports, keys_in, settings_of, write_secret
+from launchers.airflow.leash import leash
 from launchers.instance_lock import instance_lock
 from launchers.private_files import private_file, private_folder
 from nyc_taxi.errors import SettingsError, TaxiError
@@ -71,12 +72,14 @@ def running(
     private_folder(home / "logs")
     with instance_lock(home, port, "Airflow", "use it, or stop it") as lock:
         _refuse_taken(port)
-        with _started(home, port, extra or {}, workers, lock) as airflow:
+        with leash() as hold, _started(home, port, extra or {}, workers, lock, hold) as airflow:
             yield airflow
 
 
 @contextlib.contextmanager
-def _started(home: Path, port: int, extra: dict[str, str], workers: int, lock: int) -> Iterator[Airflow]:
+def _started(
+    home: Path, port: int, extra: dict[str, str], workers: int, lock: int, hold: Callable[[int], None]
+) -> Iterator[Airflow]:
     server = postgres.ensure(home / "postgres")
     keys = keys_in(home / "keys.json")
     own = {**settings_of(home, port, server.url, keys), **extra}
@@ -105,6 +108,7 @@ def _started(home: Path, port: int, extra: dict[str, str], workers: int, lock: i
                 start_new_session=True,
                 pass_fds=[lock],  # held as long as any of them lives
             )
+            hold(processes[part].pid)
         airflow = Airflow(f"http://{HOST}:{port}", keys["password"], environment, processes)
         _wait_until_healthy(airflow, home)
         yield airflow

@@ -1,0 +1,47 @@
+"""End Airflow's processes when their starter is killed: they would go on without anybody to stop them.
+
+A process of its own, `python leash.py`, reads the numbers of process groups from a pipe until the other end
+closes, which the operating system does for a killed starter, and ends the groups. It imports the standard
+library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def leash() -> Iterator[Callable[[int], None]]:
+    """Yield a function that puts a process group on the leash; the end of the context lets them go."""
+    watcher = subprocess.Popen(
+        [sys.executable, "-IS", __file__], stdin=subprocess.PIPE, start_new_session=True
+    )
+    assert watcher.stdin
+    pipe = watcher.stdin
+
+    def hold(group: int) -> None:
+        pipe.write(b"%d\n" % group)
+        pipe.flush()
+
+    try:
+        yield hold
+    finally:
+        watcher.kill()  # before the pipe closes
+        watcher.wait()
+        pipe.close()
+
+
+def main() -> None:
+    """End the groups whose numbers are on standard input, once it is closed."""
+    for group in [int(line) for line in sys.stdin]:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
