@@ -202,10 +202,10 @@ class Cluster:
                 postgres_roles.create(cursor, passwords)
                 for role, password in passwords.items():  # last: a file implies that its role exists
                     self._write_secret(self.folder / f"password-{role}", password)
-            if postgres_roles.own(cursor, DBNAME):
-                return
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DBNAME])
             if cursor.fetchone() is None:
                 cursor.execute(f"CREATE DATABASE {DBNAME}")
         with contextlib.closing(self.connect(DBNAME)) as database, database, database.cursor() as cursor:
-            postgres_roles.take_over(cursor, DBNAME)
+            if not postgres_roles.own(cursor, DBNAME):
+                postgres_roles.take_over(cursor, DBNAME)
+            postgres_roles.let_read(cursor)

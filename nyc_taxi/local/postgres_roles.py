@@ -45,17 +45,28 @@ BEGIN
     LOOP
         EXECUTE change;
     END LOOP;
+END $$;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+"""
+
+_LET_READ = f"""
+DO $$
+DECLARE
+    change text;
+BEGIN
     FOR change IN
         SELECT oid::regnamespace FROM pg_namespace WHERE nspowner = '{LOADER}'::regrole
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA %s TO {READER}', change);
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %s TO {READER}', change);
+        EXECUTE format('GRANT SELECT ON ALL SEQUENCES IN SCHEMA %s TO {READER}', change);
     END LOOP;
 END $$;
 -- future objects of the loader; not in public, where Airflow keeps its own tables
 ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT USAGE ON SCHEMAS TO {READER};
 ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT SELECT ON TABLES TO {READER};
-REVOKE ALL ON SCHEMA public FROM PUBLIC;
+-- pg_dump reads the values of sequences
+ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT SELECT ON SEQUENCES TO {READER};
 """
 
 
@@ -76,6 +87,11 @@ def own(cursor: cursor, dbname: str) -> bool:
 
 
 def take_over(cursor: cursor, dbname: str) -> None:
-    """Make the loader the owner of the database and its objects, and let the reader read them, atomically."""
+    """Make the loader the owner of the database and its objects."""
     cursor.execute(_TAKE_OVER)
     cursor.execute(f"ALTER DATABASE {dbname} OWNER TO {LOADER}")
+
+
+def let_read(cursor: cursor) -> None:
+    """Let the reader read all that the loader owns or will own; repeated, it adds what earlier versions left out."""
+    cursor.execute(_LET_READ)

@@ -179,6 +179,19 @@ def test_the_loader_owns_the_database_and_the_reader_reads(folder: Path) -> None
             ask(server, refused)
 
 
+def test_the_reader_dumps_the_tables_also_of_servers_that_did_not_let_it(folder: Path) -> None:
+    server = postgres.ensure(folder)
+    ask(server, "CREATE SCHEMA later; CREATE TABLE later.trips (id bigint GENERATED ALWAYS AS IDENTITY)")
+    ask(server, "REVOKE SELECT ON SEQUENCE later.trips_id_seq FROM taxi_reader")  # as earlier versions had it
+    postgres.stop(folder)
+
+    server = postgres.ensure(folder)
+    ask(server, "CREATE TABLE later.zones (id bigserial)")
+    program = find(server.folder / "cluster" / "data", unprivileged.Account()) / "pg_dump"
+    environment = {"PGSERVICEFILE": str(server.service_file)}
+    subprocess.run([str(program), "--schema=later", "service=taxi"], env=environment, check=True)
+
+
 def test_a_server_made_before_there_were_roles_keeps_its_data(folder: Path) -> None:
     """Upgrade: the superuser loaded months, and runs in this moment."""
     server = postgres.ensure(folder)
