@@ -42,6 +42,7 @@ def set_up_logging(verbose: bool) -> None:
         handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("nyc_taxi").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; the error after the last is ours
     from stamina import instrumentation
 
     instrumentation.set_on_retry_hooks([_say_retry])

@@ -93,5 +93,5 @@ def take_over(cursor: cursor, dbname: str) -> None:
 
 
 def let_read(cursor: cursor) -> None:
-    """Let the reader read all that the loader owns or will own; repeated, it adds what earlier versions left out."""
+    """Let the reader read all that the loader owns or will own, also in clusters of earlier versions."""
     cursor.execute(_LET_READ)

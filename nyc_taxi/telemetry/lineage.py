@@ -12,6 +12,8 @@ import datetime as dt
 import functools
 import logging
 import os
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,11 +26,17 @@ from nyc_taxi.telemetry import events
 
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
+    from openlineage.client import event_v2 as ol
     from openlineage.client.event_v2 import InputDataset, OutputDataset
 
 log = logging.getLogger(__name__)
 
 PRODUCER = f"urn:nyc-taxi:{__version__}"
+PAUSE = 300.0
+"""Seconds without events after one that was not sent: the client tries each for ten seconds and more."""
+
+_sending = threading.Lock()
+_paused_until = 0.0
 
 
 class Flow:
@@ -52,7 +60,7 @@ def is_enabled() -> bool:
 def job(name: str, month: CleanMonth) -> Iterator[Flow]:
     """Report a job of the current run: when it starts, and with what the block puts into the flow, its end.
 
-    A receiver that does not answer delays a run but does not fail it.
+    A receiver that does not answer delays a run once but does not fail it.
     """
     flow = Flow()
     if not is_enabled():
@@ -97,10 +105,21 @@ def _send(
         outputs=flow.outputs,
         producer=PRODUCER,
     )
-    try:
-        _client().emit(event)
-    except Exception as failure:  # of any transport, which may be a plugin
-        log.warning("The lineage of %s was not sent: %s", month, failure)
+    _emit(event, month)
+
+
+def _emit(event: ol.RunEvent, month: CleanMonth) -> None:
+    global _paused_until
+    with _sending:  # one thread learns that the receiver is gone, and the others need not
+        if time.monotonic() < _paused_until:
+            return
+        try:
+            _client().emit(event)
+        except Exception as failure:  # of any transport, which may be a plugin
+            _paused_until = time.monotonic() + PAUSE
+            log.warning(
+                "The lineage of %s was not sent, and none is in the next %.0f s: %s", month, PAUSE, failure
+            )
 
 
 @functools.cache
