@@ -12,7 +12,7 @@ from launchers.subprocess_group import Stopped
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = argparse.ArgumentParser(prog="make run", description="Load one month of trips through Mage.")
-    parser.add_argument("--service", default="", help="yellow, green, fhv or fhvhv")
+    parser.add_argument("--service", default="", help="such as green")
     parser.add_argument(
         "--month", default="", help="for example 2020-04; default: the newest that is published"
     )

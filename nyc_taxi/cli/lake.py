@@ -11,7 +11,7 @@ import typer
 
 from nyc_taxi.cli.arguments import JsonOption, MonthArgument, ServiceArgument
 from nyc_taxi.cli.console import output
-from nyc_taxi.model.months import Month, Service
+from nyc_taxi.model.months import SERVICE_NAMES, Month, Service
 from nyc_taxi.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Raw files and refined versions of all months.")
@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Raw files and refined versions of 
 
 @app.command("list")
 def list_(
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="yellow, green, fhv or fhvhv.")] = "",
+    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help=f"{SERVICE_NAMES}.")] = "",
     month: Annotated[str, typer.Argument(metavar="[MONTH]", help="Such as 2020-04.")] = "",
     as_json: JsonOption = False,
 ) -> None:

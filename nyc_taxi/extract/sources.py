@@ -109,7 +109,7 @@ def _listed(urls: list[str]) -> str:
 
 def names_other(name: str, service: Service, month: Month) -> str | None:
     """Return the service and month in a file's name if they differ from the given ones, else None."""
-    match = re.search(r"(yellow|green|fhvhv|fhv)_tripdata_(\d{4}-\d{2})", name)
+    match = re.search(rf"({'|'.join(Service)})_tripdata_(\d{{4}}-\d{{2}})", name)
     if not match or match.groups() == (str(service), str(month)):
         return None
     return f"{match[1]} {match[2]}"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import pydantic
 from pydantic_core import core_schema
@@ -22,12 +22,21 @@ PUBLICATION_LAG_MONTHS = 2
 
 
 class Service(StrEnum):
-    """A kind of for-hire service, each with its own files."""
+    """A kind of for-hire service with files of its own: its name, and its first month that TLC published."""
 
-    YELLOW = "yellow"
-    GREEN = "green"
-    FHV = "fhv"
-    FHVHV = "fhvhv"
+    YELLOW = "yellow", "2009-01"
+    GREEN = "green", "2013-08"
+    FHV = "fhv", "2015-01"
+    FHVHV = "fhvhv", "2019-02"
+
+    _since: str
+
+    def __new__(cls, name: str, since: str = "") -> Self:
+        """Return the member of that name."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member._since = since
+        return member
 
     @classmethod
     def parse(cls, text: str) -> Service:
@@ -46,15 +55,12 @@ class Service(StrEnum):
     @property
     def first_month(self) -> Month:
         """The first month that TLC published of this service."""
-        return Month.parse(_FIRST[self])
+        return Month.parse(self._since)
 
 
-_FIRST = {
-    Service.YELLOW: "2009-01",
-    Service.GREEN: "2013-08",
-    Service.FHV: "2015-01",
-    Service.FHVHV: "2019-02",
-}
+*_BUT_LAST, _LAST = Service
+SERVICE_NAMES = f"{', '.join(_BUT_LAST)} or {_LAST}"
+"""For texts: yellow, green, ..."""
 
 
 @dataclass(frozen=True, order=True)

@@ -36,7 +36,7 @@ _INTRODUCTION = """\
 
 | Table | One row is |
 |---|---|
-| `trips_yellow`, `trips_green`, `trips_fhv`, `trips_fhvhv` | a trip |
+| {tables} | a trip |
 | `quarantine_yellow`, ... | a row of a source file that is not a trip, with the reasons |
 | `quality` | one measure of a month |
 | `ledger` | a load or deletion of a month; the view `ledger_current` has the one in force |
@@ -71,7 +71,8 @@ def text() -> str:
     # zones is no floor of the package but stands beside them
     from nyc_taxi.pipelines.zones import COLUMNS as ZONES
 
-    parts = [_INTRODUCTION]
+    tables = ", ".join(f"`trips_{service}`" for service in Service)
+    parts = [_INTRODUCTION.format(tables=tables)]
     parts += [_trips(service) for service in Service]
     parts += [
         "## Month, lineage and flags of every trip\n",

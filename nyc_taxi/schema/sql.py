@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from nyc_taxi.model.months import SERVICE_NAMES
 from nyc_taxi.schema import ARROW_TYPES, Column
 
 POSTGRES_TYPES: dict[str, str] = {
@@ -28,7 +29,7 @@ CHANGE_TYPE = (
 )
 """Advice for a column whose type differs from the table's."""
 
-SERVICE = Column("service", "string", "Service: yellow, green, fhv or fhvhv.")
+SERVICE = Column("service", "string", f"Service: {SERVICE_NAMES}.")
 MONTH = Column("month", "date", "Month of the file, as its first day.")
 
 
