@@ -275,7 +275,7 @@ RULE = {"name": "long", "action": "flag", "why": "Long.", "when": "trip_distance
             "rule 'long': reverses.like is not known; use same, negated",
         ),
         ({**RULE, "action": "drop"}, "rule 'long': action: .* 'quarantine' or 'flag'"),
-        ({**RULE, "services": ["uber"]}, "rule 'long': services.0: .* 'yellow', 'green', 'fhv' or 'fhvhv'"),
+        ({**RULE, "services": ["uber"]}, "rule 'long': services.0: .* 'yellow', 'green', "),
         ({**RULE, "name": "Long Trip"}, "rule 'Long Trip': name: .* pattern"),
         ({**RULE, "why": ""}, "rule 'long': why: "),
         ({**RULE, "repeats": ["all"]}, "rule 'long': .*exactly one of when, repeats and reverses"),
