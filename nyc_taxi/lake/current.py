@@ -31,7 +31,7 @@ _FILES = {
 }
 """File names by data set, in the order of replacement."""
 
-_PARTITION = re.compile(r"service=(\w+)/month=(\d{4}-\d{2})/[^/]+$")
+_PARTITION = re.compile(rf"service=({'|'.join(Service)})/month=(\d{{4}}-\d{{2}})/[^/]+$")
 
 
 def make_current(files: MonthFiles, workspace: Path) -> None:

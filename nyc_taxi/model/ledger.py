@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic.dataclasses import dataclass
 
@@ -13,6 +13,8 @@ from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.model.references import is_sample
 
 LOAD, DELETE = "load", "delete"
+
+_SERVICES = {str(service) for service in Service}
 
 
 @dataclass(frozen=True, config=CONFIG)
@@ -56,8 +58,12 @@ class LedgerEntry(Record):
         return self.action == DELETE
 
     @classmethod
-    def from_row(cls, row: Mapping[str, object]) -> LedgerEntry:
-        """Read a row of a ledger table; ignores its id and the columns of later package versions."""
+    def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> list[LedgerEntry]:
+        """Read rows of a ledger table; ignores ids, and columns and services of later package versions."""
+        return [cls._from_row(row) for row in rows if row["service"] in _SERVICES]
+
+    @classmethod
+    def _from_row(cls, row: Mapping[str, object]) -> LedgerEntry:
         values = {name: row[name] for name in LEDGER_FIELDS if name in row}
         values["action"] = values.get("action") or LOAD  # empty in rows of earlier versions
         return cls.from_dict(values)

@@ -37,4 +37,4 @@ def add(connection: Connection, entry: LedgerEntry) -> None:
 def _select(connection: Connection, query: str, **values: object) -> list[LedgerEntry]:
     if connection.scalar(text("SELECT to_regclass('ledger')")) is None:
         return []  # nothing was ever loaded here
-    return [LedgerEntry.from_row(dict(row._mapping)) for row in connection.execute(text(query), values)]
+    return LedgerEntry.from_rows(dict(row._mapping) for row in connection.execute(text(query), values))

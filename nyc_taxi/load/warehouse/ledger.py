@@ -51,4 +51,4 @@ def insert_statement(reader: Reader, finished_at: str = "@finished_at") -> str:
 
 def _select(reader: Reader, table: str, clause: str, values: Mapping[str, Any]) -> list[LedgerEntry]:
     query = f"SELECT * FROM {reader.qualified(table)} {clause}"  # older tables lack later columns
-    return [LedgerEntry.from_row(row) for row in reader.rows(query, values, optional=table)]
+    return LedgerEntry.from_rows(reader.rows(query, values, optional=table))

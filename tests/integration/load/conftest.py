@@ -1,19 +1,5 @@
 """An empty destination of each kind, as fixtures."""
 
-from tests.support.destinations import (
-    archive_destination,
-    bigquery_destination,
-    duckdb_destination,
-    gcs_destination,
-    postgres_destination,
-    s3_destination,
-)
+from tests.support import destinations
 
-__all__ = [
-    "archive_destination",
-    "bigquery_destination",
-    "duckdb_destination",
-    "gcs_destination",
-    "postgres_destination",
-    "s3_destination",
-]
+globals().update({name: getattr(destinations, name) for name in destinations.FIXTURES.values()})

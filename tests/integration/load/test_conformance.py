@@ -430,6 +430,19 @@ def test_a_lookup_is_replaced_whole(probe: Probe) -> None:
         assert probe.open().has_lookup(name)
 
 
+def test_services_of_later_versions_are_ignored(probe: Probe, tmp_path: Path) -> None:
+    """As after a downgrade, or where a colleague's version shares the destination."""
+    if not isinstance(probe, SqlProbe):
+        pytest.skip("has no table to write the entry into")
+    files = month_files(tmp_path, month=str(probe.new_month()))
+    load(probe, files)
+    probe.execute(
+        f"UPDATE {{schema}}ledger SET service = 'hover' WHERE month = DATE '{files.month.first_day}'"
+    )
+    assert (files.service, files.month) not in probe.open().recorded_months()
+    assert files.month not in {entry.month for entry in probe.open().ledger_entries()}
+
+
 # ---- where it is
 
 
