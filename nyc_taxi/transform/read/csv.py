@@ -12,7 +12,6 @@ empty), blank lines, LF and CRLF mixed, quoted and padded names, words in place 
 from __future__ import annotations
 
 import csv
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -20,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from isal.isal_zlib import IsalError
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.model.references import SourceFile
@@ -122,7 +122,7 @@ class CsvReader:
     def _read_from(self, stream: BinaryIO, size: int) -> bytes:
         try:
             return stream.read(size)
-        except (EOFError, zlib.error, OSError) as error:
+        except (EOFError, IsalError, OSError) as error:  # type: ignore[misc]  # the stub declares an instance
             raise NotTripData(
                 f"{self._file}: the gzip data is damaged or truncated ({error}); download the file again."
             ) from None

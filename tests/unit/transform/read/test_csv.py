@@ -1,5 +1,6 @@
 import datetime as dt
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -290,11 +291,20 @@ def test_compressed_or_not_the_rows_are_the_same(tmp_path: Path) -> None:
     assert len(plain.rows) == 5001
 
 
-@pytest.mark.parametrize("cut", [-3, -200, 2000])
-def test_a_cut_gzip_file_is_refused_by_name(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-3],
+        lambda data: data[:-200],
+        lambda data: data[:2000],
+        lambda data: data[:10] + b"\x07" + data[11:],  # no block begins like this
+        lambda data: data[:-8] + bytes(8),  # checksum and size
+    ],
+)
+def test_a_damaged_gzip_file_is_refused_by_name(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     lines = "".join(f"{TRIP[:-1]}{number}\n" for number in range(20_000))
     path = tmp_path / "trips.csv.gz"
-    path.write_bytes(gzip.compress(f"{HEADER}\n{lines}".encode())[:cut])
+    path.write_bytes(damage(gzip.compress(f"{HEADER}\n{lines}".encode())))
     with pytest.raises(
         NotTripData,
         match=r"^trips\.csv\.gz: the gzip data is damaged or truncated .*; download the file again\.$",
