@@ -230,12 +230,11 @@ def test_blocks_run_again_find_what_is_there(downloaded, cleaned, written, loade
 
 
 def test_a_preview_that_mage_cannot_show_is_found_out():
-    from mage_project.utils.checks import assert_safe_preview
-
+    lists, many = pd.DataFrame({"flags": [[], ["a"]]}), pd.DataFrame({"a": range(1001)})
     with pytest.raises(AssertionError, match="column flags of the preview holds lists"):
-        assert_safe_preview(pd.DataFrame({"flags": [[], ["a"]]}))
+        check("download_trips", "test_preview_is_safe", lists, {})
     with pytest.raises(AssertionError, match="1001 rows"):
-        assert_safe_preview(pd.DataFrame({"a": range(1001)}))
+        check("download_trips", "test_preview_is_safe", many, {})
 
 
 def test_a_file_of_another_month_is_refused_until_it_is_accepted(here, tmp_path):

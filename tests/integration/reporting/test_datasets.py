@@ -98,11 +98,13 @@ def test_integers_stay_integers_in_pandas(tmp_path: Path) -> None:
 
 def test_several_months_are_one_table_and_a_filter_skips_files(tmp_path: Path) -> None:
     load(APRIL, published(tmp_path / "files", 30))
-    load(Month(2020, 5), published(tmp_path / "files", 20, "2020-05", odd_column="1"))
+    load(Month(2020, 5), published(tmp_path / "files", 20, "2020-05", order="1"))  # a word of SQL
     for selection in (None, "2020-04:2020-05", ["2020-04", "2020-05"]):
         table = nyc_taxi.read_trips("green", selection)
         assert table.num_rows == 50
-        assert table["odd_column"].null_count == 30
+        assert table["order"].null_count == 30
+    relation = nyc_taxi.read_trips("green", columns=["order"], as_="duckdb")
+    assert sorted(relation.fetchall(), key=str) == [("1",)] * 20 + [(None,)] * 30
     may = nyc_taxi.read_trips("green", filters=[("month", "=", dt.date(2020, 5, 1))])
     assert may.num_rows == 20
     april = next(tmp_path.glob("workspace/lake/versions/service=green/month=2020-04/*/trips.parquet"))
@@ -205,6 +207,14 @@ def test_columns_whose_types_do_not_fit_together_are_refused(tmp_path: Path) -> 
     ]
     with pytest.raises(SchemaError, match=r"^green 2020-04, green 2020-05: a column has types .*minutes"):
         datasets._dataset("trips", files)
+
+
+def test_a_column_that_is_wider_in_one_month_is_wide_in_all(tmp_path: Path) -> None:
+    files = [
+        month_files(tmp_path, month="2020-04", trips=1, extra={"minutes": pa.array([1])}),
+        month_files(tmp_path, month="2020-05", trips=1, extra={"minutes": pa.array([1.5])}),
+    ]
+    assert datasets._dataset("trips", files).to_table()["minutes"].to_pylist() == [1.0, 1.5]
 
 
 @pytest.mark.parametrize("kind", ["gcs", "s3"])

@@ -181,6 +181,15 @@ def test_rows_go_to_the_standard_output(tmp_path: Path) -> None:
     with log.open("a") as file:
         subprocess.run([TAXI, "sql", "SELECT 1 AS one", "--as", "csv"], check=True, stdout=file)
     assert log.read_text() == "before\none\n1\n"
+    after_a_print = """
+from nyc_taxi.reporting.query import query
+from nyc_taxi.settings import load_settings
+print("before")
+with query("SELECT 1 AS one", load_settings()) as result:
+    result.print("csv")
+"""
+    python = subprocess.run([sys.executable, "-c", after_a_print], capture_output=True, text=True, check=True)
+    assert python.stdout == "before\none\n1\n"
     shown = taxi("sql", "SELECT total_amount FROM trips_green ORDER BY 1", "--rows", "5").stdout
     assert "1.5" in shown
     assert "60.5" not in shown

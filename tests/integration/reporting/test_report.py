@@ -95,6 +95,20 @@ def test_charts_count_every_trip(tmp_path: Path, settings: Settings) -> None:
         assert re.search(rf"<td>{name}<small>.*?</td><td class=\"number\">{count:,}</td>", html, re.DOTALL)
 
 
+def test_shares_are_of_all_rows_or_of_all_trips(tmp_path: Path, settings: Settings) -> None:
+    files = replace(
+        generated(tmp_path, "green", "2020-04"),
+        rows_in=20,
+        trips=16,
+        quarantined={"outside_month": 4},
+        flagged={"reversal": 8},
+    )
+    html = page.render(files, settings)
+    assert "<b>20.00%</b><span>rows quarantined</span>" in html
+    shares = re.findall(r'<tr><td>(\w+)<small>.*?</td><td class="number">\d+</td><td.*?>([\d.]+%)<', html)
+    assert shares == [("outside_month", "20.00%"), ("reversal", "50.00%")]
+
+
 def test_the_command_compares_the_month_with_those_before(workspace: Path) -> None:
     taxi = Path(sys.executable).parent / "taxi"
     for month, rows in (("2020-02", 4000), ("2020-04", 2000)):
