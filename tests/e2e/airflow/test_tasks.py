@@ -108,3 +108,28 @@ RESULT = [checked(**change) for change in changes]
         "duckdb has recorded ('v1', 23, 19, 3)",
         "duckdb has recorded ('v1', 23, 20, 4)",
     ]
+
+
+def test_an_implausible_month_is_loaded_only_if_it_is_accepted(result):
+    code = """
+from nyc_taxi.local import samples
+from nyc_taxi.model.months import Month, Service
+
+path = Path(os.environ["TAXI_WORKSPACE"]) / "wrong.csv"
+samples.write(Service.GREEN, Month(2021, 4), path, rows=60)
+request = {"service": "green", "month": "2021-06", "source": str(path), "destinations": ["duckdb"]}
+refused, accepted = ({**request, "accept": accept} for accept in (False, True))
+
+def refusal(task, *references):
+    try:
+        task.function(refused, *references)
+    except Exception as error:
+        return "Nothing was loaded" in str(error)
+
+source = month.download.function(accepted)
+refusals = [refusal(month.refine, source)]
+files = month.refine.function(accepted, source)
+refusals.append(refusal(month.load, files))
+RESULT = [refusals, month.load.function(accepted, files)[0]["rows_in"]]
+"""
+    assert result(code) == [[True, True], 60]
