@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import text
 
+from nyc_taxi.extract.files import digest
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -21,8 +21,7 @@ from nyc_taxi.settings import load_settings
 
 def sha256(path: Path | str) -> str:
     """The SHA-256 of a file's current content, in hex."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest(Path(path), "sha256")
 
 
 def raw_path(source: SourceFile) -> Path:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,17 @@ def digest(path: Path, algorithm: str) -> str:
         return f"{crc:08x}"
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, whose file replaces it on success and is removed on failure."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def replace(temporary: Path, target: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.extract.files import digest, locked
+from nyc_taxi.extract.files import digest, locked, replacing
 from nyc_taxi.lake.object_store.store import Content, Sent, Stored
 
 
@@ -54,15 +53,11 @@ class FolderStore:
         target = self.path(key)
         with locked(target.parent):
             self._check(key, tag)
-            temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-            try:
+            with replacing(target) as part:
                 if isinstance(content.data, bytes):
-                    temporary.write_bytes(content.data)
+                    part.write_bytes(content.data)
                 else:
-                    link_or_copy(content.data, temporary)
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
+                    link_or_copy(content.data, part)
         sent(content.size)
         stored = self.head(key)
         assert stored is not None

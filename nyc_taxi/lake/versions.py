@@ -10,13 +10,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nyc_taxi.errors import NotInLake
-from nyc_taxi.extract.files import digest
+from nyc_taxi.extract.files import digest, replacing
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import FILES, MANIFEST, VERSIONS, version_folder, version_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
@@ -187,12 +186,8 @@ def read_month(folder: Path) -> MonthFiles | None:
 
 def write_manifest(files: MonthFiles, folder: Path) -> None:
     """Write the manifest of the files in a local folder atomically."""
-    part = folder / f".{MANIFEST}.{uuid.uuid4().hex[:8]}.part"
-    try:
+    with replacing(folder / MANIFEST) as part:
         part.write_bytes(manifest_bytes(files))
-        part.replace(folder / MANIFEST)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def manifest_bytes(files: MonthFiles) -> bytes:

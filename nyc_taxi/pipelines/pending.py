@@ -71,7 +71,7 @@ def pending_months(
     publications, lake = resolve(source, settings), Lake(settings)
     ledgers = {
         name: {(entry.service, entry.month): entry for entry in entries}
-        for name, entries in read_ledgers(destinations, settings).items()
+        for name, entries in read_ledgers(destinations, settings, deletions=True).items()
     }
     for service in services:
         for month in month_range(max(first, service.first_month), last):

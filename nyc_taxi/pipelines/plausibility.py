@@ -12,10 +12,11 @@ import logging
 import statistics
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from nyc_taxi.errors import DestinationError, Implausible
+
+from nyc_taxi.errors import Implausible
+from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month
@@ -54,7 +55,8 @@ def review(
     """
     if month.source.is_sample:
         return context
-    ledgers = _read_ledgers(month, list(destinations), context.settings, unread)
+    around = [(month.service, month.month + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)]
+    ledgers = read_ledgers(destinations, context.settings, around, unread=unread)
     reason = find_fault(month, ledgers, context.settings)
     if reason is None:
         return context
@@ -66,26 +68,6 @@ def review(
         )
     log.warning("%s: %s. Loading it because it was accepted.", month, reason)
     return replace(context, run=replace(context.run, accepted=reason))
-
-
-def _read_ledgers(
-    month: CleanMonth, names: list[str], settings: Settings, unread: set[str] | None
-) -> dict[str, list[LedgerEntry]]:
-    """Read the ledger entries around a month of all destinations in parallel; see `review` for `unread`."""
-    around = [(month.service, month.month + step) for step in range(-NEIGHBOURS, NEIGHBOURS + 1)]
-
-    def entries(name: str) -> list[LedgerEntry] | None:
-        try:
-            return open_destination(name, settings).ledger_entries(around)
-        except DestinationError:
-            if unread is None:
-                raise
-            unread.add(name)
-            return None
-
-    with ThreadPoolExecutor(max(len(names), 1), thread_name_prefix="ledger") as pool:
-        read = dict(zip(names, pool.map(entries, names), strict=True))
-    return {name: ledger for name, ledger in read.items() if ledger is not None}
 
 
 def find_fault(month: CleanMonth, ledgers: dict[str, list[LedgerEntry]], settings: Settings) -> str | None:

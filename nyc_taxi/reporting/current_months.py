@@ -9,13 +9,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.lake.current import current_folder, current_months
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.versions import read_month
-from nyc_taxi.load.registry import holders, open_destination
+from nyc_taxi.load.ledgers import read_ledgers
+from nyc_taxi.load.registry import holders
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, month_range
 from nyc_taxi.model.references import CleanMonth, MonthFiles
@@ -134,11 +136,7 @@ def _entries(
     settings: Settings, months: Collection[tuple[Service, Month]] | None = None
 ) -> list[LedgerEntry]:
     """The load in force of each month, by service and month; of several destinations' the last one."""
-    entries = [
-        entry
-        for name in holders(settings)
-        for entry in open_destination(name, settings).ledger_entries(months)
-    ]
+    entries = chain.from_iterable(read_ledgers(holders(settings), settings, months).values())
     last = {(each.service, each.month): each for each in sorted(entries, key=lambda each: each.finished_at)}
     return [last[key] for key in sorted(last)]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nyc_taxi.extract.files import replacing
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.model.ledger import LedgerEntry
@@ -47,7 +47,7 @@ def gauges(destinations: Iterable[str], settings: Settings, today: dt.date | Non
     """
     today = today or dt.datetime.now(dt.UTC).date()
     entries = {
-        name: [entry for entry in ledger if not entry.is_deletion and not entry.is_sample]
+        name: [entry for entry in ledger if not entry.is_sample]
         for name, ledger in read_ledgers(destinations, settings).items()
     }
     newest: dict[Service, LedgerEntry] = {}
@@ -98,12 +98,8 @@ def as_text(values: Iterable[Gauge]) -> str:
 
 def write(text: str, path: Path) -> None:
     """Write the file for a collector that may read it at any time: whole or not at all."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _escaped(value: str) -> str:

@@ -38,7 +38,7 @@ def collect(destinations: list[str], settings: Settings, source: str | None = No
     that TLC should have published. Raises what destinations and sources raise.
     """
     statuses: dict[tuple[Service, Month], MonthStatus] = {}
-    for name, entries in read_ledgers(destinations, settings).items():
+    for name, entries in read_ledgers(destinations, settings, deletions=True).items():
         for entry in entries:
             new = MonthStatus(entry.service, entry.month)
             status = statuses.setdefault((entry.service, entry.month), new)

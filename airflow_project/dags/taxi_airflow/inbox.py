@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 
@@ -17,6 +16,7 @@ def local_source(source: str) -> str:
     from airflow.providers.google.cloud.hooks.gcs import GCSHook
 
     from nyc_taxi.errors import NotPublished, SettingsError
+    from nyc_taxi.extract.files import replacing
     from nyc_taxi.settings import load_settings
 
     bucket_name, _, name = source.removeprefix("gs://").partition("/")
@@ -29,7 +29,6 @@ def local_source(source: str) -> str:
     path = folder / Path(name).name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".part-{os.getpid()}"
-        blob.download_to_filename(str(part), timeout=60)
-        part.replace(path)
+        with replacing(path) as part:
+            blob.download_to_filename(str(part), timeout=60)
     return str(path)

@@ -8,7 +8,6 @@ import gzip
 import io
 import itertools
 import json
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.extract.files import replacing
 from nyc_taxi.pipelines.bikeshare.tables import RawTable
 from nyc_taxi.pipelines.bikeshare.values import parse_row
 
@@ -35,17 +35,12 @@ def write_parquet(table: RawTable, rows: Iterable[Sequence[object]], path: Path,
     does not fit its column.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}")  # another run may write the same file
     count = 0
-    try:
-        with pq.ParquetWriter(partial, table.schema, compression="zstd") as writer:
-            pending = iter(rows)
-            while batch := list(itertools.islice(pending, BATCH)):
-                writer.write_table(_arrow(table, batch, count, what))
-                count += len(batch)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part, pq.ParquetWriter(part, table.schema, compression="zstd") as writer:
+        pending = iter(rows)
+        while batch := list(itertools.islice(pending, BATCH)):
+            writer.write_table(_arrow(table, batch, count, what))
+            count += len(batch)
     return count
 
 

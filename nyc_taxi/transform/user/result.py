@@ -5,7 +5,6 @@ Trips are identified by `source_row`. The function must keep their order and all
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +15,10 @@ import pyarrow.compute as pc
 
 from nyc_taxi.schema import FLAG_COLUMNS, LINEAGE_COLUMNS, RESERVED, SYSTEM_COLUMNS
 from nyc_taxi.transform.user.frames import Frames
+from nyc_taxi.transform.user.source import NAME
 
 ROW = "source_row"
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TAKEN = {column.name for column in (*LINEAGE_COLUMNS, *FLAG_COLUMNS)} | RESERVED | SYSTEM_COLUMNS
 
 
@@ -124,7 +123,7 @@ def _check_names(added: Iterable[str]) -> None:
             raise RefusedResult(
                 f"adds a column {name}, a name that is reserved for the tables' own columns; rename it"
             )
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise RefusedResult(
                 f"adds a column {name!r}; begin its name with a lower-case letter and use"
                 " lower-case letters, digits and _ only, at most 63"

@@ -22,7 +22,8 @@ MARK = "each_batch"
 
 _MAGES_PACKAGES = ("mage_ai", "mage_project")
 _MAGES_DECORATORS = {"transformer", "test", "data_loader", "data_exporter", "custom", "callback", "condition"}
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""Names that every destination takes, of the function and of the columns that it adds."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _marked(path: Path, statements: list[ast.stmt]) -> ast.FunctionDef:
         raise TransformError(f"{where} is asynchronous; write def instead of async def.")
     if len(_arguments(first)) != 1 or first.args.vararg or first.args.kwarg or first.args.kwonlyargs:
         raise TransformError(f"{where} must take one argument, the batch of trips.")
-    if not _NAME.fullmatch(first.name):
+    if not NAME.fullmatch(first.name):
         raise TransformError(
             f"{where} gives its name to the quarantine's reasons: use lower-case letters, digits and _ only."
         )

@@ -45,7 +45,7 @@ def entry(path: Path) -> LedgerEntry:
 def ledger(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[LedgerEntry]:
     """The ledger of every destination."""
     entries: list[LedgerEntry] = []
-    shelf = type("Shelf", (), {"ledger_entries": lambda self, deletions: entries})()
+    shelf = type("Shelf", (), {"ledger_entries": lambda self, months, deletions: entries})()
     monkeypatch.setattr(ledgers, "open_destination", lambda _name, _settings: shelf)
     return entries
 

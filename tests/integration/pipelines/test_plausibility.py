@@ -11,6 +11,7 @@ import yaml
 
 from nyc_taxi.cli import main
 from nyc_taxi.errors import DestinationUnreachable, Implausible
+from nyc_taxi.load import ledgers
 from nyc_taxi.load.contract import Destination
 from nyc_taxi.load.postgres.client import execute, transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -204,7 +205,7 @@ def test_a_ledger_that_could_not_be_read_is_looked_at_before_its_load(
             raise DestinationUnreachable("it does not answer.")
         return open_destination(name, settings)
 
-    monkeypatch.setattr(plausibility, "open_destination", open_once_in_vain)
+    monkeypatch.setattr(ledgers, "open_destination", open_once_in_vain)
     with pytest.raises(Implausible, match="that postgres holds"):
         load(file_of(tmp_path, MAY, 150))
     assert entry_of("postgres") == before
