@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.local import postgres
 from nyc_taxi.local.process import free_port
 from nyc_taxi.settings import load_settings
-from tests.e2e.airflow.conftest import ledgers, put
+from tests.e2e.airflow.conftest import ledgers, plain_environment, put
 from tests.support.modes import readable_by_others
 from tests.support.waiting import until
 
@@ -162,6 +163,51 @@ def test_a_port_of_another_program_is_refused(tmp_path):
         port = other.getsockname()[1]
         with pytest.raises(SettingsError, match=f"Port {port} is taken"), up.running(tmp_path / "home", port):
             pass
+
+
+COMMAND = """
+import contextlib, subprocess, sys
+from launchers.airflow import up
+
+@contextlib.contextmanager
+def running(home, port, workers):
+    with subprocess.Popen(["sleep", "60"]) as scheduler:
+        try:
+            yield up.Airflow("", "", {}, {"scheduler": scheduler})
+        finally:
+            scheduler.kill()
+
+up.running = running  # starts no Airflow
+sys.argv = ["up"]
+sys.exit(up.main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("hangup", "sent"),
+    [
+        (signal.SIG_DFL, [signal.SIGTERM]),
+        (signal.SIG_DFL, [signal.SIGHUP]),
+        (signal.SIG_IGN, [signal.SIGHUP, signal.SIGTERM]),  # under nohup
+    ],
+)
+def test_a_closed_terminal_stops_airflow_in_order(hangup, sent):
+    *survived, last = sent
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND],
+        env=plain_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, hangup),
+    ) as command:
+        until(lambda: "Ctrl-C stops it" in command.stderr.readline())
+        for number in survived:
+            command.send_signal(number)
+            with pytest.raises(subprocess.TimeoutExpired):
+                command.wait(1)
+        command.send_signal(last)
+        assert command.wait(30) == 0
+        assert command.stderr.read().endswith("Airflow is stopped.\n")
 
 
 def waits_for_a_lock(url):
