@@ -54,7 +54,12 @@ def test_a_receiver_gets_file_version_and_table(
     ends = {event["job"]["name"]: event for event in received if event["eventType"] == "COMPLETE"}
     starts = {event["job"]["name"]: event for event in received if event["eventType"] == "START"}
     assert ends.keys() == starts.keys() == {"refine.green", "load.duckdb.green"}
-    assert len({event["run"]["facets"]["parent"]["run"]["runId"] for event in received}) == 1
+    runs = [event["run"]["facets"] for event in received]
+    assert len({each["parent"]["run"]["runId"] for each in runs}) == 1
+    periods = {
+        (each["nominalTime"]["nominalStartTime"], each["nominalTime"]["nominalEndTime"]) for each in runs
+    }
+    assert periods == {("2020-04-01T00:00:00Z", "2020-05-01T00:00:00Z")}
 
     refine, load = ends["refine.green"], ends["load.duckdb.green"]
     [raw], [written] = refine["inputs"], refine["outputs"]

@@ -115,6 +115,8 @@ def test_a_collector_receives_the_steps(
     assert rows["clean"] == month.rows == rows["load"] + sum(quarantined.values())
     seconds = {attributes(point)["step"] for point in metrics["taxi.step.seconds"].histogram.data_points}
     assert seconds == {"download", "clean", "parquet", "load"}
+    units = {name: metrics[name].unit for name in ("taxi.step.seconds", "taxi.rows", "taxi.rows.quarantined")}
+    assert units == {"taxi.step.seconds": "s", "taxi.rows": "{row}", "taxi.rows.quarantined": "{row}"}
     assert metrics["taxi.months.behind"].gauge.data_points[0].as_int > 12
 
 

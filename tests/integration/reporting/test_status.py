@@ -1,4 +1,4 @@
-"""What `taxi status` finds amiss, on real destinations."""
+"""What `taxi status` finds amiss and `taxi metrics` counts, on real destinations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
+from nyc_taxi.reporting.current_months import current_files
+from nyc_taxi.reporting.metrics import gauges
 from nyc_taxi.reporting.status import as_plain, by_destination, collect
 from nyc_taxi.settings import load_settings
 from tests.support.builders import RULES
@@ -153,3 +155,15 @@ def test_json_names_version_and_rows_of_each_destination(source: Path) -> None:
     assert one["rows_in"] == one["rows_loaded"] + one["rows_quarantined"] == 300
     assert one["version"] == other["version"]
     assert one["source_sha256"] == other["source_sha256"]
+
+
+def test_metrics_count_the_rules_of_the_month_that_is_newest_anywhere(source: Path) -> None:
+    samples.write(Service.GREEN, Month(2020, 5), path(source, "2020-05"), rows=900)
+    load(source, "2020-05", ["postgres"])
+    load(source, "2020-04", ["duckdb"])
+    rules = {
+        gauge.labels["rule"]: gauge.value
+        for gauge in gauges(BOTH, load_settings())
+        if gauge.name == "taxi_newest_month_quarantined_rows"
+    }
+    assert rules == current_files(Service.GREEN, Month(2020, 5), load_settings()).quarantined
