@@ -163,6 +163,9 @@ def test_a_copy_that_is_damaged_is_fetched_again(shared_lake: Lakes, tmp_path: P
     fetched = shared_lake.versions("two").fetch(carried(files))
     fetched.trips_path.write_bytes(b"PAR1")
     check_holds(shared_lake, files, "two")
+    fetched.trips_path.write_bytes(b"PAR1")
+    alone = shared_lake.versions("two").fetch_file(carried(files), "trips.parquet")
+    assert hashlib.sha256(alone.read_bytes()).hexdigest() == files.objects["trips.parquet"].sha256
 
 
 def test_a_destination_in_the_same_bucket_copies_the_version(shared_lake: Lakes, tmp_path: Path) -> None:  # noqa: F811
