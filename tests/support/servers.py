@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -39,6 +39,8 @@ class Fault:
     """Pause after this many bytes until `server.go_on` is set."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers to add to the response or replace in it."""
+    without: Collection[str] = ()
+    """Headers to leave out of the response."""
     flip: int | None = None
     """Change the byte at this offset of the file."""
     full: bool = False
@@ -110,6 +112,8 @@ class FaultyServer:
             return web.Response(status=fault.status or self.missing, headers=fault.headers)
         response, data, start = _good_answer(request, file, fault)
         response.headers.update(fault.headers)
+        for name in fault.without:
+            del response.headers[name]
         if fault.flip is not None and start <= fault.flip < start + len(data):
             at = fault.flip - start
             data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]

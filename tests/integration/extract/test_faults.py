@@ -127,6 +127,19 @@ def test_a_wrong_range_is_not_appended(server: FaultyServer, tmp_path: Path, lie
     assert ranges(server) == [None, "bytes=5000-", None]
 
 
+@pytest.mark.parametrize(
+    "terse",
+    [Fault(headers={"Content-Range": f"bytes 5000-{SIZE - 1}/*"}), Fault(without=("ETag", "Last-Modified"))],
+)
+def test_a_range_that_does_not_repeat_size_or_version_is_appended(
+    server: FaultyServer, tmp_path: Path, terse: Fault
+) -> None:
+    url = server.put(f"/{NAME}", CSV)
+    server.plan = [Fault(cut=5000), terse]
+    assert bring(url, tmp_path).path.read_bytes() == CSV
+    assert ranges(server) == [None, "bytes=5000-"]
+
+
 def test_a_range_shorter_than_asked_is_kept(server: FaultyServer, tmp_path: Path) -> None:
     url = server.put(f"/{NAME}", CSV)
     short = {"Content-Range": f"bytes 5000-5999/{SIZE}", "Content-Length": "1000"}
