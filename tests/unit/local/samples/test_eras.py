@@ -35,6 +35,22 @@ def test_every_month_has_an_era_whose_columns_the_schema_knows(service: Service)
             assert "pickup_datetime" in era.filled
 
 
+@pytest.mark.parametrize(
+    ("service", "month", "vendors"),
+    [
+        ("yellow", "2010-12", {"CMT", "VTS", "DDS"}),
+        ("yellow", "2011-01", {1, 2}),
+        ("yellow", "2024-12", {1, 2}),
+        ("yellow", "2025-01", {1, 2, 6, 7}),
+        ("green", "2025-01", {1, 2}),
+    ],
+)
+def test_vendors_come_and_go(service: str, month: str, vendors: set[str | int], tmp_path: Path) -> None:
+    path = tmp_path / "month.parquet"
+    write(Service(service), Month.parse(month), path, rows=3000)
+    assert set(pq.read_table(path).column(0).drop_null().to_pylist()) == vendors
+
+
 @pytest.mark.parametrize("service", list(Service))
 def test_a_month_before_the_first_is_refused(service: Service, tmp_path: Path) -> None:
     early = service.first_month - 1
