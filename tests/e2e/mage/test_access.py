@@ -328,6 +328,7 @@ def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):
     options = {"pipeline_uuid": "zone_lookup", "schedule_type": "api", "status": "active"}
     trigger = PipelineSchedule.create(name="from outside", token="secret", **options)
     other = PipelineSchedule.create(name="another", token="other", **options)
+    timed = PipelineSchedule.create(name="monthly", token="secret", **options | {"schedule_type": "time"})
     bearer = {**JSON, "Authorization": "Bearer secret"}
     start = f"/api/pipeline_schedules/{trigger.id}"
     refused = server.send(
@@ -335,6 +336,7 @@ def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):
         Ask("POST", f"{start}/api_trigger", {**JSON, "Authorization": "Bearer other"}, b"{}"),
         Ask("POST", f"{start}/pipeline_runs/other", JSON, b"{}"),
         Ask("POST", f"/api/pipeline_schedules/{other.id}/api_trigger", bearer, b"{}"),
+        Ask("POST", f"/api/pipeline_schedules/{timed.id}/api_trigger", bearer, b"{}"),
         Ask("POST", "/api/pipeline_schedules/99/api_trigger", bearer, b"{}"),
         Ask("POST", "/api/pipeline_schedules/x/api_trigger", bearer, b"{}"),
         Ask("POST", "/api/runs", bearer, b"{}"),
@@ -342,7 +344,7 @@ def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):
         Ask("GET", "/api/pipelines/zone_lookup", bearer),
     )
     assert {(answer.code, answer.body) for answer in refused} == {(401, refused[0].body)}
-    runs = PipelineRun.query.filter(PipelineRun.pipeline_schedule_id.in_([trigger.id, other.id]))
+    runs = PipelineRun.query.filter(PipelineRun.pipeline_schedule_id.in_([trigger.id, other.id, timed.id]))
     assert runs.count() == 0
     accepted = server.send(
         Ask("POST", f"{start}/api_trigger", bearer, b"{}"),

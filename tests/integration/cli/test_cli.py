@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
+from tests.support.servers import Fault, serve
 from tests.support.waiting import until
 
 TAXI = Path(sys.executable).with_name("taxi")
@@ -76,6 +78,20 @@ def test_mistakes_get_one_sentence_and_an_exit_code(tmp_path: Path) -> None:
         assert done.returncode == 1, arguments
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_wait_before_the_next_attempt_is_said_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    source = tmp_path / "green_tripdata_2020-04.csv.gz"
+    samples.write(Service.GREEN, Month(2020, 4), source, rows=300)
+    with serve() as server:
+        url = server.put(f"/{source.name}", source.read_bytes())
+        server.plan = [Fault(status=503, headers={"Retry-After": "1"})]
+        done = taxi(tmp_path, "run", "green", "2020-04", "--source", url)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Trying again in 1 s: .*503", " ".join(done.stderr.split()))
 
 
 def test_options_have_their_help() -> None:

@@ -106,6 +106,15 @@ def test_only_the_same_version_is_read_from_the_bucket(tmp_path: Path):
         assert month is not None
         assert month.row.version == "v1"
         assert in_bucket(second, config) is None
+        again = in_bucket(first, config)
+        assert again is not None
+        assert again.identity == month.identity  # names the load jobs
+        cloud.destination().delete_month(first.service, first.month, RUN)
+        cloud.destination().replace_month(RefinedMonth.of(first), RUN)
+        reloaded = in_bucket(first, config)
+        assert reloaded is not None
+        assert reloaded.uris == month.uris
+        assert reloaded.identity != month.identity
 
 
 @pytest.mark.parametrize("client_type", [RefusesUris, RefusesUrisAtOnce])
