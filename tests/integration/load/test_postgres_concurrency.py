@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import stamina
 
-from nyc_taxi.errors import LockTimeout
+from nyc_taxi.errors import LockTimeout, SchemaError
 from nyc_taxi.load.postgres import locks, replace
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -118,6 +118,24 @@ def test_a_column_that_another_month_adds_meanwhile_is_no_obstacle(
             done.result()
     sums = query(postgres, "SELECT sum(peak), count(*) FROM trips_green GROUP BY month ORDER BY month")
     assert sums == [(None, 20), (None, 20), (190, 20), (190, 20)]
+
+
+def test_a_column_that_another_month_adds_meanwhile_in_another_type_is_named(
+    postgres: PostgresConfig, tmp_path: Path
+) -> None:
+    gate = Gate()
+    numbers = month_files(tmp_path, month="2020-01", extra={"peak": pa.array(range(20))})
+    texts = month_files(tmp_path, month="2020-02", extra={"peak": pa.array(["high"] * 20)})
+    with ThreadPoolExecutor() as pool:
+        loading = pool.submit(Postgres(postgres).replace_month, RefinedMonth.of(numbers), RUN, gate)
+        assert gate.reached.wait(30)
+        Postgres(postgres).replace_month(RefinedMonth.of(texts), RUN)
+        gate.opened.set()
+        with pytest.raises(SchemaError, match=r"the column peak was loaded as bigint, .* as text: run"):
+            loading.result()
+    assert query(postgres, "SELECT DISTINCT month, peak FROM trips_green") == [
+        (texts.month.first_day, "high")
+    ]
 
 
 def test_a_reader_sees_one_whole_version_whenever_it_looks(postgres: PostgresConfig, tmp_path: Path) -> None:

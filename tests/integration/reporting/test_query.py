@@ -188,7 +188,8 @@ print("before")
 with query("SELECT 1 AS one", load_settings()) as result:
     result.print("csv")
 """
-    python = subprocess.run([sys.executable, "-c", after_a_print], capture_output=True, text=True, check=True)
+    buffered = [sys.executable, "-E", "-c", after_a_print]  # whatever PYTHONUNBUFFERED says
+    python = subprocess.run(buffered, capture_output=True, text=True, check=True)
     assert python.stdout == "before\none\n1\n"
     shown = taxi("sql", "SELECT total_amount FROM trips_green ORDER BY 1", "--rows", "5").stdout
     assert "1.5" in shown
