@@ -1,0 +1,39 @@
+"""What stores of every kind promise: only who knows the object that is there replaces it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nyc_taxi.errors import PreconditionFailed
+from nyc_taxi.lake.object_store.store import Content, Store, Stored
+from tests.support.lakes import lakes
+
+
+def put(store: Store, key: str, text: str, tag: str | None = None) -> Stored:
+    return store.put(key, Content.of(text.encode(), "text/plain"), {}, tag, lambda _: None)
+
+
+def texts(store: Store, *keys: str) -> list[str | None]:
+    read = map(store.read, keys)
+    return [each[0].decode() if each else None for each in read]
+
+
+@pytest.mark.parametrize("kind", ["folder", "gcs"])  # moto, for S3, copies whatever the conditions
+def test_a_copy_replaces_only_the_object_that_it_names(kind: str, tmp_path: Path, quick: None) -> None:
+    with lakes(kind, tmp_path / "lakes") as lake:
+        store = lake.store()
+        put(store, "a/source", "new")
+        old = put(store, "b/target", "old")
+        other = put(store, "b/target", "other", old.tag)
+        for tag in (None, old.tag):
+            with pytest.raises(PreconditionFailed):
+                store.copy("a/source", "b/target", tag)
+        assert texts(store, "b/target") == ["other"]
+        store.copy("a/source", "b/target", other.tag)
+        store.copy("a/source", "b/another", None)
+        assert texts(store, "a/source", "b/target", "b/another") == ["new"] * 3
+        with pytest.raises(PreconditionFailed):
+            store.copy("a/missing", "b/missing", None)
+        assert store.keys("b/") == ["b/another", "b/target"]
