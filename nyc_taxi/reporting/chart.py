@@ -6,11 +6,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extras import require_extra
 from nyc_taxi.model.references import MonthFiles
+from nyc_taxi.reporting.month_summary import summarise
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,17 +21,14 @@ _LEAST_BARS, _MOST_BARS = 6, 14
 def draw(files: MonthFiles, narrow: bool = False) -> bytes:
     """A PNG of four panels: trips a day, quarantined by rule, flagged by rule, share of nulls by column.
 
-    1210 x 825 pixels. Narrow it is the first two, one below the other, 630 x 432.
+    1210 x 825 pixels. Narrow it is the first two, one below the other, 630 x 432. Raises TaxiError if the
+    quality report is damaged.
     """
     require_extra("charts", "A chart")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = pq.read_table(files.quality_path).to_pylist()
-    figures: dict[str, dict[str, float]] = {}
-    for row in rows:
-        if row["value"] is not None:
-            figures.setdefault(row["measure"], {})[row["subject"]] = row["value"]
+    summary = summarise(files)
     figure = Figure(figsize=(7, 4.8) if narrow else (11, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
     sample = " (generated sample)" if files.source.is_sample else ""
@@ -42,12 +38,12 @@ def draw(files: MonthFiles, narrow: bool = False) -> bytes:
         fontsize="medium" if narrow else "large",
     )
     days, quarantined, *others = figure.subplots(2, 1 if narrow else 2).flat
-    _days(days, figures.get("trips_on_day", {}))
+    _days(days, summary.by_subject("trips_on_day"))
     _bars(quarantined, "Quarantined, by rule", files.quarantined, _QUARANTINED, "nothing was quarantined")
     if others:
         flagged, nulls = others
         _bars(flagged, "Flagged trips, by rule", files.flagged, _FLAGGED, "no trip was flagged")
-        shares = {name: share for name, share in figures.get("null_share", {}).items() if share}
+        shares = {name: share for name, share in summary.by_subject("null_share").items() if share}
         _bars(nulls, "Null values, share by column", shares, _NULLS, "no nulls")
         nulls.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     png = io.BytesIO()
@@ -56,7 +52,7 @@ def draw(files: MonthFiles, narrow: bool = False) -> bytes:
 
 
 def save(files: MonthFiles, path: Path) -> Path:
-    """Draw into a PNG file; raises TaxiError where none can be written."""
+    """Draw into a PNG file; raises TaxiError as `draw` does, or where the file cannot be written."""
     if path.suffix.lower() != ".png":
         raise TaxiError(f"{path}: the chart is a PNG file; use a name that ends in .png.")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.months import Month
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.reporting import preview
 from nyc_taxi.schema.sql import literal
 
 _MEMORY_LIMIT = "256MB"
@@ -38,34 +37,6 @@ class MonthFigures:
     """Dollars."""
     tips: Histogram
     """Per cent of the fare, of trips paid by card."""
-
-
-@dataclass(frozen=True)
-class MonthSummary:
-    """A month in one line."""
-
-    files: MonthFiles
-    measures: dict[tuple[str, str], float] = field(default_factory=dict)
-    """The quality report: value by measure and subject."""
-
-    def get(self, measure: str, *subjects: str) -> float | None:
-        """The first of these figures that the month has."""
-        return next(
-            (self.measures[measure, each] for each in subjects if (measure, each) in self.measures), None
-        )
-
-    @property
-    def quarantined_share(self) -> float:
-        """Share of the rows."""
-        return self.files.rows_quarantined / max(self.files.rows_in, 1)
-
-
-def summarise(files: MonthFiles) -> MonthSummary:
-    """Read a month's quality report; raises TaxiError if it is damaged."""
-    rows = preview.head(files.quality_path, preview.ROWS).to_pylist()
-    return MonthSummary(
-        files, {(row["measure"], row["subject"]): row["value"] for row in rows if row["value"] is not None}
-    )
 
 
 def aggregate(files: MonthFiles) -> MonthFigures:

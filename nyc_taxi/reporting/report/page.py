@@ -14,9 +14,10 @@ from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
 from nyc_taxi.reporting.current_months import find_month, path_of
+from nyc_taxi.reporting.month_summary import MonthSummary, summarise
 from nyc_taxi.reporting.report import zone_map
 from nyc_taxi.reporting.report.charts import BarChart, bar_chart, shades
-from nyc_taxi.reporting.report.figures import Histogram, MonthFigures, MonthSummary, aggregate, summarise, top
+from nyc_taxi.reporting.report.figures import Histogram, MonthFigures, aggregate, top
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.rules import BUILT_IN_WHY, read_rules
 
