@@ -15,6 +15,7 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import tables
 from nyc_taxi.settings import load_settings
 
 
@@ -36,24 +37,23 @@ def _query(destination: Any, sql: str, service: Service, month: Month) -> pd.Dat
 @_query.register
 def _postgres(destination: Postgres, sql: str, service: Service, month: Month) -> pd.DataFrame:
     from nyc_taxi.load.postgres.client import execute, transaction
-    from nyc_taxi.load.postgres.tables import trips_of
 
     with transaction(destination.config.reachable()) as connection:
-        result = execute(connection, sql.format(trips=_month_of(trips_of(service), month)))
+        result = execute(connection, sql.format(trips=_month_of(tables.trips(service).name, month)))
         return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
 
 
 @_query.register
 def _duckdb(destination: DuckDb, sql: str, service: Service, month: Month) -> pd.DataFrame:
     with destination.engine.session(read_only=True) as session:
-        trips = _month_of(session.qualified(f"trips_{service}"), month)
+        trips = _month_of(session.qualified(tables.trips(service).name), month)
         return session.connection.sql(sql.format(trips=trips)).df()
 
 
 @_query.register
 def _bigquery(destination: BigQuery, sql: str, service: Service, month: Month) -> pd.DataFrame:
     connection = destination.engine.connection
-    trips = _month_of(connection.qualified(f"trips_{service}"), month)
+    trips = _month_of(connection.qualified(tables.trips(service).name), month)
     rows = connection.client.query(sql.format(trips=trips)).result()
     return pd.DataFrame([dict(row) for row in rows])
 

@@ -23,7 +23,7 @@ from nyc_taxi.pipelines.zones import shipped_zones
 from nyc_taxi.reporting.current_months import path_of, readers
 from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import literal
-from nyc_taxi.schema.tables import DUCKDB_TYPES, QUALITY_TABLE, Table, quarantine, trips
+from nyc_taxi.schema.tables import DUCKDB_TYPES, QUALITY_TABLE, Table, month_tables, quarantine, trips
 from nyc_taxi.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def create_tables(
     names = _named(sql, session)
     paths: dict[str, _Paths] = {name: [] for name in names}
     for service, month, find in months:
-        of_service = {"trips": trips(service), "quarantine": quarantine(service), "quality": QUALITY_TABLE}
+        of_service = month_tables(service)
         kinds = [kind for kind, table in of_service.items() if table.name in names]
         try:
             read = _read(find, kinds, generated, settings) if kinds else {}

@@ -100,6 +100,13 @@ def quarantine(service: Service) -> Table:
 QUALITY_TABLE = Table(
     "quality", "Figures on each month: rows by rule, nulls by column, ...", (SERVICE, MONTH), QUALITY
 )
+
+
+def month_tables(service: Service) -> dict[str, Table]:
+    """The tables that a month fills, by the names of its Parquet files without their ending."""
+    return {"trips": trips(service), "quarantine": quarantine(service), "quality": QUALITY_TABLE}
+
+
 LEDGER_TABLE = Table(
     "ledger", "Every load and deletion of a month, in order; rows are only ever added.", (), LEDGER
 )

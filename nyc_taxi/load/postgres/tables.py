@@ -10,28 +10,26 @@ from sqlalchemy.engine import Connection
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.locks import in_short_attempts
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.schema import QUALITY, QUARANTINE, Column, trip_columns
+from nyc_taxi.schema import Column
 from nyc_taxi.schema.sql import (
-    MONTH,
     POSTGRES_TYPES,
-    SERVICE,
     comment,
     literal,
     postgres_comment,
     postgres_table,
     quoted,
 )
-from nyc_taxi.schema.tables import LEDGER, LEDGER_TABLE
+from nyc_taxi.schema.tables import LEDGER, LEDGER_TABLE, QUALITY_TABLE, quarantine, trips
 
 
 def trips_of(service: Service) -> str:
     """The name of a service's trips table."""
-    return f"trips_{service}"
+    return trips(service).name
 
 
 def quarantine_of(service: Service) -> str:
     """The name of a service's quarantine table."""
-    return f"quarantine_{service}"
+    return quarantine(service).name
 
 
 def partition_of(table: str, month: Month) -> str:
@@ -115,11 +113,10 @@ def _missing(connection: Connection, statements: dict[str, str]) -> list[str]:
 
 def _statements() -> dict[str, str]:
     """The SQL that makes each table, by its name."""
+    quality = QUALITY_TABLE
     statements = {
         "ledger": resources.files(__package__).joinpath("ledger.sql").read_text(encoding="utf-8"),
-        "quality": postgres_table(
-            "quality", "Figures on each month: rows by rule, nulls by column, ...", QUALITY, [SERVICE, MONTH]
-        )
+        "quality": postgres_table("quality", quality.description, quality.columns, quality.keys)
         + "CREATE INDEX quality_month ON quality (service, month);",
     }
     for service in Service:
@@ -128,20 +125,19 @@ def _statements() -> dict[str, str]:
 
 
 def _partitioned(service: Service) -> dict[str, str]:
-    trips, quarantine = trips_of(service), quarantine_of(service)
-    by_month = "PARTITION BY LIST (month)"
-    return {
-        trips: postgres_table(
-            trips, f"Trips of {service}; each month is a partition.", trip_columns(service), [MONTH], by_month
+    tables = trips(service), quarantine(service)
+    statements = {
+        table.name: postgres_table(
+            table.name,
+            f"{table.description.rstrip('.')}; each month is a partition.",
+            table.columns,
+            table.keys,
+            "PARTITION BY LIST (month)",
         )
-        # 24 kB and 0.1 s for a million rows, where a B-tree takes 21 MB and 0.8 s. It skips all other
-        # months for a query that names only a time, and much of the month: files are roughly in order.
-        + f"CREATE INDEX {trips}_pickup ON {trips} USING brin (pickup_datetime);",
-        quarantine: postgres_table(
-            quarantine,
-            f"Rows of {service} files that are no trips, with the reasons; each month is a partition.",
-            QUARANTINE,
-            [MONTH],
-            by_month,
-        ),
+        for table in tables
     }
+    # 24 kB and 0.1 s for a million rows, where a B-tree takes 21 MB and 0.8 s. It skips all other
+    # months for a query that names only a time, and much of the month: files are roughly in order.
+    name = tables[0].name
+    statements[name] += f"CREATE INDEX {name}_pickup ON {name} USING brin (pickup_datetime);"
+    return statements

@@ -19,7 +19,7 @@ from nyc_taxi.load.warehouse.bigquery.tables import add_missing, field
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import descriptions
-from nyc_taxi.schema.tables import BIGQUERY_TYPES, QUALITY_TABLE, Table, file_types, quarantine, trips
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, Table, file_types, month_tables
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +75,7 @@ def _stage(connection: Connection, files: MonthFiles, run: Run, bucket: InBucket
     uris = bucket.uris if bucket else {}
     kinds = [
         _described(files, kind, target, source, uris.get(kind))
-        for kind, target in {
-            "trips": trips(files.service),
-            "quarantine": quarantine(files.service),
-            "quality": QUALITY_TABLE,
-        }.items()
+        for kind, target in month_tables(files.service).items()
     ]
     check_counts(files, kinds[0].rows, kinds[1].rows)
     for staged in kinds:
