@@ -28,6 +28,11 @@ def one_line(error: object) -> str:
     return text.rstrip(".")[:_MAX_LENGTH] or type(error).__name__
 
 
+def first_line(error: object) -> str:
+    """Return the first line of a library's error text as `one_line` does; the rest quotes its input."""
+    return one_line(str(error).strip().partition("\n")[0] or error)
+
+
 class TaxiError(Exception):
     """Base of all expected errors; users see its text unchanged."""
 

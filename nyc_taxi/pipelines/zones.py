@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from nyc_taxi.errors import DestinationError, NotTripData, SchemaError, SourceUnreachable
+from nyc_taxi.errors import DestinationError, NotTripData, SchemaError, SourceUnreachable, first_line
 from nyc_taxi.extract.fetch import fetch_file
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.lookups import LookupFile
@@ -104,8 +104,7 @@ def read_zones(path: Path, version: str) -> Lookup:
         table = table.append_column("source_version", pa.array([version] * len(table)))
         rows = table.select([column.name for column in COLUMNS]).cast(arrow_schema(COLUMNS))
     except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise NotTripData(f"{path.name}: cannot be read as a list of zones ({reason}).") from None
+        raise NotTripData(f"{path.name}: cannot be read as a list of zones ({first_line(error)}).") from None
     numbers = rows["location_id"].to_pylist()
     if not numbers or len(set(numbers)) < len(numbers):
         raise NotTripData(f"{path.name}: is empty or names a zone twice; download it again.")

@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow.fs import LocalFileSystem
 
-from nyc_taxi.errors import SchemaError, SettingsError
+from nyc_taxi.errors import SchemaError, SettingsError, first_line
 from nyc_taxi.extras import require_extra
 from nyc_taxi.model.months import Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles
@@ -163,7 +163,7 @@ def _dataset(kind: str, files: list[MonthFiles]) -> ds.Dataset:
     except pa.ArrowTypeError as error:
         raise SchemaError(
             f"{', '.join(map(str, files))}: a column has types that do not fit together"
-            f" ({str(error).splitlines()[0]}); read months of one type at a time, or load them again with one"
+            f" ({first_line(error)}); read months of one type at a time, or load them again with one"
             " transform."
         ) from None
     parquet, disk = ds.ParquetFileFormat(), LocalFileSystem()
@@ -188,13 +188,12 @@ def _expression(filters: Filters, schema: pa.Schema) -> pc.Expression:
         expression = filters if isinstance(filters, pc.Expression) else pq.filters_to_expression(filters)
         ds.Scanner.from_batches([], schema=schema, filter=expression)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        message = str(error).splitlines()[0]
+        message = first_line(error)
         unknown = re.search(r"No match for FieldRef\.Name\(([^)]*)\)", message)
         if unknown:
             _check_columns([unknown[1]], schema)
         raise SchemaError(
-            f"filters do not fit the columns: {message.rstrip('.')};"
-            " compare each column with a value of its own type."
+            f"filters do not fit the columns: {message}; compare each column with a value of its own type."
         ) from None
     return expression
 

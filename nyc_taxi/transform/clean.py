@@ -21,7 +21,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from nyc_taxi.errors import NotTripData, RuleError
+from nyc_taxi.errors import NotTripData, RuleError, first_line
 from nyc_taxi.model.references import CleanMonth, SourceFile
 from nyc_taxi.schema.sql import literal
 from nyc_taxi.transform.condition import sandbox
@@ -144,7 +144,7 @@ def _rule_error(
                 failing = f"rule {rule.name!r}"
                 break
     return RuleError(
-        f"{failing} fails on rows of {source.name} ({str(error).splitlines()[0]}):"
+        f"{failing} fails on rows of {source.name} ({first_line(error)}):"
         " change its condition in the rules (TAXI_RULES); TRY_CAST converts what can be converted."
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nyc_taxi.errors import NotTripData, SchemaError
+from nyc_taxi.errors import NotTripData, SchemaError, first_line
 from nyc_taxi.model.references import SourceFile
 from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
 from nyc_taxi.transform.read import Chunk, Unreadable, as_json
@@ -58,7 +58,7 @@ class ParquetReader:
                     yield from split_text(batch, self._file)
             except (pa.ArrowInvalid, OSError) as error:
                 raise NotTripData(
-                    f"{self._file}: the Parquet data is damaged ({_first(error)}); download it again."
+                    f"{self._file}: the Parquet data is damaged ({first_line(error)}); download it again."
                 ) from None
 
     def parse(self, block: pa.RecordBatch) -> Chunk:
@@ -114,7 +114,7 @@ class ParquetReader:
             )
         except (pa.ArrowInvalid, OSError) as error:
             raise NotTripData(
-                f"{self._file}: is not a complete Parquet file ({_first(error)}); download it again."
+                f"{self._file}: is not a complete Parquet file ({first_line(error)}); download it again."
             ) from None
 
 
@@ -153,7 +153,3 @@ def _plain(value: pa.Scalar) -> Any:
         return value.as_py()
     except (OverflowError, ValueError):
         return value.value
-
-
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
