@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-
 from nyc_taxi.errors import Implausible
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination

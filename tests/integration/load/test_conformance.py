@@ -82,6 +82,7 @@ def test_lineage_names_the_table_or_object_of_a_service(probe: Probe) -> None:
     namespace, name = probe.open().dataset(GREEN, Month(2020, 4))
     assert re.fullmatch(r"(postgres|gs|s3)://[\w.:-]+|bigquery|file", namespace)
     assert "green" in name
+    assert ("month=2020-04" in name) == namespace.startswith(("gs://", "s3://"))
     assert not name.startswith("/") or namespace == "file"
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import PROJECT
 from tests.support.mage import LOGIN, Mage, copy_project, environment_of, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ConsoleMessage
 
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -64,7 +68,12 @@ def page(mage: Mage) -> Iterator[object]:
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
         page.set_default_timeout(60_000)
         refused: list[str] = []  # but for links that are scripts, which a test opens
-        page.on("console", lambda each: "script violates" in each.text and refused.append(each.text))
+
+        def note_refused(message: ConsoleMessage) -> None:
+            if "script violates" in message.text:
+                refused.append(message.text)
+
+        page.on("console", note_refused)
         restarted = page.get_by_text("The kernel has restarted")  # Mage says so too when it was slow to start
         page.add_locator_handler(restarted, lambda: page.get_by_role("button", name="Close").click())
         page.goto(f"{mage.url}/sign-in")
