@@ -185,7 +185,8 @@ def main() -> int:
             signal.signal(number, signal.default_int_handler)
     try:
         with running(home, options.port, workers=options.workers) as airflow:
-            write(f"Airflow: {airflow.url}  user: {USER}  password: {airflow.password}  (Ctrl-C stops it)\n")
+            write(f"Airflow: {airflow.url}  user: {USER}  (Ctrl-C stops it)\n")
+            write(f"Password: in {home / 'passwords.json'}\n")  # the terminal's output may be kept in a file
             write("For `airflow` commands in another shell: . .airflow/environment.sh\n")
             while all(process.poll() is None for process in airflow.processes.values()):
                 time.sleep(0.5)

@@ -5,14 +5,12 @@ Import this module after Mage's server, which reads its settings on import.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
-import ipaddress
 import os
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import jwt
 from mage_ai.api.middleware import OAuthMiddleware
@@ -30,6 +28,8 @@ from mage_ai.shared.requests import get_bearer_auth_token_from_headers
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
+from launchers.mage.addresses import is_own_host, is_own_origin, stays_here
+
 STATIC = (
     server.MainPageHandler,
     server.PipelineRunsPageHandler,
@@ -38,8 +38,11 @@ STATIC = (
 )
 """Pages, which contain no data themselves, and their static files."""
 
-_PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
-"""A path on this host; two slashes of either kind begin another host's address."""
+FILES = {b"browseritem", b"gitfile", b"interaction", b"kernelproces"}
+"""Resources that return files and processes of the machine, in Mage's pages for editors only."""
+
+_NAMES = ("resource", "child")
+"""Path parameters that name resources."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +94,18 @@ def refusal(route: Route, session: Any) -> tuple[int, str] | None:
     - carry JSON if it writes, which pages of other origins cannot send without CORS;
     - belong to a session, be public, or carry the token of the trigger that it starts.
     """
-    if not _is_own_host(route.request.host_name):
+    if not is_own_host(route.request.host_name):
         return 403, "Requests to this host name are refused; MAGE_PUBLIC_HOST names Mage's own address."
-    if not _is_own_origin(route.request):
+    if not is_own_origin(route.request):
         return 403, "Requests from other origins are refused; MAGE_PUBLIC_HOST names Mage's own address."
-    if not _stays_here(route.request.query):
+    if not stays_here(route.request.query):
         return 400, "redirect_url must be the path of a page of Mage."
     if route.writes and not _is_json_or_own_upload(route.request):
         return 415, "Send JSON, with the header Content-Type: application/json."
     if session:
-        # handlers of events and single blocks accept every role
-        if route.writes and not issubclass(route.handler, OAuthMiddleware) and not _is_editor(session.user):
-            return 403, "Unauthorized access."
-        return None
+        if _is_editor(session.user) or _viewers_may(route):
+            return None
+        return 403, "Unauthorized access."
     if route.is_public or _has_trigger_token(route):
         return None
     return 401, "Sign in first."
@@ -142,37 +144,22 @@ def _has_trigger_token(route: Route) -> bool:
     return hmac.compare_digest(token, trigger.token.encode())
 
 
-def _is_own_host(name: str) -> bool:
-    """Return whether a `Host` is Mage's public one, or one that no page of another domain can have."""
-    public = urlsplit(f"//{_address(os.environ.get('MAGE_PUBLIC_HOST', ''))}").hostname
-    if "." not in name or name.lower() == public:  # localhost, and names of containers
-        return True
-    with contextlib.suppress(ValueError):
-        return bool(ipaddress.ip_address(name.strip("[]")))
-    return False
+def _viewers_may(route: Route) -> bool:
+    """Return whether users with the role Viewer, whom Mage trusts with more, may send a request.
 
-
-def _stays_here(query: str) -> bool:
-    """Return whether `redirect_url`, which the login page opens after the login, is absent or a path."""
-    # Mage's pages skip every question mark before they parse the query
-    parameters = parse_qs(query.replace("?", ""), keep_blank_values=True)
-    return all(map(_PATH.fullmatch, parameters.get("redirect_url", [])))
-
-
-def _is_own_origin(request: HTTPServerRequest) -> bool:
-    """Return whether `Origin`, which browsers send with every write, is Mage's own address."""
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return True
-    own = {_address(f"//{request.headers.get('Host', '')}"), _address(os.environ.get("MAGE_PUBLIC_HOST", ""))}
-    address = _address(origin)  # empty for "null", which sandboxed pages and files send
-    return address != "" and address in own
-
-
-def _address(url: str) -> str:
-    """Return host and port in lower case, without the default ports that browsers omit."""
-    netloc = urlsplit(url if "//" in url else f"//{url}").netloc.lower()
-    return netloc.removesuffix(":443").removesuffix(":80")
+    They run no code: over its WebSocket, Mage executes what every role sends. They write their session and
+    profile only: every role may stop the scheduler. They read no files by path: some resources return any
+    file that Mage's user reads, `.env` among them.
+    """
+    if not issubclass(route.handler, (OAuthMiddleware, *STATIC)):  # resources and pages
+        return False
+    # Mage accepts singular and plural, snake and camel case
+    names = {re.sub(rb"[^a-z]", b"", route.parameters.get(key, b"").lower()).rstrip(b"s") for key in _NAMES}
+    if route.writes:
+        return names <= {b"session", b"user"}
+    values = parse_qs(route.request.query).values()
+    paths = (*(text for each in values for text in each), *map(os.fsdecode, route.parameters.values()))
+    return names.isdisjoint(FILES) and not any(text.startswith("/") for text in map(unquote, paths))
 
 
 def _is_json_or_own_upload(request: HTTPServerRequest) -> bool:

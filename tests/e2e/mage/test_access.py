@@ -6,10 +6,13 @@ import asyncio
 import datetime as dt
 import importlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -232,9 +235,10 @@ def test_every_route_refuses_writes_that_are_not_json(server, kind):
 def test_behind_a_proxy_pages_have_the_public_address(server, monkeypatch, public, origin):
     monkeypatch.setenv("MAGE_PUBLIC_HOST", public)
     own = {**server.sign_in("Owner"), "X-API-KEY": PAGES_KEY, "Origin": origin}
+    kept = {**own, "Host": origin.partition("//")[2]}
     other = {**own, "Origin": "https://example.com"}
-    answers = server.send(*(Ask("GET", "/api/pipelines", headers) for headers in (own, other)))
-    assert [answer.code for answer in answers] == [200, 403]
+    answers = server.send(*(Ask("GET", "/api/pipelines", headers) for headers in (own, kept, other)))
+    assert [answer.code for answer in answers] == [200, 200, 403]
 
 
 def test_a_session_of_the_pages_may_do_what_it_did(server):
@@ -252,6 +256,72 @@ def test_a_session_of_the_pages_may_do_what_it_did(server):
     assert other.code == 403
     (deleted,) = server.send(Ask("DELETE", f"/api/event_matchers/{number}", {"Cookie": own["Cookie"]}))
     assert deleted.code == 200
+
+
+def test_viewers_read_no_files_of_the_machine(server, tmp_path):
+    """Not through any resource of Mage, whatever its name is for a path."""
+    from inflection import camelize, pluralize, underscore
+    from mage_ai.api import resources
+
+    secret = tmp_path / "secret.py"
+    secret.write_text("TOKEN = 'not for viewers'\n")
+    inside = os.path.relpath(secret)  # relative to the working directory of Mage
+    files = [path.stem for path in Path(resources.__path__[0]).glob("*Resource.py")]
+    names = {pluralize(underscore(name.removesuffix("Resource"))) for name in files}
+    paths = [quote(str(path), safe="") for path in (secret, inside)]
+    viewer = {**server.sign_in("Viewer"), "X-API-KEY": PAGES_KEY}
+    requests = [
+        *(Ask("GET", f"/api/{name}/{path}", viewer) for name in sorted(names) for path in paths),
+        *(
+            Ask("GET", f"/api/{name}?repo_path={tmp_path}&directory={tmp_path}", viewer)
+            for name in sorted(names)
+        ),
+        *(
+            Ask("GET", f"/api/{name}/{paths[0]}", viewer)
+            for name in ("browser_item", camelize("browser_items"))
+        ),
+    ]
+    assert len(names) > 80
+    for request, answer in zip(requests, server.send(*requests), strict=True):
+        body = answer.body or b""
+        assert b"not for viewers" not in body, request.path
+        assert b"secret.py" not in body or b'"error"' in body, request.path
+
+
+def test_viewers_write_their_session_and_profile_only(server):
+    from mage_ai.api import resources
+    from mage_ai.orchestration.db.models.oauth import User
+
+    viewer = {**server.sign_in("Viewer"), "X-API-KEY": PAGES_KEY}
+    own = User.query.order_by(User.id.desc()).first()
+    files = [path.stem for path in Path(resources.__path__[0]).glob("*Resource.py")]
+    names = {name.removesuffix("Resource") for name in files} - {"Session", "User"}
+    requests = [
+        Ask(method, f"/api/{name}s{number}", viewer, b"{}")
+        for name in sorted(names)
+        for method, number in (("POST", ""), ("PUT", "/1"), ("DELETE", "/1"))
+    ]
+    requests += [
+        Ask("POST", "/api/schedulers", viewer, b'{"scheduler": {"action_type": "stop"}}'),
+        Ask("PUT", f"/api/users/{own.id}/projects/1", viewer, b"{}"),
+    ]
+    assert {answer.code for answer in server.send(*requests)} == {403}
+    roles = json.dumps({"user": {"roles_new": [1], "owner": True}}).encode()
+    (answer,) = server.send(Ask("PUT", f"/api/users/{own.id}", viewer, roles))
+    assert json.loads(answer.body)["error"]["code"] == 403
+    (seen,) = server.send(Ask("GET", "/api/pipelines/taxi_trips", viewer))
+    assert json.loads(seen.body)["pipeline"]["uuid"] == "taxi_trips"
+
+
+def test_viewers_run_no_code(server):
+    """Mage authorizes code from the WebSocket like an update of the project, which every role may do."""
+    requests = [
+        Ask("GET", path, server.sign_in(role))
+        for role in ("Viewer", "Editor")
+        for path in ("/websocket/", "/websocket/terminal")
+    ]
+    answers = server.send(*requests)
+    assert [answer.code for answer in answers] == [403, 403, 400, 400]  # 400: no WebSocket's handshake
 
 
 def test_an_expired_or_forged_session_is_none(server):

@@ -42,3 +42,22 @@ def test_vulnerable_versions_that_mage_pins_are_replaced():
 def test_make_requirements_compiles_all_of_them():
     makefile = (PROJECT / "Makefile").read_text()
     assert sorted(re.search(r"^LISTS := (.*)", makefile, re.MULTILINE)[1].split()) == sorted(COMPILED)
+
+
+def test_every_installation_of_packages_checks_hashes():
+    """Of overridden versions too: they are in the same lists."""
+    files = [
+        *FOLDER.glob("*.sh"),
+        PROJECT / "Makefile",
+        PROJECT / "Dockerfile",
+        PROJECT / "airflow_project/Dockerfile",
+    ]
+    commands = []
+    for file in files:
+        text = file.read_text().replace("\\\n", " ")
+        commands += [
+            line for line in text.splitlines() if re.search(r"^[^#]*(\binstall\b.* -r |pip --no-deps)", line)
+        ]
+    assert len(commands) >= 7
+    for command in commands:
+        assert "--require-hashes" in command or "--no-index" in command, command
