@@ -147,16 +147,17 @@ def _has_trigger_token(route: Route) -> bool:
 def _viewers_may(route: Route) -> bool:
     """Return whether users with the role Viewer, whom Mage trusts with more, may send a request.
 
-    They run no code: over its WebSocket, Mage executes what every role sends. They write their session and
-    profile only: every role may stop the scheduler. They read no files by path: some resources return any
-    file that Mage's user reads, `.env` among them.
+    They run no code: Mage checks what its WebSocket receives like an update of the project, which every role
+    may do. They write their session and profile only: every role may stop the scheduler. They read no files
+    by path: some resources return any file that Mage's user reads, `.env` among them.
     """
     if not issubclass(route.handler, (OAuthMiddleware, *STATIC)):  # resources and pages
         return False
     # Mage accepts singular and plural, snake and camel case
-    names = {re.sub(rb"[^a-z]", b"", route.parameters.get(key, b"").lower()).rstrip(b"s") for key in _NAMES}
+    resources = (route.parameters[key] for key in _NAMES if key in route.parameters)
+    names = {re.sub(rb"[^a-z]", b"", name.lower()).rstrip(b"s") for name in resources}
     if route.writes:
-        return names <= {b"session", b"user"}
+        return bool(names) and names <= {b"session", b"user"}
     values = parse_qs(route.request.query).values()
     paths = (*(text for each in values for text in each), *map(os.fsdecode, route.parameters.values()))
     return names.isdisjoint(FILES) and not any(text.startswith("/") for text in map(unquote, paths))

@@ -306,15 +306,25 @@ def test_viewers_write_their_session_and_profile_only(server):
         Ask("PUT", f"/api/users/{own.id}/projects/1", viewer, b"{}"),
     ]
     assert {answer.code for answer in server.send(*requests)} == {403}
-    roles = json.dumps({"user": {"roles_new": [1], "owner": True}}).encode()
-    (answer,) = server.send(Ask("PUT", f"/api/users/{own.id}", viewer, roles))
-    assert json.loads(answer.body)["error"]["code"] == 403
+    profile = json.dumps({"user": {"username": "renamed"}}).encode()
+    roles = json.dumps({"user": {"roles_new": [1]}}).encode()
+    owner = json.dumps({"user": {"owner": True}}).encode()
+    password = json.dumps({"user": {"password": "x" * 12, "password_confirmation": "x" * 12}}).encode()
+    renamed, *refused = server.send(
+        Ask("PUT", f"/api/users/{own.id}", viewer, profile),
+        Ask("PUT", f"/api/users/{own.id}", viewer, roles),
+        Ask("PUT", f"/api/users/{own.id}", viewer, owner),
+        Ask("PUT", "/api/users/1", viewer, password),
+    )
+    assert renamed.code != 403
+    assert User.query.get(own.id).username == "renamed"
+    assert [json.loads(answer.body)["error"]["code"] for answer in refused] == [403, 403, 403]
     (seen,) = server.send(Ask("GET", "/api/pipelines/taxi_trips", viewer))
     assert json.loads(seen.body)["pipeline"]["uuid"] == "taxi_trips"
 
 
 def test_viewers_run_no_code(server):
-    """Mage authorizes code from the WebSocket like an update of the project, which every role may do."""
+    """Mage checks code from the WebSocket like an update of the project, which every role may do."""
     requests = [
         Ask("GET", path, server.sign_in(role))
         for role in ("Viewer", "Editor")
