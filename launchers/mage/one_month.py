@@ -41,6 +41,7 @@ def load(variables: Mapping[str, Any]) -> int:
     try:
         settings = load_settings()
         request = make_request(variables, settings)
+        log = log_file(mage_environment(), f"run-{request.service}-{request.month}")
         postgres = ensure_postgres(settings, partial(console.print, soft_wrap=True))
         source, message = choose_source(request, settings)
         if message:
@@ -51,7 +52,6 @@ def load(variables: Mapping[str, Any]) -> int:
         if outcome := find_loaded(request, settings):  # Mage takes seconds to start
             show(outcome, settings, console)
             return 0
-        log = log_file(mage_environment(), f"run-{request.service}-{request.month}")
         return run(request, postgres, log, console)
     except TaxiError as error:
         console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
