@@ -12,6 +12,7 @@ from nyc_taxi import __version__
 from nyc_taxi.cli import backfill, bikeshare, checks, lake, maintenance, metrics, query
 from nyc_taxi.cli.arguments import MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output, set_up_logging
+from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
 
@@ -183,6 +184,8 @@ def cost(
     scanned = BigQuery.from_settings(load_settings()).dry_run_cost(Month.parse(month) if month else None)
     for view, size in scanned.items():
         typer.echo(f"{view:<22} {size / 2**20:12,.1f} MiB  ${size / 2**40 * price:,.6f}")
+    if not scanned:
+        raise TaxiError("the dataset has no views: load a month first (`taxi run ... --to bigquery`).")
 
 
 @app.command()

@@ -188,6 +188,9 @@ def test_objects_of_others_that_have_the_name_of_a_view_stay(
         assert fresh.ask("SELECT COUNT(own) FROM taxi_trips") == [(0,)]
         assert "ledger_current" in fresh.tables()
         assert "trip_speeds" not in fresh.tables(), "it reads taxi_trips"
+        assert fresh.destination().dry_run_cost() == {}, (
+            "of the package's own views, only ledger_current is here"
+        )
     assert "taxi_trips in BigQuery is not a view of this package" in caplog.text
     assert "monthly_totals in BigQuery is not a view of this package" in caplog.text
 

@@ -22,6 +22,7 @@ from nyc_taxi.load.warehouse.bigquery.tables import (
     add_missing,
     column_types_of,
     create_missing,
+    existing_views,
     lock,
 )
 from nyc_taxi.load.warehouse.engine import retry_load
@@ -98,7 +99,7 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
         return retry_load(self._config.retry, lambda: self._replace(files, run, entry, progress, damaged))
 
     def dry_run_cost(self, month: Month | None = None) -> dict[str, int]:
-        """Bytes that reading each analysts' view would scan, and be paid for; nothing is read.
+        """Bytes that reading each analysts' view of the dataset would scan, and be paid for; nothing is read.
 
         All months, or one: a table that requires a filter on its months refuses to be read whole.
         """
@@ -117,7 +118,7 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
                         **connection.options,
                     ).total_bytes_processed
                 )
-                for view in ANALYST_VIEWS
+                for view in existing_views(connection, ANALYST_VIEWS)
             }
 
     def _replace(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import SettingsError
@@ -53,9 +53,9 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
     A view waits for the tables that it reads.
     """
     with translate_errors(connection.config):
-        listed = list(connection.client.list_tables(connection.config.dataset, **connection.options))
+        listed = _listed(connection)
         existing = {table.table_id: table.labels for table in listed}
-        foreign = _foreign(listed, views)
+        foreign = _foreign(listed, {view.name for view in views})
         for name in foreign:
             warn_of_foreign(name, "BigQuery")
         lacking = [table for table in tables if table.name not in existing]
@@ -76,9 +76,19 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
             _create_view(connection, view)
 
 
-def _foreign(listed: Sequence[TableListItem], views: Sequence[View]) -> list[str]:
+def existing_views(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Those of the package's views that the dataset has; a load leaves out what it cannot create."""
+    listed = _listed(connection)
+    own = {table.table_id for table in listed} - {*_foreign(listed, names)}
+    return [name for name in names if name in own]
+
+
+def _listed(connection: Connection) -> list[TableListItem]:
+    return list(connection.client.list_tables(connection.config.dataset, **connection.options))
+
+
+def _foreign(listed: Sequence[TableListItem], names: Collection[str]) -> list[str]:
     """The names of views that a table, or a view of somebody else, has taken."""
-    names = {view.name for view in views}
     return [
         table.table_id
         for table in listed
