@@ -11,13 +11,14 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, TaxiError
-from nyc_taxi.lake.object_store.store import Content
+from nyc_taxi.lake.object_store.store import Content, Stored
 from nyc_taxi.load.object_store.layout import month_of
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
@@ -178,6 +179,30 @@ def test_an_object_of_the_right_size_with_wrong_bytes_is_sent_again(cloud: Cloud
     cloud.remove(MANIFEST)
     cloud.overwrite(TRIPS, bytes(files.trips_path.stat().st_size))
     cloud.destination().replace_month(RefinedMonth.of(files), RUN)
+    check_holds(cloud, files)
+
+
+def test_an_object_of_another_size_than_its_digest_says_is_sent_again(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = month_files(tmp_path)
+    destination = cloud.destination()
+    destination.replace_month(RefinedMonth.of(files), RUN)
+    store, sizes, sent = destination._store, [1], []
+    head, put = store.head, store.put
+
+    def cut_short(key: str) -> Stored | None:
+        stored = head(key)
+        return dataclasses.replace(stored, size=sizes.pop()) if stored and key == TRIPS and sizes else stored
+
+    def record(key: str, *arguments: Any) -> Stored:
+        sent.append(key)
+        return put(key, *arguments)
+
+    monkeypatch.setattr(store, "head", cut_short)
+    monkeypatch.setattr(store, "put", record)
+    destination.replace_month(RefinedMonth.of(files), RUN)
+    assert TRIPS in sent
     check_holds(cloud, files)
 
 
