@@ -40,7 +40,7 @@ class Page:
     spelled_out: int
     """Values that are not places in a dictionary: those of a dictionary, and of data pages without one."""
     is_plain: bool
-    """Whether it has to do with no dictionary, and no encoding that makes less of its text."""
+    """Whether its values stand one after the other: no dictionary, no prefixes that values share."""
 
 
 def read_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
@@ -51,7 +51,7 @@ def read_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
     end = start + chunk.total_compressed_size
     while start < end and chunk.num_values:  # an empty chunk may have no offset
         page, length = _page(file, start)
-        if length <= 0:
+        if length <= 0 or min(page.size, page.spelled_out) < 0:
             raise ValueError("a page without bytes")
         yield page
         start += length
@@ -73,11 +73,11 @@ def _page(file: BinaryIO, start: int) -> tuple[Page, int]:
 
 
 def _of(fields: dict[int, Any]) -> Page:
-    kind, size = fields[_KIND], fields[_UNCOMPRESSED]
+    kind, size = fields[_KIND], int(fields[_UNCOMPRESSED])  # a struct is no number: TypeError
     if kind not in _OWN_HEADERS:  # an index, which Arrow skips
         return Page(size, 0, is_plain=True)
     own, encoding = _OWN_HEADERS[kind]
-    values, encoding = fields[own][1], fields[own][encoding]
+    values, encoding = int(fields[own][1]), fields[own][encoding]
     if kind == _DICTIONARY:
         return Page(size, values, is_plain=False)
     return Page(size, 0 if encoding in _CODED else values, is_plain=encoding == _PLAIN)

@@ -68,6 +68,25 @@ def test_a_list_without_an_end_in_a_header_is_damage(tmp_path: Path, kind: int) 
         open_month(source_file(path))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        bytes([0x15, 0, 0x1C, 0, 0x15, 2, 0]),
+        bytes([0x15, 0, 0x15, 2, 0x15, 2, 0x2C, 0x1C, 0, 0x15, 0, 0, 0]),
+        bytes([0x15, 0, 0x15, 1, 0x15, 2, 0x2C, 0x15, 2, 0x15, 0, 0, 0]),
+        bytes([0x15, 0, 0x15, 2, 0x15, 2, 0x2C, 0x15, 1, 0x15, 0, 0, 0]),
+    ],
+    ids=["a struct for its size", "a struct for its values", "a negative size", "negative values"],
+)
+def test_a_header_whose_numbers_are_none_is_damage(tmp_path: Path, header: bytes) -> None:
+    path = hostile.parquet(tmp_path / "trips.parquet", 1000)
+    content = bytearray(path.read_bytes())
+    content[4 : 4 + len(header)] = header
+    path.write_bytes(content)
+    with pytest.raises(NotTripData, match="the Parquet data is damaged"):
+        open_month(source_file(path))
+
+
 def test_pages_beyond_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = hostile.parquet(tmp_path / "trips.parquet", ROWS, tip_amount=pa.array(np.arange(ROWS) / 100))
     monkeypatch.setattr(limits, "MAX_PAGE_BYTES", 1 << 10)
