@@ -1,5 +1,7 @@
 """Figures from runs, and targets from figures."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.figures import TARGETS, Figure, summarise
@@ -35,10 +37,9 @@ def test_a_limit_takes_the_time_of_its_step_alone():
 @pytest.mark.parametrize(
     ("says", "name", "bound"),
     [
-        ("faster than the course script", "course_script", 40),
-        ("faster than Mage's exporter", "mage_exporter", 5),
+        ("faster than the course script", "course_script", 30),
+        ("faster than Mage's exporter", "mage_exporter", 5.5),
         ("faster than dlt", "dlt_parquet", 2),
-        ("faster than DuckDB", "duckdb_postgres", 1),
         ("faster than polars", "polars_adbc", 1),
     ],
 )
@@ -48,11 +49,27 @@ def test_another_must_take_so_many_times_as_long(says, name, bound):
     assert outcomes(figures(taxi_run=2.0, **{name: 1.9 * bound}))[says].verdict == "not met"
 
 
-def test_everything_may_take_twice_as_long_as_the_servers_copy():
+def test_everything_may_take_less_than_twice_as_long_as_the_servers_copy():
     says = "everything, against the server's binary COPY alone"
-    assert outcomes(figures(taxi_run=4.0, server_copy=2.0))[says].verdict == "met"
+    assert outcomes(figures(taxi_run=3.5, server_copy=2.0))[says].verdict == "met"
     worse = outcomes(figures(taxi_run=4.2, server_copy=2.0))[says]
-    assert (worse.goal, worse.measured, worse.verdict) == ("at most 2x", "2.1x", "not met")
+    assert (worse.goal, worse.measured, worse.verdict) == ("at most 1.75x", "2.1x", "not met")
+
+
+def test_what_a_pipeline_takes_beyond_the_command_is_a_difference():
+    says = "Mage pipeline, beyond taxi run"
+    assert outcomes(figures(taxi_run=4.0, mage_pipeline=6.0))[says].verdict == "met"
+    worse = outcomes(figures(taxi_run=4.0, mage_pipeline=8.5))[says]
+    assert (worse.goal, worse.measured, worse.verdict) == ("at most 2 s", "4.5 s", "not met")
+
+
+def test_uploads_are_compared_without_the_start_of_python():
+    says = "Parquet to the bucket, against Google's client, loading alone"
+    measured = {
+        "ours_gcs": replace(figure("ours_gcs", 9.0), steps={"load": 1.2}),
+        "gcs_client": replace(figure("gcs_client", 2.0), steps={"load": 1.0}),
+    }
+    assert (outcomes(measured)[says].measured, outcomes(measured)[says].verdict) == ("1.2x", "met")
 
 
 def test_a_month_of_another_size_is_compared_row_by_row():
@@ -62,8 +79,8 @@ def test_a_month_of_another_size_is_compared_row_by_row():
 
 def test_memory_and_growth():
     measured = {
-        "taxi_run": figure("taxi_run", 2.0, memory=399.0),
-        "large": figure("large", 16.1, rows=9000, memory=401.0),
+        "taxi_run": figure("taxi_run", 2.0, memory=349.0),
+        "large": figure("large", 11.1, rows=9000, memory=381.0),
     }
     verdicts = {says: outcome.verdict for says, outcome in outcomes(measured).items()}
     assert verdicts["peak memory, the month"] == "met"
