@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-MAGE = [sys.executable, "-m", "mage_ai.cli.main"]
+MAGE = [sys.executable, "-m", "launchers.mage.command"]
 """The command `mage`, independent of PATH."""
 
 START = [sys.executable, "-m", "launchers.mage.mage_patches", "start"]

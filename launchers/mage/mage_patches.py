@@ -29,11 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import tornado.web
-from mage_ai.cli.main import app
 from mage_ai.orchestration.db.cache import CachingQuery
 from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
 
 from launchers.instance_lock import end_with_starter
+from launchers.mage.command import app
 from launchers.mage.dashboards import patch_dashboards
 
 VISIBILITY_DELAY = 0.5
