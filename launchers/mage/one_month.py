@@ -21,6 +21,7 @@ from launchers.mage.query import query
 from launchers.subprocess_group import MAGE, reason, subprocess_group
 from mage_project.utils.steps import EVENTS_FD
 from mage_project.utils.variables import RUN_ID
+from nyc_taxi.cli.progress import bars
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.references import MonthFiles
@@ -49,7 +50,9 @@ def load(variables: Mapping[str, Any]) -> int:
         if not source:
             return 0
         request = replace(request, source=source)
-        if outcome := find_loaded(request, settings):  # Mage takes seconds to start
+        with bars() as progress:
+            outcome = find_loaded(request, settings, progress("download"))
+        if outcome:  # Mage takes seconds to start
             show(outcome, settings, console)
             return 0
         return run(request, postgres, log, console)

@@ -7,12 +7,12 @@ import shutil
 
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.load.postgres.config import PostgresConfig
-from nyc_taxi.load.postgres.tables import trips_of
 from nyc_taxi.local import postgres_programs
 from nyc_taxi.local.postgres import SERVICE_FILE
 from nyc_taxi.local.postgres_cluster import DBNAME
 from nyc_taxi.local.unprivileged import Account
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import tables
 from nyc_taxi.settings import Settings
 
 
@@ -20,7 +20,8 @@ def query(service: Service, month: Month, settings: Settings) -> str:
     """Return a command for the month's first trips, without a password, which other users could see."""
     config = PostgresConfig.from_settings(settings)
     server = config.reachable()
-    sql = f"SELECT * FROM {server.schema}.{trips_of(service)} WHERE month = '{month.first_day}' LIMIT 10"
+    table = f"{server.schema}.{tables.trips(service).name}"
+    sql = f"SELECT * FROM {table} WHERE month = '{month.first_day}' LIMIT 10"
     if config.embedded:
         file = shlex.quote(str((config.embedded / SERVICE_FILE).resolve()))
         return f'PGSERVICEFILE={file} {_psql(config)} service={DBNAME} -c "{sql}"'

@@ -12,6 +12,7 @@ from nyc_taxi.pipelines.trips.clean import discard_scratch, staged
 from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.reporting import preview
 from nyc_taxi.schema import trip_columns
+from nyc_taxi.schema.arrow import ARROW_TYPES
 
 if "transformer" not in globals():
     from mage_ai.data_preparation.decorators import transformer
@@ -56,8 +57,8 @@ def test_schema_is_the_canonical_one(rows, *args, **variables):
     schema = pq.read_schema(files.trips_path)
     for column in trip_columns(files.service):
         assert column.name in schema.names, f"{files.trips_path} lacks the column {column.name}."
-        actual = schema.field(column.name).type
-        assert actual == column.arrow.type, f"{column.name} is {actual}, not {column.arrow.type}."
+        actual, expected = schema.field(column.name).type, ARROW_TYPES[column.type]
+        assert actual == expected, f"{column.name} is {actual}, not {expected}."
     assert_safe_preview(rows)
 
 

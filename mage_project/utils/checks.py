@@ -13,9 +13,9 @@ from nyc_taxi.extract.files import digest
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
-from nyc_taxi.load.postgres.tables import trips_of
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles, SourceFile
+from nyc_taxi.schema import tables
 from nyc_taxi.settings import load_settings
 
 
@@ -39,7 +39,7 @@ def parquet_of(reference: Mapping[str, Any]) -> MonthFiles:
 
 def rows_in_postgres(service: Service, month: Month) -> int:
     """The number of trips of a month in the Postgres table."""
-    count = text(f"SELECT count(*) FROM {trips_of(service)} WHERE month = :month")
+    count = text(f"SELECT count(*) FROM {tables.trips(service).name} WHERE month = :month")
     with transaction(PostgresConfig.from_settings(load_settings()).reachable()) as connection:
         return int(connection.execute(count, {"month": month.first_day}).scalar_one())
 

@@ -25,7 +25,8 @@ def main() -> None:
     from nyc_taxi.telemetry.events import is_json
 
     keep_writers_out()
-    keep_pandas_out()
+    if sys.argv[1:2] != ["status"]:  # which needs no Arrow
+        keep_pandas_out()
     try:
         app(prog_name="taxi")
     except TaxiError as error:

@@ -49,7 +49,10 @@ def digest(path: Path, algorithm: str) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, whose file replaces it on success and is removed on failure."""
+    """Yield a temporary path beside `path`, whose file replaces it on success and is removed on failure.
+
+    For what can be made again: unlike `replace`, a power failure may lose it.
+    """
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield part

@@ -6,9 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol, Self
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol, Self
 
 from nyc_taxi import __version__
 from nyc_taxi.errors import DestinationError
@@ -19,7 +17,11 @@ from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import SCHEMA_VERSION, Column
 from nyc_taxi.settings import Settings
-from nyc_taxi.transform.refined import RefinedMonth
+
+if TYPE_CHECKING:  # reading a ledger needs no Arrow
+    import pyarrow as pa
+
+    from nyc_taxi.transform.refined import RefinedMonth
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows in all) from time to time."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import DestinationError, LocalFileLost
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 
 def footer(path: Path) -> pq.FileMetaData:
     """Rows and columns of a Parquet file; raises DestinationError when it is no whole Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         return pq.read_metadata(path)
     except FileNotFoundError:

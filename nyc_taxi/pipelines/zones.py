@@ -22,7 +22,8 @@ from nyc_taxi.load.contract import Destination, Lookup
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.pipelines.stored import is_lake, parse_prefix
 from nyc_taxi.retry import RetryPolicy
-from nyc_taxi.schema import Column, arrow_schema, normalise
+from nyc_taxi.schema import Column, normalise
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.settings import Settings
 
 log = logging.getLogger(__name__)

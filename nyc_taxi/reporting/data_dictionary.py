@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nyc_taxi.model.months import Service
 from nyc_taxi.schema import FLAG_COLUMNS, LINEAGE_COLUMNS, QUALITY, QUARANTINE, Column, service_columns
+from nyc_taxi.schema.arrow import ARROW_TYPES
 from nyc_taxi.schema.sql import MONTH, POSTGRES_TYPES, SERVICE
-from nyc_taxi.schema.tables import BIGQUERY_TYPES, LEDGER
+from nyc_taxi.schema.tables import BIGQUERY_TYPES, LEDGER, trips
 from nyc_taxi.settings import PROJECT
 
 PATH = PROJECT / "docs" / "data-dictionary.md"
@@ -71,7 +72,7 @@ def text() -> str:
     # zones is no floor of the package but stands beside them
     from nyc_taxi.pipelines.zones import COLUMNS as ZONES
 
-    tables = ", ".join(f"`trips_{service}`" for service in Service)
+    tables = ", ".join(f"`{trips(service).name}`" for service in Service)
     parts = [_INTRODUCTION.format(tables=tables)]
     parts += [_trips(service) for service in Service]
     parts += [
@@ -109,7 +110,9 @@ def _trips(service: Service) -> str:
         )
         for column in columns
     ]
-    heading = f"## Trips of {service}\n\nTable `trips_{service}`; files since {service.first_month}.\n\n"
+    heading = (
+        f"## Trips of {service}\n\nTable `{trips(service).name}`; files since {service.first_month}.\n\n"
+    )
     return heading + _table(rows, "Column", "Types", "Unit", "Since", "What it is", "In files")
 
 
@@ -139,7 +142,9 @@ def _ledger_rows() -> list[tuple[str, ...]]:
 
 
 def _types(column: Column) -> str:
-    in_files = str(column.arrow.type).replace("<item:", "<element:")  # what Parquet calls a list's values
+    in_files = str(ARROW_TYPES[column.type]).replace(
+        "<item:", "<element:"
+    )  # what Parquet calls a list's values
     types = (in_files, POSTGRES_TYPES[column.type], BIGQUERY_TYPES[column.type])
     return ", ".join(_code(kind) for kind in types)
 

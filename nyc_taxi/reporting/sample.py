@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.model.references import CleanMonth, MonthFiles
-from nyc_taxi.schema import QUARANTINE, arrow_schema
+from nyc_taxi.schema import QUARANTINE
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.judged import judged_batches, trips_schema
 from nyc_taxi.transform.read import UNREADABLE
 from nyc_taxi.transform.rules import Rules

@@ -13,28 +13,18 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import yaml
 
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.model.months import Month, Service
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SCHEMA_VERSION = 1
 """Incremented when a canonical column changes type or meaning, or replaces an unknown column."""
-
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),  # microseconds: what Postgres, BigQuery and DuckDB all hold
-    "bool": pa.bool_(),
-    "strings": pa.list_(pa.string()),
-}
 
 
 @dataclass(frozen=True)
@@ -53,11 +43,6 @@ class Column:
     codes: dict[str, Any] = field(default_factory=dict, hash=False)
     """Today's code by the text of older files, in upper case."""
     meaning: dict[Any, str] = field(default_factory=dict, hash=False)
-
-    @property
-    def arrow(self) -> pa.Field:
-        """Return the column as a nullable Arrow field."""
-        return pa.field(self.name, ARROW_TYPES[self.type])
 
 
 LINEAGE_COLUMNS = (
@@ -129,11 +114,6 @@ def has_coordinates(service: Service, month: Month) -> bool:
 def trip_columns(service: Service) -> tuple[Column, ...]:
     """Return all columns of a service's trips: canonical, lineage and flags."""
     return (*service_columns(service), *LINEAGE_COLUMNS, *FLAG_COLUMNS)
-
-
-def arrow_schema(columns: tuple[Column, ...], extra: list[pa.Field] | None = None) -> pa.Schema:
-    """Return the Arrow schema of the columns, followed by a file's unknown columns."""
-    return pa.schema([*(column.arrow for column in columns), *(extra or [])])
 
 
 def descriptions(schema: pa.Schema) -> dict[str, str]:

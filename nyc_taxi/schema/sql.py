@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from nyc_taxi.model.months import SERVICE_NAMES
-from nyc_taxi.schema import ARROW_TYPES, Column
+from nyc_taxi.schema import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 POSTGRES_TYPES: dict[str, str] = {
     "int16": "smallint",
@@ -35,6 +37,8 @@ MONTH = Column("month", "date", "Month of the file, as its first day.")
 
 def postgres_type(kind: pa.DataType) -> str | None:
     """Return the Postgres type of an Arrow type; None for types that no table here uses."""
+    from nyc_taxi.schema.arrow import ARROW_TYPES
+
     for key, arrow in ARROW_TYPES.items():
         if arrow.equals(kind):
             return POSTGRES_TYPES[key]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.model.months import Service
-from nyc_taxi.schema import ARROW_TYPES, QUALITY, QUARANTINE, Column, trip_columns
+from nyc_taxi.schema import QUALITY, QUARANTINE, Column, trip_columns
 from nyc_taxi.schema.sql import CHANGE_TYPE, MONTH, SERVICE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BIGQUERY_TYPES: dict[str, str] = {
     "int16": "INT64",
@@ -123,6 +125,8 @@ def file_types(schema: pa.Schema, types: Mapping[str, str], file: str) -> dict[s
 
     Raises SchemaError naming a column of a type that no table supports.
     """
+    from nyc_taxi.schema.arrow import ARROW_TYPES
+
     file_columns = {}
     for field in schema:
         key = next((key for key, arrow in ARROW_TYPES.items() if arrow.equals(field.type)), None)

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 PRODUCER = f"urn:nyc-taxi:{__version__}"
 PAUSE = 300.0
-"""Seconds without events after one that was not sent: the client tries each for ten seconds and more."""
+"""Seconds without events after one that nobody received: the client tries each for ten seconds and more."""
 
 _sending = threading.Lock()
 _paused_until = 0.0
@@ -60,7 +60,7 @@ def is_enabled() -> bool:
 def job(name: str, month: CleanMonth) -> Iterator[Flow]:
     """Report a job of the current run: when it starts, and with what the block puts into the flow, its end.
 
-    A receiver that does not answer delays a run once but does not fail it.
+    A receiver that does not answer fails no run, and delays it once in PAUSE seconds.
     """
     flow = Flow()
     if not is_enabled():
@@ -116,6 +116,9 @@ def _emit(event: ol.RunEvent, month: CleanMonth) -> None:
         try:
             _client().emit(event)
         except Exception as failure:  # of any transport, which may be a plugin
+            if getattr(failure, "response", None) is not None:  # refused: the next event may be accepted
+                log.warning("The lineage of %s was not sent: %s", month, failure)
+                return
             _paused_until = time.monotonic() + PAUSE
             log.warning(
                 "The lineage of %s was not sent, and none is in the next %.0f s: %s", month, PAUSE, failure

@@ -19,7 +19,8 @@ import pyarrow as pa
 
 from nyc_taxi.errors import TransformError
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.schema import service_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.judged import StagedMonth
 from nyc_taxi.transform.rules import BUILT_IN_WHY, Rules
 from nyc_taxi.transform.user.frames import return_heap

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.model.references import CleanMonth, MonthFiles
-from nyc_taxi.schema import ARROW_TYPES, QUARANTINE, arrow_schema, trip_columns
+from nyc_taxi.schema import QUARANTINE, trip_columns
+from nyc_taxi.schema.arrow import ARROW_TYPES, arrow_schema
 from nyc_taxi.transform.json_rows import json_rows
 from nyc_taxi.transform.match import VERDICT_SCHEMA, SortedCursor
 from nyc_taxi.transform.rules import BUILT_IN_BIT, Rules

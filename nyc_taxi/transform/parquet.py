@@ -18,7 +18,8 @@ from nyc_taxi.extract.files import digest
 from nyc_taxi.lake.layout import FILES
 from nyc_taxi.lake.versions import write_manifest
 from nyc_taxi.model.references import CleanMonth, LakeObject, MonthFiles
-from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION, arrow_schema
+from nyc_taxi.schema import QUARANTINE, SCHEMA_VERSION
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.judged import judged_batches, trips_schema
 from nyc_taxi.transform.quality import QualityReport
 from nyc_taxi.transform.rules import Rules

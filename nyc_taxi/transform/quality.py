@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nyc_taxi.model.references import CleanMonth
-from nyc_taxi.schema import QUALITY, Column, arrow_schema, service_columns
+from nyc_taxi.schema import QUALITY, Column, service_columns
+from nyc_taxi.schema.arrow import arrow_schema
 
 MEDIAN_ROWS = 200_000
 _MICROSECONDS_A_DAY = 86_400_000_000

@@ -21,7 +21,7 @@ import yaml
 
 from nyc_taxi.errors import RuleError
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.schema import service_columns
 from nyc_taxi.transform.condition import find_objection, sandbox
 from nyc_taxi.transform.read import UNREADABLE
 
@@ -193,6 +193,8 @@ def _content(path: Path) -> bytes:
 
 @functools.lru_cache(maxsize=16)  # every step of a run loads them
 def _checked(path: Path, content: bytes, service: Service) -> Rules:
+    from nyc_taxi.schema.arrow import arrow_schema
+
     rules = _read(path, content, service)
     empty = arrow_schema(service_columns(service)).empty_table()
     with sandbox() as connection:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from nyc_taxi.model.references import SourceFile
-from nyc_taxi.schema import QUARANTINE, arrow_schema
+from nyc_taxi.schema import QUARANTINE
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.match import KeyFiles
 from nyc_taxi.transform.read import UNREADABLE, Chunk, Reader
 from nyc_taxi.transform.rules import Rules

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from nyc_taxi.lake.object_store.store import PART_BYTES
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, SourceFile
-from nyc_taxi.schema import QUALITY, QUARANTINE, arrow_schema, trip_columns
+from nyc_taxi.schema import QUALITY, QUARANTINE, trip_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.settings import PROJECT
 from nyc_taxi.transform.clean import clean_month
 from nyc_taxi.transform.parquet import write_month

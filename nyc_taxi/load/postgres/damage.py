@@ -7,9 +7,9 @@ from sqlalchemy.engine import Connection
 
 from nyc_taxi.load.contract import compare_counts
 from nyc_taxi.load.postgres import ledger
-from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
+from nyc_taxi.schema import tables
 from nyc_taxi.schema.sql import quoted
 
 
@@ -21,7 +21,8 @@ def find_damage(
     if entry is None:
         return None
     trips, quarantined = (
-        _count(connection, table, month) for table in (trips_of(service), quarantine_of(service))
+        _count(connection, table, month)
+        for table in (tables.trips(service).name, tables.quarantine(service).name)
     )
     return compare_counts(entry, trips, quarantined)
 

@@ -10,10 +10,11 @@ from nyc_taxi.load.postgres import ledger
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.locks import in_short_attempts, lock_tables, wait_for_turn
 from nyc_taxi.load.postgres.swap import is_partition
-from nyc_taxi.load.postgres.tables import partition_of, quarantine_of, trips_of
+from nyc_taxi.load.postgres.tables import partition_of
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
+from nyc_taxi.schema import tables
 from nyc_taxi.schema.sql import quoted
 
 
@@ -29,7 +30,7 @@ def delete_month(
     connection.execute(text("DELETE FROM quality WHERE service = :service AND month = :month"), key)
 
     def drop() -> None:
-        parents = [trips_of(service), quarantine_of(service)]
+        parents = [tables.trips(service).name, tables.quarantine(service).name]
         partitions = [
             partition_of(table, month) for table in parents if is_partition(connection, table, month)
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Collection
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -16,9 +16,7 @@ from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig
 from nyc_taxi.load.postgres.damage import find_damage
 from nyc_taxi.load.postgres.delete import delete_month
-from nyc_taxi.load.postgres.lookup import replace_lookup
 from nyc_taxi.load.postgres.migrate import migrate, plan_steps
-from nyc_taxi.load.postgres.replace import replace_month
 from nyc_taxi.load.postgres.tables import columns_of, create_missing
 from nyc_taxi.load.postgres.views import refresh_view, stale_views
 from nyc_taxi.model.ledger import LedgerEntry
@@ -26,7 +24,9 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import trips
 from nyc_taxi.settings import Settings
-from nyc_taxi.transform.refined import RefinedMonth
+
+if TYPE_CHECKING:
+    from nyc_taxi.transform.refined import RefinedMonth
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ class Postgres:
 
         Starts again after a broken connection. Raises SchemaError for a column whose type is not the table's.
         """
+        from nyc_taxi.load.postgres.replace import replace_month  # imports Arrow
+
         schema = self.config.schema
         self._prepare()
         return self._transact(
@@ -125,6 +127,8 @@ class Postgres:
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """See Destination; one transaction, and others for the views that wait for the table."""
+        from nyc_taxi.load.postgres.lookup import replace_lookup  # imports Arrow
+
         schema = self.config.schema
         self._transact(lambda connection: replace_lookup(connection, schema, lookup))
         self._refresh_views()

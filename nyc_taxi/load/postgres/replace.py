@@ -23,11 +23,10 @@ from nyc_taxi.load.postgres.copy import copy_batches
 from nyc_taxi.load.postgres.locks import PATIENCE, in_short_attempts, wait_for_turn
 from nyc_taxi.load.postgres.staging import Staged, stage
 from nyc_taxi.load.postgres.swap import lock, swap
-from nyc_taxi.load.postgres.tables import quarantine_of, trips_of
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.model.run import Run
-from nyc_taxi.schema import QUARANTINE, trip_columns
+from nyc_taxi.schema import QUARANTINE, tables, trip_columns
 from nyc_taxi.transform.refined import RefinedMonth, read_batches
 
 log = logging.getLogger(__name__)
@@ -79,11 +78,19 @@ def _stage(connection: Connection, month: RefinedMonth, progress: Progress | Non
 
     service, number = month.summary.service, month.summary.month
     trips = stage(
-        connection, trips_of(service), trip_columns(service), number, month.trips(), count, month.constants
+        connection,
+        tables.trips(service).name,
+        trip_columns(service),
+        number,
+        month.trips(),
+        count,
+        month.constants,
     )
     files = month.files()
     quarantined_rows = read_batches(files.quarantine_path)
-    quarantine = stage(connection, quarantine_of(service), QUARANTINE, number, quarantined_rows, count)
+    quarantine = stage(
+        connection, tables.quarantine(service).name, QUARANTINE, number, quarantined_rows, count
+    )
     check_counts(files, trips.rows, quarantine.rows)
     return [trips, quarantine]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
@@ -10,10 +11,12 @@ from sqlalchemy.engine import Connection
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.load.postgres.client import execute
 from nyc_taxi.load.postgres.locks import lock_tables
-from nyc_taxi.load.postgres.staging import Staged
 from nyc_taxi.load.postgres.tables import columns_of, partition_of
 from nyc_taxi.model.months import Month
 from nyc_taxi.schema.sql import comment, postgres_comment, quoted
+
+if TYPE_CHECKING:
+    from nyc_taxi.load.postgres.staging import Staged
 
 
 def lock(connection: Connection, tables: Iterable[Staged]) -> None:

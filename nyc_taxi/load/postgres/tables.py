@@ -22,16 +22,6 @@ from nyc_taxi.schema.sql import (
 from nyc_taxi.schema.tables import LEDGER, LEDGER_TABLE, QUALITY_TABLE, quarantine, trips
 
 
-def trips_of(service: Service) -> str:
-    """The name of a service's trips table."""
-    return trips(service).name
-
-
-def quarantine_of(service: Service) -> str:
-    """The name of a service's quarantine table."""
-    return quarantine(service).name
-
-
 def partition_of(table: str, month: Month) -> str:
     """The name of one month's part of a table, such as trips_green_2020_04."""
     return f"{table}_{month.year:04d}_{month.number:02d}"

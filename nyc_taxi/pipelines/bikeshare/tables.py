@@ -12,7 +12,8 @@ import pyarrow as pa
 import yaml
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.schema import ARROW_TYPES, Column
+from nyc_taxi.schema import Column
+from nyc_taxi.schema.arrow import ARROW_TYPES
 
 TYPES: dict[str, pa.DataType] = {
     **{name: ARROW_TYPES[name] for name in ("int16", "int32", "int64", "float64", "string")},

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
+from nyc_taxi.errors import NotInLake
 from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.lake.current import current_folder
 from nyc_taxi.lake.lake import Lake
@@ -55,32 +56,38 @@ def run_month(
         return restart_if_lost(lambda: _run_month(request, context, progress))
 
 
-def find_loaded(request: LoadRequest, settings: Settings) -> Outcome | None:
+def find_loaded(request: LoadRequest, settings: Settings, progress: Progress | None = None) -> Outcome | None:
     """Return what a run would find if it had nothing to do; None if it has, or never loaded the month.
 
     The lake, its current version and every destination must hold, undamaged, what the source publishes.
+    `progress` shows the download of a month that was published again.
     """
     service, month = request.service, request.month
     opened = {name: open_destination(name, settings) for name in request.destinations}
-    entries = {name: destination.ledger_entry(service, month) for name, destination in opened.items()}
-    if request.force or not all(entries.values()):
+    entries = {name: each.ledger_entry(service, month) for name, each in opened.items()}
+    held = {name: entry for name, entry in entries.items() if entry}
+    if request.force or held.keys() != opened.keys():
         return None
-    source = download(service, month, request.source, settings)
+    source = download(service, month, request.source, settings, progress)
     rules, transform = read_rules(settings.rules, service), load_transform(settings.transform)
+    version = month_version(source, rules, transform)
+    if any(
+        entry.version != version or opened[name].find_damage(service, month, entry)
+        for name, entry in held.items()
+    ):
+        return None
     lake = Lake(settings)
-    files = lake.versions.find(service, month, month_version(source, rules, transform))
-    if files is None:
+    files = lake.versions.find(service, month, version)
+    try:
+        files = lake.versions.fetch(files) if files else None
+    except NotInLake:  # a file is damaged; a run writes it again
         return None
-    files = lake.versions.fetch(files)
     current = current_folder(settings.workspace, service, month, generated=source.is_sample)
-    if not lake.is_shared and current != files.folder.resolve():
+    if files is None or not (lake.is_shared or current == files.folder.resolve()):
         return None
-    loaded = []
-    for name, entry in entries.items():
-        if not entry or entry.version != files.version or opened[name].find_damage(service, month, entry):
-            return None
-        loaded.append(Loaded(name, opened[name].describe(), entry, skipped=True, seconds=0.0))
-    return Outcome(files, loaded)
+    return Outcome(
+        files, [Loaded(name, opened[name].describe(), entry, True, 0.0) for name, entry in held.items()]
+    )
 
 
 def _run_month(

@@ -11,13 +11,14 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nyc_taxi.model.references import SourceFile
 from nyc_taxi.schema import Mapping
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 UNREADABLE = "unreadable"
 """The reason of every row that could not be read."""

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nyc_taxi.errors import SchemaError
-from nyc_taxi.schema import ARROW_TYPES, Column
+from nyc_taxi.schema import Column
+from nyc_taxi.schema.arrow import ARROW_TYPES
 
 NULL_TEXTS = ["", "NULL", "null", "\\N", "nan", "NaN"]
 

@@ -23,7 +23,8 @@ from isal.isal_zlib import IsalError
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.model.references import SourceFile
-from nyc_taxi.schema import ARROW_TYPES, Column, arrow_schema, map_header, normalise, service_columns
+from nyc_taxi.schema import Column, map_header, normalise, service_columns
+from nyc_taxi.schema.arrow import ARROW_TYPES, arrow_schema
 from nyc_taxi.transform.read import Chunk, Unreadable
 from nyc_taxi.transform.read.convert import (
     NULL_TEXTS,

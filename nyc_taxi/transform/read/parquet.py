@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData, SchemaError, first_line
 from nyc_taxi.model.references import SourceFile
-from nyc_taxi.schema import Column, Mapping, arrow_schema, map_header, service_columns
+from nyc_taxi.schema import Column, Mapping, map_header, service_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.read import Chunk, Unreadable, as_json
 from nyc_taxi.transform.read.convert import Converted, convert, first_that_holds, wall_time
 from nyc_taxi.transform.read.limits import (

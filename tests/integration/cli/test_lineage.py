@@ -125,3 +125,12 @@ def test_a_receiver_that_is_gone_delays_a_run_once(tmp_path: Path, month: sample
     assert done.returncode == 0
     assert done.stderr.count("was not sent") == 1, "of four events"
     assert "Retrying" not in done.stderr
+
+
+def test_a_receiver_that_refuses_an_event_gets_the_others(
+    tmp_path: Path, month: samples.Expected, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/api/v1/lineage", method="POST").respond_with_data(status=422)
+    done = run(tmp_path, OPENLINEAGE_URL=httpserver.url_for(""))
+    assert done.returncode == 0
+    assert len(httpserver.log) == done.stderr.count("was not sent") == 4

@@ -10,7 +10,8 @@ import pytest
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.model.months import Service
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.schema import arrow_schema, trip_columns
+from nyc_taxi.schema import trip_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from tests.support.builders import cleaned, parquet_month, source_file
 
 pytestmark = pytest.mark.real

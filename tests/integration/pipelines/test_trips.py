@@ -24,12 +24,13 @@ from nyc_taxi.local import samples
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference, SourceFile
+from nyc_taxi.model.request import LoadRequest
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.trips import load as load_step
 from nyc_taxi.pipelines.trips.clean import clean
 from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.refine import stored_month, to_parquet
-from nyc_taxi.pipelines.trips.run import Outcome
+from nyc_taxi.pipelines.trips.run import Outcome, find_loaded
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
 from tests.support.builders import RULES, green_csv
@@ -117,10 +118,8 @@ def order() -> list[str]:
 def shelves(monkeypatch: pytest.MonkeyPatch, workspace: Path, order: list[str]) -> dict[str, Shelf]:
     """A shelf in place of every destination."""
     shelves = {name: Shelf(name, order) for name in REGISTRY}
-    for module in ("plausibility", "trips.load", "trips.run"):
-        monkeypatch.setattr(
-            f"nyc_taxi.pipelines.{module}.open_destination", lambda name, _settings: shelves[name]
-        )
+    for module in ("load.ledgers", "pipelines.plausibility", "pipelines.trips.load", "pipelines.trips.run"):
+        monkeypatch.setattr(f"nyc_taxi.{module}.open_destination", lambda name, _settings: shelves[name])
     return shelves
 
 
@@ -209,6 +208,42 @@ def test_a_second_run_does_nothing_and_says_so(
         f"green 2020-04 is already Parquet: {version}",
         f"postgres already holds green 2020-04: {version}",
     ]
+
+
+def loaded_april(source: Path, *, force: bool = False) -> Outcome | None:
+    request = LoadRequest(GREEN, APRIL, str(source), ("postgres",), force=force)
+    return find_loaded(request, load_settings())
+
+
+def test_a_month_that_needs_nothing_is_found(
+    tmp_path: Path, source: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert loaded_april(source) is None, "it was never loaded"
+    first = run_april(source)
+    again = loaded_april(source)
+    assert again
+    assert (again.files, again.loaded[0].entry) == (first.files, first.loaded[0].entry)
+    assert again.loaded[0].skipped
+    assert loaded_april(source, force=True) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(shelf, "find_damage", lambda *_, **__: "lacks rows")
+        assert loaded_april(source) is None
+    with monkeypatch.context() as patch:
+        own_rules(tmp_path / "rules.yaml", patch, "outside_month")
+        assert loaded_april(source) is None
+    samples.write(GREEN, APRIL, source / "green_tripdata_2020-04.csv", rows=600, seed=2)
+    assert loaded_april(source) is None
+
+
+def test_a_month_is_not_found_where_the_lake_is_damaged_and_a_run_repairs_it(
+    source: Path, shelf: Shelf
+) -> None:
+    files = run_april(source).files
+    content = files.quarantine_path.read_bytes()
+    files.quarantine_path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    assert loaded_april(source) is None
+    assert run_april(source).files.quarantine_path.read_bytes() == content
+    assert loaded_april(source)
 
 
 def test_a_republished_month_is_loaded_again(source: Path, shelf: Shelf) -> None:

@@ -7,6 +7,7 @@ import pytest
 from nyc_taxi.model.months import Service
 from nyc_taxi.reporting.data_dictionary import MEASURES, PATH, text, write
 from nyc_taxi.schema import service_columns
+from nyc_taxi.schema.arrow import ARROW_TYPES
 from tests.support.builders import green_csv, parquet_month
 
 
@@ -24,7 +25,7 @@ def test_each_service_has_its_columns_with_all_that_is_known(service: Service) -
     columns = service_columns(service)
     assert len(rows) == len(columns)
     for row, column in zip(rows, columns, strict=True):
-        assert row.startswith(f"| `{column.name}` | `{column.arrow.type}`, ")
+        assert row.startswith(f"| `{column.name}` | `{ARROW_TYPES[column.type]}`, ")
         assert f" | {column.since} | " in row
         assert column.description in row
         for value in (*column.names[1:], *column.codes, *column.meaning.values(), column.unit):

@@ -9,16 +9,15 @@ from hypothesis import strategies as st
 from nyc_taxi.errors import SchemaError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import (
-    ARROW_TYPES,
     FLAG_COLUMNS,
     LINEAGE_COLUMNS,
     Column,
-    arrow_schema,
     map_header,
     normalise,
     service_columns,
     trip_columns,
 )
+from nyc_taxi.schema.arrow import ARROW_TYPES, arrow_schema
 
 ALIASES = [
     (service, column, name)

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from nyc_taxi.model.months import Service
-from nyc_taxi.schema import ARROW_TYPES, Column, service_columns
+from nyc_taxi.schema import Column, service_columns
+from nyc_taxi.schema.arrow import ARROW_TYPES
 from nyc_taxi.schema.sql import MONTH, POSTGRES_TYPES, comment, literal, postgres_table, postgres_type, quoted
 
 

@@ -11,7 +11,7 @@ from nyc_taxi.load.views.definitions import VIEWS, views
 from nyc_taxi.load.warehouse.duckdb.tables import DIALECT
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Service
-from nyc_taxi.schema import ARROW_TYPES
+from nyc_taxi.schema.arrow import ARROW_TYPES
 from nyc_taxi.schema.tables import BIGQUERY_TYPES, DUCKDB_TYPES, LEDGER, all_tables, file_types, missing
 
 

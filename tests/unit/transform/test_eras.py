@@ -13,7 +13,8 @@ from nyc_taxi.local.samples import Expected
 from nyc_taxi.local.samples.eras import data
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.schema import arrow_schema, trip_columns
+from nyc_taxi.schema import trip_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.read.csv import CsvReader
 from nyc_taxi.transform.rules import ZONE_FLAG
 from tests.support.builders import parquet_month, source_file

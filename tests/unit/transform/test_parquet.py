@@ -14,7 +14,8 @@ from nyc_taxi.lake.layout import FILES
 from nyc_taxi.lake.versions import read_month
 from nyc_taxi.model.months import Service
 from nyc_taxi.model.references import MonthFiles, SourceFile
-from nyc_taxi.schema import QUALITY, QUARANTINE, arrow_schema, trip_columns
+from nyc_taxi.schema import QUALITY, QUARANTINE, trip_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform import parquet
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.read.csv import CsvReader

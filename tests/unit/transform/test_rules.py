@@ -9,7 +9,8 @@ import yaml
 
 from nyc_taxi.errors import RuleError
 from nyc_taxi.model.months import Month, Service
-from nyc_taxi.schema import arrow_schema, service_columns
+from nyc_taxi.schema import service_columns
+from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.transform.rules import MAX_RULES, Rules, load_rules
 from tests.support.builders import RULES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nyc_taxi.load.contract import Lookup, Progress
 from nyc_taxi.load.migration import Migration
@@ -17,7 +18,9 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema.tables import trips
 from nyc_taxi.settings import Settings
-from nyc_taxi.transform.refined import RefinedMonth
+
+if TYPE_CHECKING:
+    from nyc_taxi.transform.refined import RefinedMonth
 
 SCHEMA = "taxi"
 
