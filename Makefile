@@ -1,7 +1,7 @@
 # The commands of this project; `make help` lists them. Works with GNU make 3.81 (macOS) and newer.
 # Requires Python 3.11 or 3.12. Everything else is installed into .venv on first use.
 # /bin/sh whose umask keeps others from writing: environments and compiled modules are code
-SHELL := requirements/private-sh
+SHELL := $(dir $(lastword $(MAKEFILE_LIST)))requirements/private-sh
 .DEFAULT_GOAL := help
 .PHONY: help run bikeshare ui env status stop test test-all test-crash test-fuzz test-faults test-lowest docker-test cloud-test s3-test scale-test bench bench-parts bench-scale airflow-up airflow-test composer-deploy composer-delete terraform-schema zone-polygons lint format docs requirements clean environment environment-dev
 
