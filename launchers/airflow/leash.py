@@ -17,16 +17,25 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def leash() -> Iterator[Callable[[int], None]]:
-    """Yield a function that puts a process group on the leash; the end of the context lets them go."""
+    """Yield a function that puts a process group on the leash; the end of the context lets them go.
+
+    The function raises TaxiError if the watching process has ended.
+    """
     watcher = subprocess.Popen(
-        [sys.executable, "-IS", __file__], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-IS", __file__], bufsize=0, stdin=subprocess.PIPE, start_new_session=True
     )
     assert watcher.stdin
     pipe = watcher.stdin
 
     def hold(group: int) -> None:
-        pipe.write(b"%d\n" % group)
-        pipe.flush()
+        try:
+            pipe.write(b"%d\n" % group)
+        except BrokenPipeError as error:
+            from nyc_taxi.errors import TaxiError  # which the watcher cannot import
+
+            raise TaxiError(
+                "The process that ends Airflow together with its starter was killed: start Airflow again."
+            ) from error
 
     try:
         yield hold

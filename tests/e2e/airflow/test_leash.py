@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+import pytest
+
 from launchers.airflow.leash import leash
 from launchers.instance_lock import instance_lock
-from nyc_taxi.errors import SettingsError
+from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.settings import PROJECT
 from tests.support.waiting import until
 
@@ -65,3 +69,12 @@ def test_processes_outlive_a_leash_that_lets_them_go() -> None:
         assert process.poll() is None
         process.communicate(b"\n")
     assert process.returncode == 0
+
+
+def test_a_leash_that_was_killed_says_so() -> None:
+    with leash() as hold:
+        (watcher,) = psutil.Process().children()
+        watcher.kill()
+        os.waitid(os.P_PID, watcher.pid, os.WEXITED | os.WNOWAIT)  # its pipe is closed
+        with pytest.raises(TaxiError, match="was killed: start Airflow again"):
+            hold(watcher.pid)
