@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hmac
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import jwt
 from mage_ai.api.middleware import OAuthMiddleware
+from mage_ai.api.operations.base import classify, singularize
 from mage_ai.api.utils import has_at_least_editor_role, parse_cookie_header
 from mage_ai.authentication.oauth2 import decode_token, get_access_token
 from mage_ai.data_preparation.models.triggers import ScheduleType
@@ -38,8 +38,8 @@ STATIC = (
 )
 """Pages, which contain no data themselves, and their static files."""
 
-FILES = {b"browseritem", b"gitfile", b"interaction", b"kernelproces"}
-"""Resources that return files and processes of the machine, in Mage's pages for editors only."""
+FILES = {"BrowserItem", "GitFile", "Interaction", "KernelProcess"}
+"""Classes of resources that return files and processes of the machine, in Mage's pages for editors only."""
 
 _NAMES = ("resource", "child")
 """Path parameters that name resources."""
@@ -102,13 +102,13 @@ def refusal(route: Route, session: Any) -> tuple[int, str] | None:
         return 400, "redirect_url must be the path of a page of Mage."
     if route.writes and not _is_json_or_own_upload(route.request):
         return 415, "Send JSON, with the header Content-Type: application/json."
-    if session:
-        if _is_editor(session.user) or _viewers_may(route):
-            return None
-        return 403, "Unauthorized access."
     if route.is_public or _has_trigger_token(route):
         return None
-    return 401, "Sign in first."
+    if not session:
+        return 401, "Sign in first."
+    if _is_editor(session.user) or _viewers_may(route):
+        return None
+    return 403, "Unauthorized access."
 
 
 @safe_db_query  # type: ignore[untyped-decorator]
@@ -151,13 +151,12 @@ def _viewers_may(route: Route) -> bool:
     may do. They write their session and profile only: every role may stop the scheduler. They read no files
     by path: some resources return any file that Mage's user reads, `.env` among them.
     """
-    if not issubclass(route.handler, (OAuthMiddleware, *STATIC)):  # resources and pages
+    if not issubclass(route.handler, OAuthMiddleware):  # the handlers of resources
         return False
-    # Mage accepts singular and plural, snake and camel case
-    resources = (route.parameters[key] for key in _NAMES if key in route.parameters)
-    names = {re.sub(rb"[^a-z]", b"", name.lower()).rstrip(b"s") for name in resources}
+    resources = (os.fsdecode(route.parameters[key]) for key in _NAMES if key in route.parameters)
+    names = {classify(singularize(name)) for name in resources}  # as Mage finds the class of a name
     if route.writes:
-        return bool(names) and names <= {b"session", b"user"}
+        return bool(names) and names <= {"Session", "User"}
     values = parse_qs(route.request.query).values()
     paths = (*(text for each in values for text in each), *map(os.fsdecode, route.parameters.values()))
     return names.isdisjoint(FILES) and not any(text.startswith("/") for text in map(unquote, paths))

@@ -14,10 +14,17 @@ _PATH = re.compile(r"/(?![/\\])[^\\\x00-\x20]*")
 """A path on this host; two slashes of either kind begin another host's address."""
 
 
+def public_urls() -> list[str]:
+    """Return the URLs or host names of `MAGE_PUBLIC_HOST`, which commas separate; links use the first."""
+    return [url for each in os.environ.get("MAGE_PUBLIC_HOST", "").split(",") if (url := each.strip())]
+
+
 def is_own_host(name: str) -> bool:
-    """Return whether a `Host` is Mage's public one, or one that no page of another domain can have."""
-    public = urlsplit(f"//{_address(os.environ.get('MAGE_PUBLIC_HOST', ''))}").hostname
-    if "." not in name or name.lower() == public:  # localhost, and names of containers
+    """Return whether a `Host` is a public one of Mage's, or one that no page of another domain can have."""
+    name = name.lower()
+    if "." not in name or name.endswith(".localhost"):  # names of containers, and of this machine in browsers
+        return True
+    if name in {urlsplit(f"//{_address(url)}").hostname for url in public_urls()}:
         return True
     with contextlib.suppress(ValueError):
         return bool(ipaddress.ip_address(name.strip("[]")))
@@ -32,11 +39,11 @@ def stays_here(query: str) -> bool:
 
 
 def is_own_origin(request: HTTPServerRequest) -> bool:
-    """Return whether `Origin`, which browsers send with every write, is Mage's own address."""
+    """Return whether `Origin`, which browsers send with every write, is an address of Mage's own."""
     origin = request.headers.get("Origin")
     if origin is None:
         return True
-    own = {_address(f"//{request.headers.get('Host', '')}"), _address(os.environ.get("MAGE_PUBLIC_HOST", ""))}
+    own = {_address(f"//{request.headers.get('Host', '')}"), *map(_address, public_urls())}
     address = _address(origin)  # empty for "null", which sandboxed pages and files send
     return address != "" and address in own
 

@@ -16,6 +16,7 @@ They fix these defects of Mage 0.9.80:
 - Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
 - Lists of runs show trigger tokens but not months (launchers.mage.run_labels).
+- Links in notifications need MAGE_PUBLIC_HOST to be one address (launchers.mage.addresses).
 - SQL blocks on DuckDB do not find the data frame of the block above (launchers.mage.sql_blocks).
 """
 
@@ -33,6 +34,7 @@ from mage_ai.orchestration.db.cache import CachingQuery
 from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
 
 from launchers.instance_lock import end_with_starter
+from launchers.mage.addresses import public_urls
 from launchers.mage.command import app
 from launchers.mage.dashboards import patch_dashboards
 
@@ -46,6 +48,7 @@ def apply_patches() -> None:
     patch_queue()
     patch_terminal()
     patch_server()
+    patch_links()
     # imported here as they read settings that tests set
     from launchers.mage.canonical import patch_metadata
     from launchers.mage.pause import patch_pause
@@ -65,6 +68,14 @@ def apply_patches() -> None:
 def patch_users() -> None:
     """Add the query method that Mage's query for users' permissions calls."""
     CachingQuery.from_self = lambda query: _Numbered(query)  # a function, so that it becomes a method
+
+
+def patch_links() -> None:
+    """Begin the links in notifications with the first address of MAGE_PUBLIC_HOST."""
+    from mage_ai.orchestration.notification import sender
+
+    if urls := public_urls():
+        sender.MAGE_PUBLIC_HOST = urls[0]
 
 
 class _Numbered:

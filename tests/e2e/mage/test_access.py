@@ -177,7 +177,8 @@ def test_every_route_refuses_other_host_names(server, host):
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:1", "localhost", "LOCALHOST:1", "[::1]:1", "mage:6789", "10.0.0.1"]
+    "host",
+    ["127.0.0.1:1", "localhost", "LOCALHOST:1", "mage.localhost:1", "[::1]:1", "mage:6789", "10.0.0.1"],
 )
 def test_addresses_and_own_names_are_served(server, host):
     (answer,) = server.send(Ask("GET", "/api/status", {"Host": host}))
@@ -241,6 +242,30 @@ def test_behind_a_proxy_pages_have_the_public_address(server, monkeypatch, publi
     assert [answer.code for answer in answers] == [200, 200, 403]
 
 
+@pytest.mark.parametrize("host", ["mage.example.com", "host.docker.internal:6789"])
+def test_several_public_addresses(server, monkeypatch, host):
+    monkeypatch.setenv("MAGE_PUBLIC_HOST", "https://mage.example.com, http://host.docker.internal:6789,")
+    own = {**server.sign_in("Owner"), "X-API-KEY": PAGES_KEY, "Host": host, "Origin": f"http://{host}"}
+    answers = server.send(
+        Ask("GET", "/api/pipelines", own),
+        Ask("GET", "/api/pipelines", {**own, "Origin": "https://mage.example.com"}),
+        Ask("GET", "/api/pipelines", {**own, "Host": "docker.internal"}),
+    )
+    assert [answer.code for answer in answers] == [200, 200, 403]
+
+
+@pytest.mark.parametrize("public", ["https://mage.example.com", "https://mage.example.com, mage.internal"])
+def test_links_in_notifications_begin_with_the_first_public_address(server, monkeypatch, public):
+    from mage_ai.orchestration.notification import sender
+
+    from launchers.mage.mage_patches import patch_links
+
+    monkeypatch.setenv("MAGE_PUBLIC_HOST", public)
+    monkeypatch.setattr(sender, "MAGE_PUBLIC_HOST", public)  # as Mage reads it on import
+    patch_links()
+    assert sender.MAGE_PUBLIC_HOST == "https://mage.example.com"
+
+
 def test_a_session_of_the_pages_may_do_what_it_did(server):
     own = {**server.sign_in("Owner"), "Origin": "http://127.0.0.1:PORT"}
     matcher = json.dumps(
@@ -286,6 +311,35 @@ def test_viewers_read_no_files_of_the_machine(server, tmp_path):
         body = answer.body or b""
         assert b"not for viewers" not in body, request.path
         assert b"secret.py" not in body or b'"error"' in body, request.path
+
+
+def test_viewers_see_no_processes_of_the_machine(server):
+    viewer = {**server.sign_in("Viewer"), "X-API-KEY": PAGES_KEY}
+    owner = {**server.sign_in("Owner"), "X-API-KEY": PAGES_KEY}
+    names = ("kernel_processes", "kernel_process", "Kernel_Processes", "kernel__process")
+    paths = [f"/api/{name}{pid}" for name in names for pid in ("", f"/{os.getpid()}")]
+    paths += [f"/api/pipelines/taxi_trips/{name}" for name in names]
+    answers = server.send(*(Ask("GET", path, viewer) for path in paths))
+    assert [answer.code for answer in answers] == [403] * len(paths)
+    (seen,) = server.send(Ask("GET", f"/api/kernel_processes/{os.getpid()}", owner))
+    assert json.loads(seen.body)["kernel_process"]["pid"] == os.getpid()
+
+
+def test_resources_that_viewers_may_not_read_exist(server):
+    from mage_ai.api import resources
+
+    from launchers.mage.access import FILES
+
+    assert {f"{name}Resource" for name in FILES} <= {
+        path.stem for path in Path(resources.__path__[0]).glob("*Resource.py")
+    }
+
+
+def test_viewers_reload_pages(server):
+    viewer = server.sign_in("Viewer")
+    paths = ("/sign-in?redirect_url=%2Fpipelines", "/files?path=%2Fetc")
+    answers = server.send(*(Ask("GET", path, viewer) for path in paths))
+    assert [answer.code for answer in answers] == [200, 200]
 
 
 def test_viewers_write_their_session_and_profile_only(server):
