@@ -1,8 +1,8 @@
 """Run a program that can reach no files outside one folder: `python confined.py FOLDER COMMAND...`.
 
 fake-gcs-server stores an object named `../../x` outside its root and has no login: without confinement, every
-local process and web page could write any file of its user. Linux confines it with Landlock (kernel 5.13 and
-newer, docs.kernel.org/userspace-api/landlock.html); other systems run it as it is.
+local process and web page could read and write any file of its user. Linux confines it with Landlock (kernel
+5.13 and newer, docs.kernel.org/userspace-api/landlock.html); other systems run it as it is, with a warning.
 
 This file imports the standard library only, so that it also runs as a script, without site packages.
 """
@@ -15,12 +15,9 @@ import struct
 import sys
 from pathlib import Path
 
-LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
-"""Folders that a dynamically linked program reads."""
-
-_READ, _LIST = 1 << 2, 1 << 3
-"""Landlock's rights to read files and to list folders."""
-_WRITE = 1 << 1 | sum(1 << bit for bit in range(4, 13))
+_WRITE_FILE, _READ_FILE, _LIST = 1 << 1, 1 << 2, 1 << 3
+"""Landlock's rights to write files, to read them, and to list folders."""
+_WRITE = _WRITE_FILE | sum(1 << bit for bit in range(4, 13))
 """Rights of Landlock's first version to write, delete and create; executing is not restricted."""
 
 _MOVE, _TRUNCATE = 1 << 13, 1 << 14
@@ -32,30 +29,62 @@ _GET_VERSION = 1
 _PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
+_HEADER = struct.Struct("=4sB27xQ14xHH")
+"""ELF's header (elf(5)): magic, class, and offset, size and number of the program headers."""
+_64_BIT = 2
+_INTERPRETER = 3
 
-def confine(folder: Path, program: Path) -> bool:
-    """Confine this process to a folder and to reading a program; returns False if the system cannot.
 
-    Files that are open already stay usable. Raises OSError if the folder or the program does not exist.
+def confine(folder: Path, program: Path) -> None:
+    """Confine this process, which is about to become the program, to a folder; warns if the system cannot.
+
+    A statically linked program, as the package brings it, reads and writes no other files. Any other one (a
+    script, or a program with libraries, which may be anywhere) writes no other files. Files that are open
+    already stay usable. Raises OSError if the folder or the program does not exist.
     """
+    if not _restrict(folder, program if _is_static(program) else None):
+        sys.stderr.write(
+            "warning: this system cannot confine the GCS emulator, which takes Linux 5.13 or newer with"
+            " Landlock: names of objects reach files outside its folder.\n"
+        )
+
+
+def _restrict(folder: Path, program_only: Path | None) -> bool:
+    """Confine writing to a folder, and reading to it and one program, if given; returns whether it could."""
     if sys.platform != "linux":
         return False
     version = _call(_CREATE_RULESET, None, ctypes.c_size_t(0), _GET_VERSION)
     if version < 1:  # an older kernel, or Landlock is switched off
         return False
-    rights = _READ | _LIST | _WRITE | (_MOVE if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
+    rights = _WRITE | (_MOVE if version >= 2 else 0) | (_TRUNCATE if version >= 3 else 0)
+    rights |= _READ_FILE | _LIST if program_only else 0
     ruleset = _call(_CREATE_RULESET, struct.pack("Q", rights), ctypes.c_size_t(8), 0)
     if ruleset < 0:
         return False
     try:
         _allow(ruleset, folder, rights)
-        _allow(ruleset, program, _READ)
-        for library in filter(os.path.exists, LIBRARIES):
-            _allow(ruleset, Path(library), _READ | _LIST)
+        if program_only:
+            _allow(ruleset, program_only, _READ_FILE)
+        else:
+            _allow(ruleset, Path(os.devnull), _WRITE_FILE)  # scripts redirect output to it
         prctl = ctypes.CDLL(None).prctl
         return prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and _call(_RESTRICT_SELF, ruleset, 0) == 0
     finally:
         os.close(ruleset)
+
+
+def _is_static(program: Path) -> bool:
+    """Return whether a program is a 64-bit ELF file that names no interpreter, which would load libraries."""
+    with program.open("rb") as file:
+        header = file.read(_HEADER.size)
+        if len(header) < _HEADER.size:
+            return False
+        magic, bits, offset, size, number = _HEADER.unpack(header)
+        if (magic, bits) != (b"\x7fELF", _64_BIT):
+            return False
+        file.seek(offset)
+        entries = [file.read(size) for _ in range(number)]
+    return all(entry[:4] != struct.pack("=I", _INTERPRETER) for entry in entries)
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from nyc_taxi.cli.commands import app
 from nyc_taxi.errors import DestinationError
-from nyc_taxi.local import gcs, process
+from nyc_taxi.local import confined, gcs, process
 from nyc_taxi.settings import PROJECT
 
 ASK = """
@@ -85,6 +86,54 @@ def test_names_of_objects_reach_no_files_outside(folder: Path, target: str) -> N
     assert (kept.read_text(), (folder / "pid").read_text()) == ("mine", pid)
     assert not (folder.parent / "owned.txt").exists()
     assert get(server, "inside") == b"1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines the server")
+def test_names_of_objects_read_no_files_outside(folder: Path) -> None:
+    server = gcs.ensure(folder)
+    (folder.parent / "kept.txt").write_text("mine")
+    name = quote("../../../kept.txt", safe="")
+    status, body = ask(server, "GET", f"/download/storage/v1/b/taxi/o/{name}?alt=media")
+    assert status >= 400
+    assert b"mine" not in body
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines the server")
+def test_a_script_from_path_starts_and_writes_no_files_outside(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As version managers install it: the script finds its program through another file."""
+    (tmp_path / "settings").write_text(f"PROGRAM={shlex.quote(str(gcs.program()))}\n")
+    shim = tmp_path / "fake-gcs-server"
+    shim.write_text(f'#!/bin/sh\n. {shlex.quote(str(tmp_path))}/settings\nexec "$PROGRAM" "$@" 2>/dev/null\n')
+    shim.chmod(0o755)
+    monkeypatch.setattr(gcs, "program", lambda: shim)
+    server = gcs.ensure(folder)
+    put(server, "inside", b"1")
+    name = quote("../../../owned.txt", safe="")
+    status, _ = ask(server, "POST", f"/upload/storage/v1/b/taxi/o?uploadType=media&name={name}", b"2")
+    assert status >= 400
+    assert not (folder.parent / "owned.txt").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines the server")
+def test_a_program_with_libraries_reads_them_wherever_they_are(tmp_path: Path) -> None:
+    """Such as Python in an environment, as a program that Nix or Homebrew installed."""
+    code = "import json, pathlib, sys; pathlib.Path(sys.argv[1], 'x').touch()"
+    command = [sys.executable, "-IS", confined.__file__, str(tmp_path / "data"), sys.executable, "-c", code]
+    assert subprocess.run([*command, str(tmp_path / "data")]).returncode == 0
+    outside = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True)
+    assert "PermissionError" in outside.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_system_that_cannot_confine_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(confined, "_call", lambda *_: -1)  # as without Landlock, or where seccomp refuses it
+    confined.confine(tmp_path, gcs.program())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot confine the GCS emulator" in line
 
 
 def test_it_listens_on_this_machine_only(folder: Path) -> None:
