@@ -17,7 +17,7 @@ HEADER = ",".join(GREEN_TRIP) + "\r\n"
 TRIPS = HEADER + (",".join(GREEN_TRIP.values()) + "\r\n") * 1000
 
 
-def parquet(path: Path, rows: int, **columns: pa.Array) -> Path:
+def parquet(path: Path, rows: int, **columns: pa.Array | pa.ChunkedArray) -> Path:
     """Write trips of green 2020-04 that are equal except for `columns`."""
     values: dict[str, object] = {"VendorID": 1, "trip_distance": 1.5, "fare_amount": 5.0, "total_amount": 5.0}
     values |= dict.fromkeys(("lpep_pickup_datetime", "lpep_dropoff_datetime"), dt.datetime(2020, 4, 1, 10))
@@ -63,6 +63,12 @@ def _different_texts(path: Path) -> Path:
     return parquet(path, 150_000, **{f"c{place}": pa.array(texts) for place in range(33)})
 
 
+def _overflowing_dictionary(path: Path) -> Path:
+    """Write a column that has long texts in its dictionary, and short ones in plain pages after it."""
+    short = pa.array([f"{number:019}" for number in range(65_536)]).dictionary_encode()
+    return parquet(path, 131_072, note=pa.chunked_array([long_texts(65_536), short]))
+
+
 def random_doubles(path: Path, rows: int) -> Path:
     """Write as many columns as a file may have of values that do not compress."""
     rng = np.random.default_rng(1)
@@ -99,6 +105,11 @@ SHAPES: dict[str, tuple[str, Callable[[Path], Path], str]] = {
         "has rows of 50,000 bytes on average",
     ),
     "long texts in a struct": ("parquet", _nested, "has rows of 50,000 bytes on average"),
+    "long texts in a dictionary that overflows": (
+        "parquet",
+        _overflowing_dictionary,
+        "has rows of 50,000 bytes on average",
+    ),
     "equal rows": ("parquet", lambda path: parquet(path, 6_000_000), "has 6,000,000 rows in .* bytes"),
     "empty rows": (
         "csv",

@@ -5,7 +5,7 @@ TLC's widest files have 25 columns, rows of some 250 bytes and 25 million rows a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData
-from nyc_taxi.transform.read.pages import Page, read_pages
+from nyc_taxi.transform.read.pages import Content, Page, read_pages
+from nyc_taxi.transform.read.texts import MAX_TEXT_BYTES, TextChunk, dictionary_columns
 
 MAX_COLUMNS = 40
 """Columns of a file, and fields of a row of CSV."""
@@ -33,16 +34,16 @@ MAX_ROW_BYTES = 512
 """Bytes of a row, decompressed, on average over a block of CSV or a row group of Parquet."""
 
 MAX_CHUNK_BYTES = 256 << 20
-"""Decompressed bytes of a column in a row group."""
+"""Decompressed bytes of a column in a row group, unless its values are certainly narrow: see `_is_narrow`."""
 
 MAX_BYTE_ROWS = 1 << 20
 """Rows of a Parquet file that has fewer bytes than rows: TLC's narrowest have several bytes a row."""
 
 MAX_PAGES = 1 << 16
-"""Pages of a Parquet file; Arrow writes at least 20,000 rows a page or 1 MB."""
+"""Pages of a Parquet file that has few rows."""
 
-MAX_TEXTS = 1 << 20
-"""Texts of a row group in dictionaries, and beside them; each costs Arrow about 130 bytes."""
+ROWS_PER_PAGE = 100
+"""Rows for each page of a Parquet file: row groups of 4,000 rows may have 40 pages, two for each column."""
 
 MAX_PAGE_BYTES = 64 << 20
 """Decompressed bytes of the largest page of every column, added up over a row group; Arrow writes 1 MB."""
@@ -106,11 +107,6 @@ def batch_rows(metadata: pq.FileMetaData, most: int, file: str) -> int:
             max(chunk.total_uncompressed_size, chunk.num_values * width)
             for chunk, width in zip(chunks, widths, strict=True)
         ]
-        if max(sizes, default=0) > MAX_CHUNK_BYTES:
-            raise NotTripData(
-                f"{file}: has a row group with {max(sizes) >> 20:,} MB in one column, and at most"
-                f" {MAX_CHUNK_BYTES >> 20} MB are read; write it in smaller row groups."
-            )
         if sum(sizes) > BATCH_BYTES:
             widest = max(widest, sum(sizes) // max(group.num_rows, 1))
     if widest > MAX_ROW_BYTES:
@@ -126,48 +122,63 @@ def check_rows(path: Path, rows: int, file: str) -> None:
 
 
 def check_pages(path: Path, metadata: pq.FileMetaData, file: str) -> list[str]:
-    """Return the paths of columns of text that their pages, decompressed, do not hold in full.
+    """Return the paths of columns of text to read as dictionaries: see `dictionary_columns`.
 
     Raises NotTripData for pages that take too much memory or time, and for those that have no header.
     """
-    count, encoded = 0, dict[str, None]()
+    most = max(MAX_PAGES, metadata.num_rows // ROWS_PER_PAGE)
+    count, texts = 0, dict[str, list[TextChunk]]()
     with path.open("rb") as stream:
         for group in map(metadata.row_group, range(metadata.num_row_groups)):
-            size = texts = 0
-            for chunk in map(group.column, range(group.num_columns)):
-                pages = _read_pages(stream, chunk, MAX_PAGES - count, file)
+            size = 0
+            for place, chunk in enumerate(map(group.column, range(group.num_columns))):
+                pages = _read_pages(stream, chunk, most - count, file)
                 count += len(pages)
+                if count > most:
+                    raise NotTripData(
+                        f"{file}: has more than {most:,} pages for {metadata.num_rows:,} rows; write it in"
+                        " larger row groups and larger pages."
+                    )
+                _check_chunk(pages, chunk, metadata.schema.column(place), file)
                 size += max((page.size for page in pages), default=0)
-                if chunk.physical_type == "BYTE_ARRAY" and not all(page.is_plain for page in pages):
-                    encoded[chunk.path_in_schema] = None
-                    texts += sum(page.spelled_out for page in pages)
-            _check_group(size, texts, file)
-    return list(encoded)
+                if chunk.physical_type == "BYTE_ARRAY":
+                    texts.setdefault(chunk.path_in_schema, []).append(TextChunk.of(pages))
+            if size > MAX_PAGE_BYTES:
+                raise NotTripData(
+                    f"{file}: has pages of {size >> 20:,} MB, and at most {MAX_PAGE_BYTES >> 20} MB are read;"
+                    " write it in smaller pages."
+                )
+    return dictionary_columns(path, texts, file)
 
 
-def _check_group(size: int, texts: int, file: str) -> None:
-    if size > MAX_PAGE_BYTES:
+def _check_chunk(
+    pages: Sequence[Page], chunk: pq.ColumnChunkMetaData, leaf: pq.ColumnSchema, file: str
+) -> None:
+    width = _WIDTHS.get(leaf.physical_type, leaf.length)
+    size = max(sum(page.size for page in pages), chunk.num_values * width)
+    if size > MAX_CHUNK_BYTES and not _is_narrow(pages, leaf):
         raise NotTripData(
-            f"{file}: has pages of {size >> 20:,} MB, and at most {MAX_PAGE_BYTES >> 20} MB are read;"
-            " write it in smaller pages."
+            f"{file}: has a row group with {size >> 20:,} MB in one column, and at most"
+            f" {MAX_CHUNK_BYTES >> 20} MB are read; write it in smaller row groups."
         )
-    if texts > MAX_TEXTS:
-        raise NotTripData(
-            f"{file}: has {texts:,} texts in the dictionaries of a row group, and at most {MAX_TEXTS:,} are"
-            " read; write it in smaller row groups or without dictionaries."
-        )
+
+
+def _is_narrow(pages: Sequence[Page], leaf: pq.ColumnSchema) -> bool:
+    """Whether no batch of rows holds much of the column: one value a row, and narrow values in each page.
+
+    So are the datetimes of yellow 2009 and 2010: text, 23 bytes with its length, of 15 million rows.
+    """
+    data = [page for page in pages if page.content is not Content.DICTIONARY]
+    return not leaf.max_repetition_level and all(page.size <= page.values * MAX_TEXT_BYTES for page in data)
 
 
 def _read_pages(stream: BinaryIO, chunk: pq.ColumnChunkMetaData, most: int, file: str) -> list[Page]:
     try:
-        pages = list(islice(read_pages(stream, chunk), most + 1))
+        return list(islice(read_pages(stream, chunk), most + 1))
     except ValueError as error:
         raise NotTripData(
             f"{file}: the Parquet data is damaged (it has {error}); download it again."
         ) from None
-    if len(pages) > most:
-        raise NotTripData(f"{file}: has more than {MAX_PAGES:,} pages; write it in larger pages.")
-    return pages
 
 
 def split_text(batch: pa.RecordBatch, file: str) -> Iterator[pa.RecordBatch]:
@@ -213,4 +224,8 @@ def _text_bytes(array: pa.Array) -> int:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind))
+    types = pa.types
+    return any(
+        is_type(kind)
+        for is_type in (types.is_string, types.is_binary, types.is_large_string, types.is_large_binary)
+    )

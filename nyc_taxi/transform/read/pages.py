@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, BinaryIO
 
 import pyarrow.parquet as pq
@@ -31,16 +32,27 @@ _PLAIN, _CODED = 0, (2, 8)
 """Encodings: as they are, and as places in the column's dictionary."""
 
 
+class Content(IntEnum):
+    """What the values of a page are."""
+
+    DICTIONARY = 0
+    """Those of the column's dictionary."""
+    PLACES = 1
+    """Places in the dictionary."""
+    PLAIN = 2
+    """Themselves, one after the other."""
+    OTHER = 3
+    """Encoded in another way: texts may share prefixes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page of a column."""
 
     size: int
     """Decompressed bytes."""
-    spelled_out: int
-    """Values that are not places in a dictionary: those of a dictionary, and of data pages without one."""
-    is_plain: bool
-    """Whether its values stand one after the other: no dictionary, no prefixes that values share."""
+    values: int
+    content: Content
 
 
 def read_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
@@ -51,7 +63,7 @@ def read_pages(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
     end = start + chunk.total_compressed_size
     while start < end and chunk.num_values:  # an empty chunk may have no offset
         page, length = _page(file, start)
-        if length <= 0 or min(page.size, page.spelled_out) < 0:
+        if length <= 0 or min(page.size, page.values) < 0:
             raise ValueError("a page without bytes")
         yield page
         start += length
@@ -75,12 +87,14 @@ def _page(file: BinaryIO, start: int) -> tuple[Page, int]:
 def _of(fields: dict[int, Any]) -> Page:
     kind, size = fields[_KIND], int(fields[_UNCOMPRESSED])  # a struct is no number: TypeError
     if kind not in _OWN_HEADERS:  # an index, which Arrow skips
-        return Page(size, 0, is_plain=True)
+        return Page(size, 0, Content.PLAIN)
     own, encoding = _OWN_HEADERS[kind]
     values, encoding = int(fields[own][1]), fields[own][encoding]
     if kind == _DICTIONARY:
-        return Page(size, values, is_plain=False)
-    return Page(size, 0 if encoding in _CODED else values, is_plain=encoding == _PLAIN)
+        return Page(size, values, Content.DICTIONARY)
+    if encoding in _CODED:
+        return Page(size, values, Content.PLACES)
+    return Page(size, values, Content.PLAIN if encoding == _PLAIN else Content.OTHER)
 
 
 class _Compact:

@@ -22,6 +22,7 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.load.warehouse.duckdb import client
 from nyc_taxi.load.warehouse.duckdb.config import PATIENCE, DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.load import DuckDb
+from nyc_taxi.load.warehouse.duckdb.replace import load_limits
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 from nyc_taxi.schema import trip_columns
@@ -131,6 +132,18 @@ def opened_elsewhere(file: Path, read_only: bool) -> Iterator[subprocess.Popen[s
         assert other.stdout
         assert other.stdout.readline() == "open\n"
         yield other
+
+
+def test_a_load_has_less_memory_than_what_follows_it(warehouse: DuckDb):
+    settings = "SELECT current_setting('memory_limit') AS memory, current_setting('threads') AS threads"
+    with warehouse.engine.session() as session:
+        before = session.rows(settings, {})
+        with load_limits(session):
+            during = session.rows(settings, {})
+        assert (
+            session.rows(settings, {}) == before == [{"memory": "488.2 MiB", "threads": before[0]["threads"]}]
+        )
+    assert during == [{"memory": "183.1 MiB", "threads": 1}]
 
 
 def test_a_file_that_another_process_keeps_is_named_with_the_process(warehouse: DuckDb, tmp_path: Path):

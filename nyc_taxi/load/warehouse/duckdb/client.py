@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 MEMORY_LIMIT = "512MB"
 """What DuckDB may hold before it writes to disk; its default is 80% of the machine's memory."""
 
+LOAD_MEMORY_LIMIT = "192MB"
+"""The same while it loads: a row group as wide as a file may be takes that much."""
+
 _gave_up: dict[Path, float] = {}
 """When waiting for a file ended in vain: a run opens it several times, and waits for it once."""
 

@@ -11,7 +11,7 @@ from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
 from nyc_taxi.load.warehouse.duckdb.lookup import replace_lookup
 from nyc_taxi.load.warehouse.duckdb.migrate import migrate
-from nyc_taxi.load.warehouse.duckdb.replace import create_missing, replace_month
+from nyc_taxi.load.warehouse.duckdb.replace import create_missing, load_limits, replace_month
 from nyc_taxi.load.warehouse.months import WarehouseMonths
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service
@@ -65,7 +65,7 @@ class DuckDb(WarehouseMonths[DuckDbEngine]):
         Waits for other runs of this project that load at the same time.
         """
         files = month.files()
-        with self.engine.session() as session:
+        with self.engine.session() as session, load_limits(session):
             return replace_month(session, files, run, progress, damaged)
 
     def create_tables(self) -> None:

@@ -7,12 +7,15 @@ trips the file had 99 MB, and 114 MB after each of them was replaced three times
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 from nyc_taxi.load.contract import Progress, check_counts, new_entry, refuse_sample
 from nyc_taxi.load.footer import footer
 from nyc_taxi.load.warehouse import ledger
+from nyc_taxi.load.warehouse.duckdb.client import LOAD_MEMORY_LIMIT, MEMORY_LIMIT
 from nyc_taxi.load.warehouse.duckdb.session import DuckDbSession
 from nyc_taxi.load.warehouse.duckdb.tables import missing_columns, missing_tables, refresh_views
 from nyc_taxi.model.ledger import LedgerEntry
@@ -30,8 +33,15 @@ from nyc_taxi.schema.tables import (
     trips,
 )
 
-MEMORY_LIMIT = "192MB"
-"""Of DuckDB while it loads: a row group of as many and as wide columns as a file may have takes that much."""
+
+@contextlib.contextmanager
+def load_limits(session: DuckDbSession) -> Iterator[None]:
+    """Set a load's limits, and the usual ones after it; after an error the caller closes the connection."""
+    threads = session.rows("SELECT current_setting('threads') AS threads", {})[0]["threads"]
+    # each thread holds a row group of the file and one of the table; a second one saves no time
+    session.execute(f"SET threads = 1; SET memory_limit = '{LOAD_MEMORY_LIMIT}'")
+    yield
+    session.execute(f"SET threads = {threads}; SET memory_limit = '{MEMORY_LIMIT}'")
 
 
 def replace_month(
@@ -47,8 +57,6 @@ def replace_month(
     whose type is not the table's; the caller then closes the connection, which undoes everything.
     """
     started = dt.datetime.now(dt.UTC)
-    # each thread holds a row group of the file and one of the table; a second one saves no time
-    session.execute(f"SET threads = 1; SET memory_limit = '{MEMORY_LIMIT}'")
     session.connection.begin()
     create_missing(session)
     entry = ledger.current(session, files.service, files.month)

@@ -74,8 +74,19 @@ def test_a_file_has_no_more_rows_than_bytes(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_row_group_of_one_huge_column_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CHUNK_BYTES", 1 << 20)
-    path = hostile.parquet(tmp_path / "trips.parquet", 200_000)
-    with pytest.raises(NotTripData, match="write it in smaller row groups"):
+    note = pa.array([f"{row:0200}" for row in range(10_000)])
+    path = hostile.parquet(tmp_path / "trips.parquet", 10_000, note=note)
+    with pytest.raises(NotTripData, match=r"MB in one column, .* write it in smaller row groups"):
+        open_month(source_file(path))
+
+
+def test_a_row_group_of_long_lists_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CHUNK_BYTES", 1 << 20)
+    numbers = pa.ListArray.from_arrays(
+        pa.array(range(0, 200_001, 20), pa.int32()), pa.nulls(200_000, pa.int64())
+    )
+    path = hostile.parquet(tmp_path / "trips.parquet", 10_000, note=numbers)
+    with pytest.raises(NotTripData, match=r"MB in one column, .* write it in smaller row groups"):
         open_month(source_file(path))
 
 

@@ -1,3 +1,4 @@
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from nyc_taxi.errors import NotTripData
 from nyc_taxi.transform.read import limits, open_month
-from nyc_taxi.transform.read.pages import Page, read_pages
+from nyc_taxi.transform.read.pages import Content, Page, read_pages
 from tests.support import hostile
 from tests.support.builders import source_file
 
@@ -95,37 +96,40 @@ def test_pages_beyond_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_texts_beside_a_dictionary_count_like_those_in_it(tmp_path: Path, version: str) -> None:
+def test_pages_say_what_their_values_are(tmp_path: Path, version: str) -> None:
     texts = pa.table({"few": ["a", "b", "c", "d"] * 2500, "many": [f"{n:09}" for n in range(10_000)]})
     path = tmp_path / "trips.parquet"
     pq.write_table(texts, path, data_page_version=version, dictionary_pagesize_limit=8000)
     few, many = (pages(path, pq.read_metadata(path), column=column) for column in range(2))
-    assert [page.spelled_out for page in few] == [4, 0]
-    assert not any(page.is_plain for page in few)
-    assert sum(page.spelled_out for page in many) >= 10_000
+    dictionary, places, plain = Content.DICTIONARY, Content.PLACES, Content.PLAIN
+    assert [(page.values, page.content) for page in few] == [(4, dictionary), (10_000, places)]
+    assert [content for content, _ in groupby(page.content for page in many)] == [dictionary, places, plain]
+    assert sum(page.values for page in many[1:]) == 10_000
     pq.write_table(texts, path, data_page_version=version, use_dictionary=False)
-    assert all(page.is_plain for page in pages(path, pq.read_metadata(path)))
-
-
-def test_different_texts_are_read_without_dictionaries_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "MAX_TEXTS", 1000)
-    path, note = tmp_path / "trips.parquet", pa.array([f"{n:09}" for n in range(2000)])
-    hostile.parquet(path, 2000, note=note)
-    with pytest.raises(NotTripData, match=r"has 2,\d+ texts in the dictionaries of a row group"):
-        open_month(source_file(path))
-    pq.write_table(pq.read_table(path), path, use_dictionary=False)
-    reader = open_month(source_file(path))
-    (block,) = reader.blocks()
-    assert reader.parse(block).batch["note"].to_pylist() == note.to_pylist() == block["note"].to_pylist()
-    assert block["note"].type == pa.string()
+    assert {page.content for page in pages(path, pq.read_metadata(path))} == {plain}
 
 
 def test_pages_beyond_their_number_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_PAGES", 14)
+    monkeypatch.setattr(limits, "ROWS_PER_PAGE", 100)
     path = tmp_path / "trips.parquet"
     open_month(source_file(hostile.parquet(path, 100, note=pa.nulls(100, pa.int64()))))
     pq.write_table(pq.read_table(path), path, row_group_size=10)
-    with pytest.raises(NotTripData, match=r"trips\.parquet: has more than 14 pages"):
+    with pytest.raises(NotTripData, match=r"more than 14 pages for 100 rows; write it in larger row groups"):
         open_month(source_file(path))
+    monkeypatch.setattr(limits, "ROWS_PER_PAGE", 1)
+    with pytest.raises(NotTripData, match=r"trips\.parquet: has more than 100 pages"):
+        open_month(source_file(path))
+    pq.write_table(pq.read_table(path), path, row_group_size=20)
+    open_month(source_file(path))
+
+
+def test_small_row_groups_of_many_rows_may_have_more_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a writer of batches of 10,000 rows leaves them: a dictionary page and a data page per column."""
+    monkeypatch.setattr(limits, "MAX_PAGES", 14)
+    columns = {f"c{n}": pa.array([f"{row % 100}" for row in range(ROWS)]) for n in range(13)}
+    path = hostile.parquet(tmp_path / "trips.parquet", ROWS, **columns)
+    pq.write_table(pq.read_table(path), path, row_group_size=10_000)
+    open_month(source_file(path))
