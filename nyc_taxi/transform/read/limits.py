@@ -127,7 +127,7 @@ def check_pages(path: Path, metadata: pq.FileMetaData, file: str) -> list[str]:
     Raises NotTripData for pages that take too much memory or time, and for those that have no header.
     """
     most = max(MAX_PAGES, metadata.num_rows // ROWS_PER_PAGE)
-    count, texts = 0, dict[str, list[TextChunk]]()
+    count, texts = 0, dict[tuple[int, str], list[TextChunk]]()
     with path.open("rb") as stream:
         for group in map(metadata.row_group, range(metadata.num_row_groups)):
             size = 0
@@ -142,7 +142,7 @@ def check_pages(path: Path, metadata: pq.FileMetaData, file: str) -> list[str]:
                 _check_chunk(pages, chunk, metadata.schema.column(place), file)
                 size += max((page.size for page in pages), default=0)
                 if chunk.physical_type == "BYTE_ARRAY":
-                    texts.setdefault(chunk.path_in_schema, []).append(TextChunk.of(pages))
+                    texts.setdefault((place, chunk.path_in_schema), []).append(TextChunk.of(pages))
             if size > MAX_PAGE_BYTES:
                 raise NotTripData(
                     f"{file}: has pages of {size >> 20:,} MB, and at most {MAX_PAGE_BYTES >> 20} MB are read;"

@@ -50,20 +50,26 @@ class TextChunk:
         )
 
 
-def dictionary_columns(path: Path, columns: Mapping[str, Sequence[TextChunk]], file: str) -> list[str]:
-    """Return the paths of the columns to read as dictionaries, of columns with a chunk for each row group.
+def dictionary_columns(
+    path: Path, columns: Mapping[tuple[int, str], Sequence[TextChunk]], file: str
+) -> list[str]:
+    """Return the paths of the columns to read as dictionaries.
+
+    `columns` has a chunk for each row group by a column's place and path, which may not be its alone.
 
     The others are plain, or have short texts and more of them than their dictionary holds. Raises
     NotTripData for dictionaries that take too much memory.
     """
     names = [
         name
-        for name, chunks in columns.items()
+        for (_, name), chunks in columns.items()
         if not all(chunk.is_plain for chunk in chunks) and not _is_decoded(path, name, chunks)
     ]
     for group in zip(*columns.values(), strict=True):
-        chunks = dict(zip(columns, group, strict=True))
-        texts = sum(chunk.in_dictionary for chunk in group) + sum(chunks[name].beside for name in names)
+        texts = sum(
+            chunk.in_dictionary + (chunk.beside if name in names else 0)
+            for (_, name), chunk in zip(columns, group, strict=True)
+        )
         if texts > MAX_TEXTS:
             raise NotTripData(
                 f"{file}: has {texts:,} texts in the dictionaries of a row group, and at most"
@@ -94,7 +100,7 @@ def _has_short_dictionary(file: pq.ParquetFile, name: str, group: int, size: int
         row = next(file.iter_batches(1, row_groups=[group], columns=[name]), None)
     except (pa.ArrowInvalid, OSError):
         return False  # blocks() says what is wrong
-    if row is None or not pa.types.is_dictionary(row.schema.types[0]):
+    if row is None or row.num_columns != 1 or not pa.types.is_dictionary(row.schema.types[0]):
         return False
     texts = row.column(0).dictionary
     return len(texts) == size and pc.max(pc.binary_length(texts)).as_py() <= MAX_TEXT_BYTES

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nyc_taxi.errors import NotTripData
+from nyc_taxi.errors import NotTripData, SchemaError
 from nyc_taxi.transform.read import limits, open_month, texts
 from nyc_taxi.transform.read.parquet import ParquetReader
 from tests.support import hostile
@@ -95,3 +95,11 @@ def test_different_texts_are_read_without_dictionaries_only(
     (block,) = reader.blocks()
     assert reader.parse(block).batch["note"].to_pylist() == note.to_pylist() == block["note"].to_pylist()
     assert block["note"].type == pa.string()
+
+
+def test_columns_of_one_name_are_named(tmp_path: Path) -> None:
+    path = datetimes(tmp_path / "trips.parquet", 100_000, row_group_size=50_000)
+    table = pq.read_table(path)
+    pq.write_table(table.rename_columns([*table.schema.names[:-1], table.schema.names[-2]]), path)
+    with pytest.raises(SchemaError, match="has the column 'lpep_pickup_datetime' twice"):
+        open_month(source_file(path))
