@@ -24,6 +24,10 @@ _TITLES = {"download": "Download", "clean": "Clean", "derive": "Derive"}
 @contextmanager
 def bars() -> Iterator[Callable[[str], transfer.Progress]]:
     """A callback factory for `run_month`."""
+    console = errors()
+    if not console.is_terminal:
+        yield lambda _name: lambda _done, _total: None
+        return
     amount: dict[bool, MofNCompleteColumn | DownloadColumn] = {
         True: DownloadColumn(),
         False: MofNCompleteColumn(),
@@ -34,7 +38,7 @@ def bars() -> Iterator[Callable[[str], transfer.Progress]]:
             return amount[task.fields["unit"] == "bytes"].render(task)
 
     columns = (TextColumn("{task.description:<20}"), BarColumn(), Amount(""), TimeElapsedColumn())
-    with Progress(*columns, console=errors(), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
 
         def step(name: str) -> transfer.Progress:
             task: TaskID | None = None
