@@ -118,9 +118,19 @@ def _content_policy() -> str:
 
 
 class Headers(tornado.web.OutputTransform):
-    """Removes headers that allow all origins; forbids foreign scripts and frames on other pages."""
+    """Removes headers that allow all origins; forbids foreign scripts and frames on other pages.
+
+    Mage's login page also reads `redirect_url` from the fragment of its address, which no server receives
+    (`/sign-in#?redirect_url=//example.org`). Its script gets the checked query only, in as many bytes.
+    """
 
     policy = _content_policy()
+    whole = b"(window.location.href)"
+    query = b"(location.search)".ljust(len(whole))
+
+    def __init__(self, request: HTTPServerRequest) -> None:
+        super().__init__(request)
+        self.is_login_script = bool(re.search(r"/pages/sign-in-\w+\.js$", request.path))
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
@@ -131,6 +141,8 @@ class Headers(tornado.web.OutputTransform):
         headers["Content-Security-Policy"] = self.policy
         headers["X-Frame-Options"] = "SAMEORIGIN"
         headers["X-Content-Type-Options"] = "nosniff"
+        if self.is_login_script:
+            chunk = chunk.replace(self.whole, self.query)
         return status_code, headers, chunk
 
 

@@ -209,6 +209,19 @@ def test_the_login_page_leads_to_mages_pages_only(server, query):
     assert "'unsafe-inline'" not in policy["script-src"]
 
 
+def test_the_login_page_ignores_the_fragment(server):
+    """`/sign-in#?redirect_url=//example.org`: browsers send no fragment, so the page must not read it."""
+    from mage_ai.server import server as mage_server
+
+    pages = Path(mage_server.__file__).parent / "frontend_dist"
+    (script,) = pages.glob("_next/static/chunks/pages/sign-in-*.js")
+    (served,) = server.send(Ask("GET", f"/{script.relative_to(pages)}"))
+    assert (served.code, len(served.body)) == (200, script.stat().st_size)
+    assert b"redirect_url" in served.body
+    assert b"(location.search)" in served.body
+    assert b"window.location.href)" not in served.body
+
+
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=1", None]
 )
