@@ -142,9 +142,8 @@ def _ledger_rows() -> list[tuple[str, ...]]:
 
 
 def _types(column: Column) -> str:
-    in_files = str(ARROW_TYPES[column.type]).replace(
-        "<item:", "<element:"
-    )  # what Parquet calls a list's values
+    # Parquet calls the values of a list "element"
+    in_files = str(ARROW_TYPES[column.type]).replace("<item:", "<element:")
     types = (in_files, POSTGRES_TYPES[column.type], BIGQUERY_TYPES[column.type])
     return ", ".join(_code(kind) for kind in types)
 

@@ -78,12 +78,14 @@ def find_loaded(request: LoadRequest, settings: Settings, progress: Progress | N
         return None
     lake = Lake(settings)
     files = lake.versions.find(service, month, version)
+    if files is None:
+        return None
     try:
-        files = lake.versions.fetch(files) if files else None
+        files = lake.versions.fetch(files)
     except NotInLake:  # a file is damaged; a run writes it again
         return None
     current = current_folder(settings.workspace, service, month, generated=source.is_sample)
-    if files is None or not (lake.is_shared or current == files.folder.resolve()):
+    if not lake.is_shared and current != files.folder.resolve():
         return None
     return Outcome(
         files, [Loaded(name, opened[name].describe(), entry, True, 0.0) for name, entry in held.items()]

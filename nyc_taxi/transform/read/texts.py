@@ -55,9 +55,8 @@ def dictionary_columns(
 ) -> list[str]:
     """Return the paths of the columns to read as dictionaries.
 
-    `columns` has a chunk for each row group by a column's place and path, which may not be its alone.
-
-    The others are plain, or have short texts and more of them than their dictionary holds. Raises
+    The others are plain, or have short texts and more of them than their dictionary holds. `columns` has the
+    chunks of all row groups, by a column's place and its path, which other columns may share. Raises
     NotTripData for dictionaries that take too much memory.
     """
     names = [
