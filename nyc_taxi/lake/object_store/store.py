@@ -16,7 +16,7 @@ Sent = Callable[[int], None]
 """Called with the number of bytes of an object sent so far."""
 
 PART_BYTES = 8 << 20
-"""Part size of larger objects: GCS requires a multiple of 256 KiB, S3 at least 5 MiB."""
+"""Objects above this size are uploaded in parts that can be resumed; S3 requires parts of 5 MiB or more."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection, which a running server accepts at once."""

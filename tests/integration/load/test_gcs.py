@@ -25,6 +25,7 @@ from werkzeug.wrappers import Request, Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
 from nyc_taxi.lake.object_store.gcs.config import GcsConfig
+from nyc_taxi.lake.object_store.gcs import upload
 from nyc_taxi.lake.object_store.store import PART_BYTES
 from nyc_taxi.load.object_store.gcs import Gcs
 from nyc_taxi.load.registry import open_destination
@@ -127,6 +128,12 @@ def test_a_proxy_does_not_stand_before_an_emulator(
 
 
 # ---- uploads in parts
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upload a large month in three parts."""
+    monkeypatch.setattr(upload, "PART_BYTES", PART_BYTES)
 
 
 @pytest.fixture

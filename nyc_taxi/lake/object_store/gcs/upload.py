@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nyc_taxi.errors import DestinationUnreachable, PreconditionFailed
-from nyc_taxi.lake.object_store.store import PART_BYTES, Sent, timeouts
+from nyc_taxi.lake.object_store.store import Sent, timeouts
 from nyc_taxi.retry import RetryPolicy, is_retryable
 
 if TYPE_CHECKING:
     from google.auth.transport.requests import AuthorizedSession
+
+PART_BYTES = 32 << 20
+"""Part size, a multiple of 256 KiB. Each part is a request and in memory; most months fit into one."""
 
 
 @dataclass(frozen=True)
