@@ -35,6 +35,9 @@ MAX_SHARED = 1_000_000
 MAX_EQUAL = 500_000
 """Rows equal to others of their batch, after which a file of hardly anything else is not read to its end."""
 
+_EQUAL_SAMPLE = 4096
+"""Keys of a batch, evenly spaced, by which the rows equal to others of the batch are estimated."""
+
 _CHUNK_KEYS = 1 << 20
 _MEMORY_LIMIT = "128MB"
 
@@ -62,7 +65,7 @@ class KeyFiles:
             keys = verdict[f"_key_{bit}"]
             file.write(keys.fill_null(0).to_numpy().tobytes())
             if bit in self._equal:
-                self._equal[bit] += len(keys) - keys.null_count - pc.count_distinct(keys).as_py()
+                self._equal[bit] += _estimate_equal(keys)
                 if self._equal[bit] > max(MAX_EQUAL, 0.9 * self._rows):
                     raise _too_many(self._source, self._rules[bit])
 
@@ -101,6 +104,13 @@ class KeyFiles:
         """Delete the files."""
         for path in self._paths.values():
             path.unlink(missing_ok=True)
+
+
+def _estimate_equal(keys: pa.Array | pa.ChunkedArray) -> int:
+    """Estimate how many keys of a batch equal another one; exact for small batches."""
+    step = max(1, len(keys) // _EQUAL_SAMPLE)
+    sample = keys.take(pa.array(range(0, len(keys), step))).drop_null()
+    return (len(sample) - len(pc.unique(sample))) * step
 
 
 def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, threads: int) -> Path:

@@ -24,8 +24,8 @@ from google.cloud import storage
 from werkzeug.wrappers import Request, Response
 
 from nyc_taxi.errors import DestinationError, DestinationUnreachable, SettingsError
-from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.lake.object_store.gcs import upload
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.lake.object_store.store import PART_BYTES
 from nyc_taxi.load.object_store.gcs import Gcs
 from nyc_taxi.load.registry import open_destination
