@@ -24,7 +24,7 @@ from benchmarks import report
 from benchmarks.__main__ import ROWS
 from benchmarks.months import FOLDER, MONTH, SERVICE, GeneratedMonth, prepare
 from benchmarks.place import Place, place
-from nyc_taxi.cli import keep_pandas_out
+from nyc_taxi.cli.pandas_import import keep_pandas_out
 from nyc_taxi.load.postgres import copy
 from nyc_taxi.local.postgres import superuser_url
 from nyc_taxi.model.months import Month, Service
@@ -35,7 +35,7 @@ from nyc_taxi.transform import judged, parquet
 from nyc_taxi.transform.match import match_rows
 from nyc_taxi.transform.quality import QualityReport
 from nyc_taxi.transform.read import open_month
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 from nyc_taxi.transform.stage import Stage
 
 PICTURE = PROJECT / "docs" / "images" / "time.png"

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from nyc_taxi.cli import keep_pandas_out
+from nyc_taxi.cli.pandas_import import keep_pandas_out
 from nyc_taxi.lake.versions import read_month
 from nyc_taxi.model.run import Run, RunContext
 from nyc_taxi.pipelines.trips.load import load

@@ -7,8 +7,6 @@ import logging
 import os
 import signal
 import sys
-import types
-import warnings
 
 from nyc_taxi.errors import TaxiError
 
@@ -21,12 +19,12 @@ def main() -> None:
 
     from nyc_taxi.cli.commands import app
     from nyc_taxi.cli.console import errors
+    from nyc_taxi.cli.pandas_import import keep_pandas_out
     from nyc_taxi.settings import keep_writers_out
     from nyc_taxi.telemetry.events import is_json
 
     keep_writers_out()
-    if sys.argv[1:2] != ["status"]:  # which needs no Arrow
-        keep_pandas_out()
+    keep_pandas_out()
     try:
         app(prog_name="taxi")
     except TaxiError as error:
@@ -47,23 +45,3 @@ def _stop(*_: object) -> None:
     cursor = "\x1b[?25h" if sys.stderr.isatty() else ""  # which progress bars hide
     os.write(2, f"{cursor}Stopped. No month is half loaded; the next run continues.\n".encode())
     os._exit(128 + signal.SIGINT)
-
-
-def keep_pandas_out() -> None:
-    """Spare every command the import of pandas: half a second and 60 MB.
-
-    pyarrow imports it at the first `pa.array()`, only to ask whether its argument is a pandas
-    object, and no longer asks once it has found one that is too old. `to_pandas()` still works:
-    it imports pandas anew.
-    """
-    if "pandas" in sys.modules:
-        return
-    import pyarrow as pa
-
-    sys.modules["pandas"] = types.ModuleType("pandas")
-    sys.modules["pandas"].__version__ = "0"  # type: ignore[attr-defined]
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            pa.array([])
-    finally:
-        del sys.modules["pandas"]

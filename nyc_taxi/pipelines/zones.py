@@ -11,9 +11,6 @@ import logging
 from importlib import resources
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.csv as pacsv
-
 from nyc_taxi.errors import DestinationError, NotTripData, SchemaError, SourceUnreachable, first_line
 from nyc_taxi.extract.fetch import fetch_file
 from nyc_taxi.lake.lake import Lake
@@ -23,7 +20,6 @@ from nyc_taxi.load.registry import open_destination
 from nyc_taxi.pipelines.stored import is_lake, parse_prefix
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.schema import Column, normalise
-from nyc_taxi.schema.arrow import arrow_schema
 from nyc_taxi.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -88,6 +84,11 @@ def ensure_zones(destination: Destination) -> None:
 
 def read_zones(path: Path, version: str) -> Lookup:
     """Read a list of zones, in either version."""
+    import pyarrow as pa  # not where a destination has the zones
+    import pyarrow.csv as pacsv
+
+    from nyc_taxi.schema.arrow import arrow_schema
+
     try:
         table = pacsv.read_csv(
             path,

@@ -24,7 +24,7 @@ from nyc_taxi.model.references import CleanMonth, MonthFiles
 from nyc_taxi.reporting.current_months import Months, files_of, select_months
 from nyc_taxi.settings import Settings, load_settings
 from nyc_taxi.transform.judged import judged_batches, trips_schema
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,7 +14,7 @@ from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.registry import open_destination, parse_names
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import Settings, load_settings
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 from nyc_taxi.transform.user.function import load_function
 from nyc_taxi.transform.user.source import load_transform
 

@@ -19,7 +19,7 @@ from nyc_taxi.reporting.current_months import files_of
 from nyc_taxi.reporting.datasets import to_pandas
 from nyc_taxi.settings import Settings
 from nyc_taxi.transform.read import open_month
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from nyc_taxi.load.registry import REGISTRY
 from nyc_taxi.model.references import MonthFiles
-from nyc_taxi.reporting import preview
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from nyc_taxi.pipelines.trips.run import Outcome
 
 _SUMMARY_COLUMNS = (
@@ -25,7 +25,7 @@ _SUMMARY_COLUMNS = (
 
 
 def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
-    """Rows in and out, quarantined by reason, destinations, a few trips, seconds per step."""
+    """Rows in and out, quarantined by reason, destinations, seconds per step; of new months a few trips."""
     files = outcome.files
     console.print()
     sample = " [yellow](a generated sample, not TLC's data)[/]" if files.source.is_sample else ""
@@ -35,8 +35,11 @@ def show(console: Console, outcome: Outcome, rows: int = 5) -> None:
     for loaded in outcome.loaded:
         note = " [dim](already up to date; nothing was loaded)[/]" if loaded.skipped else ""
         _place(console, REGISTRY[loaded.destination].title, loaded.describe, note)
-    console.print()
-    console.print(rich_table(preview.head(files.trips_path, rows)))
+    if not all(loaded.skipped for loaded in outcome.loaded):
+        from nyc_taxi.reporting import preview  # imports Arrow
+
+        console.print()
+        console.print(rich_table(preview.head(files.trips_path, rows)))
     if outcome.seconds:
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in outcome.seconds.items())
         console.print(f"[dim]{steps}; {outcome.total:.1f} s in total[/]")

@@ -109,7 +109,7 @@ class KeyFiles:
 def _estimate_equal(keys: pa.Array | pa.ChunkedArray) -> int:
     """Estimate how many keys of a batch equal another one; exact for small batches."""
     step = max(1, len(keys) // _EQUAL_SAMPLE)
-    sample = keys.take(pa.array(range(0, len(keys), step))).drop_null()
+    sample = keys.take(pa.array(range(0, len(keys), step), pa.int64())).drop_null()
     return (len(sample) - len(pc.unique(sample))) * step
 
 

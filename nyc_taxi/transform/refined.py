@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, TypeAlias
 
 from nyc_taxi.errors import DestinationError, LocalFileLost
 from nyc_taxi.model.references import CleanMonth, MonthFiles
-from nyc_taxi.transform.judged import staged_trips
 from nyc_taxi.transform.rules import Rules
 
-Batches = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+if TYPE_CHECKING:  # a run that finds its month loaded does not import Arrow
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+Batches: TypeAlias = "tuple[pa.Schema, Iterator[pa.RecordBatch]]"
 """A schema without metadata, and its record batches."""
 
 BATCH_ROWS = 8192
@@ -63,6 +64,8 @@ class RefinedMonth:
         """
 
         def trips() -> Batches:
+            from nyc_taxi.transform.judged import staged_trips
+
             try:
                 return staged_trips(clean, rules, writing)
             except FileNotFoundError:
@@ -73,6 +76,9 @@ class RefinedMonth:
 
 def read_batches(path: Path) -> Batches:
     """Return the file's schema and batches; raises DestinationError if it is not a complete Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError:
@@ -83,6 +89,8 @@ def read_batches(path: Path) -> Batches:
 
 
 def _batches(file: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
     with file:
         try:
             yield from file.iter_batches(BATCH_ROWS)

@@ -1,4 +1,4 @@
-"""The rules: read, validated and compiled to SQL.
+"""The rules: read, and compiled to SQL.
 
 A rule's index in the table is its bit in a row's verdict, so that verdicts are two columns of integers. Row
 rules are conditions in DuckDB's SQL; month rules (`repeats`, `reverses`) compare rows with each other, first
@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import duckdb
 import pydantic
 import yaml
 
 from nyc_taxi.errors import RuleError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import service_columns
-from nyc_taxi.transform.condition import find_objection, sandbox
 from nyc_taxi.transform.read import UNREADABLE
 
 MAX_RULES = 62
@@ -42,8 +40,6 @@ BUILT_IN_WHY = {
 
 KEY_COLUMNS = 8
 """Maximum columns of a key: enough to distinguish nearly all rows; equal keys are compared exactly."""
-
-_ANY_MONTH = Month(2020, 1)
 
 
 class Reversal(pydantic.BaseModel):
@@ -138,7 +134,7 @@ class Rules:
         kept = ", ".join(
             f"CASE WHEN _reasons = 0 THEN _key_{bit} END AS _key_{bit}" for bit, _ in self.month_rules()
         )
-        inner = f"SELECT {', '.join(columns + keys)} FROM ({_batch_sql(month)})"
+        inner = f"SELECT {', '.join(columns + keys)} FROM ({batch_sql(month)})"
         return f"SELECT _reasons, _flags{', ' + kept if kept else ''} FROM ({inner})"
 
     def compared(self, rule: Rule, unknown: Iterable[str] = ()) -> list[str]:
@@ -174,38 +170,22 @@ class Rules:
         return f"CASE WHEN NOT ({nothing}) THEN {_hash_sql([*same, *amounts])} END"
 
 
-def load_rules(path: Path, service: Service) -> Rules:
-    """Read the rules and check those of the service; raises RuleError naming file and rule."""
-    return _checked(path, _content(path), service)
-
-
 def read_rules(path: Path, service: Service) -> Rules:
     """Read the rules without compiling their SQL, which is slow; enough to compare fingerprints."""
-    return _read(path, _content(path), service)
+    return parse_rules(path, read_content(path), service)
 
 
-def _content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """Read the file; raises RuleError."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise RuleError(f"{path}: the rules cannot be read ({error.strerror}); set TAXI_RULES.") from None
 
 
-@functools.lru_cache(maxsize=16)  # every step of a run loads them
-def _checked(path: Path, content: bytes, service: Service) -> Rules:
-    from nyc_taxi.schema.arrow import arrow_schema
-
-    rules = _read(path, content, service)
-    empty = arrow_schema(service_columns(service)).empty_table()
-    with sandbox() as connection:
-        connection.register("batch", empty)
-        for rule in rules.rules:
-            _check(path, rule, rules, connection)
-    return rules
-
-
 @functools.lru_cache(maxsize=16)
-def _read(path: Path, content: bytes, service: Service) -> Rules:
+def parse_rules(path: Path, content: bytes, service: Service) -> Rules:
+    """Parse the content of the file at `path`; raises RuleError naming file and rule."""
     rules = [_rule(path, entry) for entry in _entries(path, content)]
     names = [rule.name for rule in rules]
     for name in names:
@@ -258,39 +238,6 @@ def _rule(path: Path, entry: Any) -> Rule:
         ) from None
 
 
-def _check(path: Path, rule: Rule, rules: Rules, connection: duckdb.DuckDBPyConnection) -> None:
-    """Compile the rule on an empty month; check that it names a column and that conditions are boolean."""
-    columns = [column.name for column in service_columns(rules.service)]
-    if rule.when is not None:
-        objection = find_objection(rule.when, [*columns, "month_start", "month_end"], connection)
-        if objection:
-            raise RuleError(f"{path}: rule {rule.name!r} {objection}.")
-    named = [*(rule.repeats or ()), *((rule.reverses.same + rule.reverses.negated) if rule.reverses else ())]
-    for name in named:
-        if name not in columns and named != ["all"]:
-            raise RuleError(
-                f"{path}: rule {rule.name!r} names the column {name!r}, which {rules.service} does not have; "
-                "see docs/data-dictionary.md, or give the rule its services."
-            )
-    try:
-        alone = Rules(rules.service, (rule,))
-        connection.execute(alone.verdict_sql(_ANY_MONTH)).fetchall()
-        kind = "BOOLEAN" if rule.when is None else _type_of(rule.when, connection)
-    except duckdb.Error as error:
-        message = str(error).split("\n")[0].removesuffix("!")
-        raise RuleError(
-            f"{path}: rule {rule.name!r} does not compile for {rules.service}: {message}."
-        ) from None
-    if kind != "BOOLEAN":
-        raise RuleError(f"{path}: rule {rule.name!r} is a value of type {kind}, not a condition; compare it.")
-
-
-def _type_of(when: str, connection: duckdb.DuckDBPyConnection) -> str:
-    """Return the type of a condition; raises duckdb.Error for aggregates and window functions."""
-    query = f"SELECT ({when}) FROM ({_batch_sql(_ANY_MONTH)}) WHERE ({when})"
-    return str(connection.execute(query).description[0][1])
-
-
 def _bit_sql(condition: str, bit: int) -> str:
     return f"CASE WHEN {condition} THEN {1 << bit}::BIGINT ELSE 0::BIGINT END"
 
@@ -300,7 +247,7 @@ def _hash_sql(values: Iterable[str]) -> str:
     return f"greatest(hash({', '.join(values)}), 1::UBIGINT)"
 
 
-def _batch_sql(month: Month) -> str:
+def batch_sql(month: Month) -> str:
     """Return the query for the rows that conditions see."""
     start, end = f"TIMESTAMP '{month.start}' AS month_start", f"TIMESTAMP '{month.end}' AS month_end"
     return f"SELECT *, {start}, {end} FROM batch"

@@ -24,7 +24,8 @@ from nyc_taxi.settings import PROJECT
 from nyc_taxi.transform.clean import clean_month
 from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.read import Reader, Unreadable
-from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.rule_checks import load_rules
+from nyc_taxi.transform.rules import Rules
 from nyc_taxi.transform.version import month_version
 
 RULES = PROJECT / "mage_project" / "rules.yaml"

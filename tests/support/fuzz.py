@@ -19,7 +19,7 @@ from pathlib import Path
 
 import duckdb
 
-from nyc_taxi.cli import keep_pandas_out
+from nyc_taxi.cli.pandas_import import keep_pandas_out
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.extract.fetch import fetch
 from nyc_taxi.extract.sources import resolve

@@ -19,9 +19,7 @@ import hashlib
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from nyc_taxi.lake.object_store.store import Content, Store
 from nyc_taxi.lake.versions import PARQUET, Versions
@@ -45,7 +43,9 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.references import CleanMonth, LakeObject
 from nyc_taxi.model.run import Run
 from nyc_taxi.retry import RetryPolicy
-from nyc_taxi.transform.refined import RefinedMonth
+
+if TYPE_CHECKING:
+    from nyc_taxi.transform.refined import RefinedMonth
 
 CONNECTIONS = 8
 """Requests at once when all manifests are read; both SDKs keep ten connections."""
@@ -183,6 +183,9 @@ class ObjectMonths:
 
     def replace_lookup(self, lookup: Lookup) -> None:
         """Make `<name>/<name>.parquet` equal to `lookup`, by one upload."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         sink = pa.BufferOutputStream()
         pq.write_table(lookup.rows, sink, compression="zstd")
         content = Content.of(sink.getvalue().to_pybytes(), PARQUET)

@@ -1,4 +1,7 @@
-"""The second step of a month: apply rules and the user's transform on local scratch storage."""
+"""The second step of a month: apply rules and the user's transform on local scratch storage.
+
+Arrow and DuckDB are imported where a month is cleaned: most runs find it clean.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,8 @@ from nyc_taxi.pipelines.trips.download import fetch_raw
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import Settings
 from nyc_taxi.telemetry import events
-from nyc_taxi.transform.clean import clean_month
-from nyc_taxi.transform.derive import derive_month
-from nyc_taxi.transform.rules import Rules, load_rules, read_rules
+from nyc_taxi.transform.rules import Rules, read_rules
 from nyc_taxi.transform.user.source import load_transform
-from nyc_taxi.transform.user.staged import derived_folder
 from nyc_taxi.transform.version import month_version
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,9 @@ def _clean(source: SourceFile, settings: Settings, progress: Progress | None) ->
     if cleaned is not None:
         log.info("%s %s is already cleaned: version %s.", source.service, source.month, cleaned.version)
         return cleaned, True
+    from nyc_taxi.transform.clean import clean_month
+    from nyc_taxi.transform.rule_checks import load_rules
+
     workspace.prune(source.service, source.month, keep=version)
     if lake.is_shared:
         workspace.prune_copies()
@@ -96,6 +99,9 @@ def derive(cleaned: CleanMonth, settings: Settings, progress: Progress | None = 
         cleaned = clean(cleaned.source, settings)
     if cleaned.version == version or transform is None:
         return cleaned
+    from nyc_taxi.transform.derive import derive_month
+    from nyc_taxi.transform.user.staged import derived_folder
+
     result = derived_folder(cleaned.folder, version) / "derived.json"
     derived = _record(result, cleaned.folder)
     if derived is None:

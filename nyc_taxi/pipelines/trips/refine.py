@@ -17,7 +17,6 @@ from nyc_taxi.pipelines.trips.clean import (
 )
 from nyc_taxi.settings import Settings
 from nyc_taxi.telemetry import datasets, events, lineage
-from nyc_taxi.transform.parquet import write_month
 from nyc_taxi.transform.refined import RefinedMonth
 from nyc_taxi.transform.rules import read_rules
 from nyc_taxi.transform.user.source import load_transform
@@ -69,6 +68,8 @@ def to_parquet(cleaned: CleanMonth, settings: Settings) -> MonthFiles:
         cleaned = derive(clean(cleaned.source, settings), settings)
         if not cleaned.is_staged:  # another run has written the Parquet meanwhile
             return to_parquet(cleaned, settings)
+    from nyc_taxi.transform.parquet import write_month
+
     folder = versions.place(cleaned.service, cleaned.month, cleaned.version)
     who = {"service": cleaned.service, "month": cleaned.month, "version": cleaned.version}
     with events.step("parquet", **who) as facts, lineage.job("refine", cleaned) as flow:

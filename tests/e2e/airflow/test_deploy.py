@@ -276,7 +276,7 @@ def test_what_is_deployed_works_by_itself(tmp_path):
         "import json, runpy, sys; from pathlib import Path\n"
         "for path in sorted(Path('.').glob('*.py')): runpy.run_path(str(path))\n"
         "import nyc_taxi.settings as s; from nyc_taxi.pipelines import zones\n"
-        "from nyc_taxi.pipelines.trips import run; from nyc_taxi.transform.rules import load_rules\n"
+        "from nyc_taxi.pipelines.trips import run; from nyc_taxi.transform.rule_checks import load_rules\n"
         "from nyc_taxi.model.months import Service; from nyc_taxi.pipelines.bikeshare import flow\n"
         "settings = s.load_settings(); settings.connections\n"
         "load_rules(settings.rules, Service.GREEN); assert settings.transform.exists()\n"

@@ -30,13 +30,14 @@ BROKEN = {
 }
 
 
-def taxi(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def taxi(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command with a workspace and a warehouse below the folder, and no other destination."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TAXI_")}
     environment |= {
         "TAXI_WORKSPACE": str(folder / "workspace"),
         "TAXI_DESTINATIONS": "duckdb",
         "DUCKDB_DATABASE": str(folder / "warehouse.duckdb"),
+        **variables,
     }
     return subprocess.run([TAXI, *arguments], capture_output=True, text=True, env=environment, check=False)
 
@@ -47,8 +48,10 @@ def test_a_month_is_run_shown_and_found_again(tmp_path: Path) -> None:
     first = taxi(tmp_path, "run", "green", "2020-04", "--source", str(source))
     assert first.returncode == 0, first.stderr
     assert f"Rows in      {expected.rows:,}" in first.stdout
+    assert "trip_distance" in first.stdout, "it shows a few trips"
     second = taxi(tmp_path, "run", "green", "2020-04", "--source", str(source))
     assert "already up to date; nothing was loaded" in second.stdout
+    assert "trip_distance" not in second.stdout
     (month,) = json.loads(taxi(tmp_path, "status", "--json").stdout)
     row = month["destinations"]["duckdb"]
     assert row["rows_in"] == row["rows_loaded"] + row["rows_quarantined"] == expected.rows
@@ -56,6 +59,19 @@ def test_a_month_is_run_shown_and_found_again(tmp_path: Path) -> None:
     picture = tmp_path / "quality.png"
     assert taxi(tmp_path, "quality", "green", "2020-04", "--picture", str(picture)).returncode == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_finds_its_month_loaded_does_not_import_arrow(tmp_path: Path) -> None:
+    """Arrow and numpy take a quarter of a second to import, a third of such a run."""
+    source = tmp_path / "green_tripdata_2020-04.csv.gz"
+    samples.write(Service.GREEN, Month(2020, 4), source, rows=500)
+    command = ("run", "green", "2020-04", "--source", str(source))
+    for imported in ({"numpy", "pyarrow"}, set()):
+        done = taxi(tmp_path, *command, PYTHONPROFILEIMPORTTIME="1")
+        assert done.returncode == 0, done.stderr
+        modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert "nyc_taxi.settings" in modules
+        assert {"numpy", "pyarrow"} & modules == imported
 
 
 def test_a_sample_has_the_usual_number_of_rows_of_its_service(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from nyc_taxi.pipelines.trips.download import download
 from nyc_taxi.pipelines.trips.refine import to_parquet
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 from tests.support.postgres_probe import RUN, query, state
 
 YELLOW, JANUARY = Service.YELLOW, Month(2021, 1)

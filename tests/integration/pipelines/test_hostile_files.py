@@ -17,7 +17,7 @@ HANGS = 120
 BRING_AND_CLEAN = """
 import sys
 from pathlib import Path
-from nyc_taxi.cli import keep_pandas_out
+from nyc_taxi.cli.pandas_import import keep_pandas_out
 keep_pandas_out()
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.model.months import Month, Service

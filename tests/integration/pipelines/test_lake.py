@@ -161,7 +161,7 @@ def test_the_same_month_is_refined_once(bucket: Bucket, url: str, monkeypatch: p
     file = download(url)
     files = refine(file)
     bucket.worker("two")
-    monkeypatch.setattr("nyc_taxi.pipelines.trips.clean.clean_month", None)
+    monkeypatch.setattr("nyc_taxi.transform.clean.clean_month", None)
     assert refine(file) == files
 
 

@@ -24,7 +24,7 @@ return trips
 CLEAN = """
 import sys
 from pathlib import Path
-from nyc_taxi.cli import keep_pandas_out
+from nyc_taxi.cli.pandas_import import keep_pandas_out
 keep_pandas_out()
 from nyc_taxi.model.months import Service
 from nyc_taxi.transform.derive import derive_month

@@ -230,13 +230,13 @@ def test_steps_one_by_one_are_the_run_and_are_done_once(
     )
     assert progress[-1][1] == 2000
     with monkeypatch.context() as patch:
-        patch.setattr("nyc_taxi.pipelines.trips.clean.derive_month", None)
+        patch.setattr("nyc_taxi.transform.derive.derive_month", None)
         assert derive(cleaned, settings) == derived == derive(derived, settings)
     files = to_parquet(derived, settings)
     discard_scratch(derived)
     assert run(source).files == files
     with monkeypatch.context() as patch:  # the Parquet is there
-        patch.setattr("nyc_taxi.pipelines.trips.clean.clean_month", None)
+        patch.setattr("nyc_taxi.transform.clean.clean_month", None)
         again = clean(cleaned.source, settings)
         assert again.version == files.version
         assert derive(again, settings) == again
@@ -347,7 +347,7 @@ def test_a_run_begins_again_when_another_has_removed_its_scratch_files(
             run(source, "duckdb")
         return derive_month(cleaned, *arguments)
 
-    monkeypatch.setattr("nyc_taxi.pipelines.trips.clean.derive_month", overtaken)
+    monkeypatch.setattr("nyc_taxi.transform.derive.derive_month", overtaken)
     outcome = run(source, "duckdb")
     assert len(calls) >= 2
     assert [each.skipped for each in outcome.loaded] == [True]

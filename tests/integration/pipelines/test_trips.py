@@ -38,8 +38,8 @@ from tests.support.runs import load, run_month
 
 GREEN, APRIL = Service.GREEN, Month(2020, 4)
 RUN = Run("run-1", "cli")
-CLEAN_MONTH = "nyc_taxi.pipelines.trips.clean.clean_month"
-WRITE_MONTH = "nyc_taxi.pipelines.trips.refine.write_month"
+CLEAN_MONTH = "nyc_taxi.transform.clean.clean_month"
+WRITE_MONTH = "nyc_taxi.transform.parquet.write_month"
 
 
 class Shelf:

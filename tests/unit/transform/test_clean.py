@@ -16,7 +16,8 @@ from nyc_taxi.settings import PROJECT
 from nyc_taxi.transform import clean
 from nyc_taxi.transform.read import csv, parquet
 from nyc_taxi.transform.read.csv import CsvReader
-from nyc_taxi.transform.rules import Rule, Rules, load_rules
+from nyc_taxi.transform.rule_checks import load_rules
+from nyc_taxi.transform.rules import Rule, Rules
 from nyc_taxi.transform.version import month_version
 from tests.support.builders import GREEN_TRIP, cleaned, green_csv, project_rules, source_file
 
@@ -298,7 +299,7 @@ def test_a_parquet_month_is_read_once(tmp_path: Path, monkeypatch: pytest.Monkey
 IMPORTS = """
 import sys
 from pathlib import Path
-from nyc_taxi.cli import keep_pandas_out
+from nyc_taxi.cli.pandas_import import keep_pandas_out
 keep_pandas_out()
 from tests.support.builders import parquet_month, source_file
 

@@ -13,7 +13,7 @@ from nyc_taxi.errors import RuleError
 from nyc_taxi.model.months import Service
 from nyc_taxi.settings import PROJECT
 from nyc_taxi.transform.condition import MAX_LENGTH, sandbox
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 from tests.support.builders import RULES
 
 HEAD = "rules:\n- name: tried\n  action: flag\n  why: Tried.\n  when: |-\n    "
@@ -118,7 +118,7 @@ def test_a_refused_condition_is_not_run(tmp_path: Path) -> None:
     written(tmp_path / "rules.yaml", NOT_BOUNDED[0])
     program = (
         "import sys, pathlib\n"
-        "from nyc_taxi.transform.rules import load_rules\n"
+        "from nyc_taxi.transform.rule_checks import load_rules\n"
         "from tests.support.memory import peak_megabytes\n"
         "try: load_rules(pathlib.Path(sys.argv[1]), 'green')\n"
         "except Exception as error: print(type(error).__name__)\n"

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from nyc_taxi.errors import NotTripData, RuleError, TaxiError
 from nyc_taxi.model.months import Service
 from nyc_taxi.transform import match
-from nyc_taxi.transform.rules import Rules, load_rules
+from nyc_taxi.transform.rule_checks import load_rules
+from nyc_taxi.transform.rules import Rules
 from tests.support.builders import GREEN_TRIP, cleaned, green_csv, project_rules
 
 NINE = {"lpep_pickup_datetime": "2020-04-10 09:00:00"}

@@ -13,7 +13,7 @@ from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.schema import service_columns
 from nyc_taxi.transform import quality
 from nyc_taxi.transform.read.csv import CsvReader
-from nyc_taxi.transform.rules import load_rules
+from nyc_taxi.transform.rule_checks import load_rules
 from tests.support.builders import RULES, green_csv, parquet_month, source_file
 
 MEASURES = ("min", "median", "max", "sum")

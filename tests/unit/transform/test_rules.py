@@ -11,7 +11,8 @@ from nyc_taxi.errors import RuleError
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import service_columns
 from nyc_taxi.schema.arrow import arrow_schema
-from nyc_taxi.transform.rules import MAX_RULES, Rules, load_rules
+from nyc_taxi.transform.rule_checks import load_rules
+from nyc_taxi.transform.rules import MAX_RULES, Rules
 from tests.support.builders import RULES
 
 APRIL = Month(2020, 4)

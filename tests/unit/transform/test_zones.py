@@ -12,7 +12,8 @@ from nyc_taxi.errors import RuleError
 from nyc_taxi.local.samples import write
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.schema import has_coordinates, zone_polygons
-from nyc_taxi.transform.rules import ZONE_FLAG, load_rules
+from nyc_taxi.transform.rule_checks import load_rules
+from nyc_taxi.transform.rules import ZONE_FLAG
 from nyc_taxi.transform.version import version_of
 from nyc_taxi.transform.zone_grid import zone_grid
 from tests.support.builders import parquet_month, project_rules, source_file
