@@ -133,7 +133,8 @@ def attempt(contender: Contender, trial: Trial) -> Measured:
     site = trial.place
     site.reset()
     log = site.folder / "logs" / f"{site.runs}-{contender.name}.log"
-    measured = run(contender.command(trial), site.environment(), log)
+    with site.limited_to(contender.cores):
+        measured = run(contender.command(trial), site.environment(), log)
     contender.check(trial)
     if contender.timed and contender.timed not in measured.steps:
         raise Failed(f"it did not print how long {contender.timed} took")

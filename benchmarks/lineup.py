@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.contenders import SCHEMA, TABLE
 from benchmarks.measure import Failed
@@ -48,6 +48,8 @@ class Contender:
     """The step to time instead of the whole process, to exclude the start of Python."""
     slow: bool = False
     """Whether to run at most three times."""
+    cores: int = 0
+    """Number of cores for the program and Postgres; 0: all."""
 
 
 def run_module(module: str, *arguments: str, python: str = THEIRS) -> list[str]:
@@ -123,12 +125,15 @@ TAXI_RUN = Contender("taxi_run", "ours: taxi run", "Postgres", _taxi_run, judged
 
 LINEUP = [
     TAXI_RUN,
+    replace(TAXI_RUN, name="one_core", title="ours: taxi run on one core", cores=1),
     Contender("mage_pipeline", "ours: Mage pipeline", "Postgres", _mage_pipeline, judged_all, MAGE_STEPS),
     peer("course_script", "course script: pandas to_sql", slow=True),
     peer("mage_exporter", "Mage's Postgres exporter", python=OURS, slow=True),
     peer("dlt_parquet", "dlt: Arrow, Parquet, ADBC"),
     peer("duckdb_postgres", "DuckDB: Postgres extension"),
     peer("polars_adbc", "polars: ADBC"),
+    peer("sling_file", "sling: file to Postgres", slow=True),
+    peer("clickhouse_postgres", "ClickHouse: postgresql function", slow=True),
     Contender(
         "gunzip",
         "isal: gunzip alone",

@@ -83,6 +83,23 @@ class Place:
         self.sql("CHECKPOINT")
         os.sync()
 
+    @contextlib.contextmanager
+    def limited_to(self, cores: int) -> Iterator[None]:
+        """Give children of this process and new sessions of Postgres the first `cores` cores; 0: all."""
+        if not cores:
+            yield
+            return
+        folder = Path(self.sql("SHOW data_directory")[0][0])
+        postmaster = int((folder / "postmaster.pid").read_text().splitlines()[0])
+        allowed = {pid: os.sched_getaffinity(pid) for pid in (os.getpid(), postmaster)}
+        try:
+            for pid, available in allowed.items():
+                os.sched_setaffinity(pid, sorted(available)[:cores])
+            yield
+        finally:
+            for pid, available in allowed.items():
+                os.sched_setaffinity(pid, available)
+
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser and return its rows."""
         with contextlib.closing(psycopg2.connect(superuser_url(self.postgres))) as connection:

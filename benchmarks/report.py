@@ -53,6 +53,7 @@ def show(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str, Any], c
     """Print both tables, the machine and the missed targets."""
     console.print(_table(HEADS, rows(figures)))
     console.print(_table(TARGET_HEADS, outcome_rows(outcomes)))
+    console.print(scaling(figures, facts["cores"]).replace("`", ""), soft_wrap=True)
     console.print(machine.in_words(facts), soft_wrap=True)
     if machine.is_busy(facts):
         console.print("Other programs were running at the start: the figures may be unreliable.")
@@ -86,8 +87,23 @@ def figures_text(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str,
         [
             f"A month of {size:,} rows; medians, greatest peak. {machine.in_words(facts)}; {versions}.",
             markdown(HEADS, rows(figures)),
+            *filter(None, [scaling(figures, facts["cores"])]),
             markdown(TARGET_HEADS, outcome_rows(outcomes)),
         ]
+    )
+
+
+def scaling(figures: Figures, cores: int) -> str:
+    """Return a sentence on the speed by number of cores; empty if it was not measured, or not faster."""
+    one, all_ = (figures.get(name) for name in ("one_core", "taxi_run"))
+    if one is None or all_ is None or one.failure or all_.failure or one.seconds <= all_.seconds:
+        return ""
+    parallel = (one.seconds - all_.seconds) / (1 - 1 / cores)
+    doubled = one.seconds - parallel + parallel / (2 * cores)
+    return (
+        f"`taxi run` and its server take {one.seconds:.2f} s on one core and {all_.seconds:.2f} s on {cores},"
+        f" {one.seconds / all_.seconds:.2f}x as fast. By Amdahl's law, it would take {doubled:.2f} s on"
+        f" {2 * cores}."
     )
 
 

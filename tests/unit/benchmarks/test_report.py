@@ -79,3 +79,15 @@ def test_logical_bytes_are_counted_as_bigquery_does(tmp_path):
     pq.write_table(table, tmp_path / "trips.parquet")
     number, time, text, flags, yes = 16, 24, (2 + 1) + (2 + 4), 2 + 2, 2
     assert history.logical_bytes(tmp_path / "trips.parquet") == number + time + text + flags + yes
+
+
+def test_the_speed_on_more_cores_is_estimated_from_one_and_all():
+    figures = {
+        "one_core": Figure("one_core", "ours", "Postgres", 1000, 3, 8.0),
+        "taxi_run": Figure("taxi_run", "ours", "Postgres", 1000, 3, 5.0),
+    }
+    assert report.scaling(figures, 2) == (  # 2 s alone on one core, and 6 s that share cores
+        "`taxi run` and its server take 8.00 s on one core and 5.00 s on 2, 1.60x as fast."
+        " By Amdahl's law, it would take 3.50 s on 4."
+    )
+    assert report.scaling({"taxi_run": figures["taxi_run"]}, 2) == ""
