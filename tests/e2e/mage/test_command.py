@@ -27,3 +27,13 @@ def test_models_are_displayed_though_mage_starts_without_their_library(module: s
     code = MODELS.format(module=module)
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_charts_outside_the_editor_are_neither_drawn_nor_import_ipython() -> None:
+    code = (
+        "import sys; from mage_project.utils import charts\n"
+        "assert not charts.show(sys.exit) and not charts.show_page(sys.exit)\n"
+        "assert 'IPython' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
