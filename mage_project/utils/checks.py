@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import text
 
-from nyc_taxi.extract.files import digest
+from nyc_taxi.files import digest
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.postgres.client import transaction
 from nyc_taxi.load.postgres.config import PostgresConfig

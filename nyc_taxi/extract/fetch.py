@@ -6,8 +6,8 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from nyc_taxi import files
 from nyc_taxi.errors import NotPublished, NotTripData, SourceError, SourceUnreachable
-from nyc_taxi.extract import files
 from nyc_taxi.extract.candidates import Candidate, LocalFile, Sample, WebFile
 from nyc_taxi.extract.formats import detect_format, verify
 from nyc_taxi.extract.sidecar import Sidecar

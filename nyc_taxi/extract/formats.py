@@ -11,7 +11,7 @@ from typing import Literal
 from isal import igzip, isal_zlib
 
 from nyc_taxi.errors import NotTripData
-from nyc_taxi.extract.files import CHUNK
+from nyc_taxi.files import CHUNK
 
 Format = Literal["parquet", "csv.gz", "csv"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from nyc_taxi.extract import files
+from nyc_taxi import files
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from nyc_taxi import files
 from nyc_taxi.errors import SourceError, SourceUnreachable
-from nyc_taxi.extract import files, http
+from nyc_taxi.extract import http
 from nyc_taxi.extract.candidates import WebFile
 from nyc_taxi.extract.sidecar import Sidecar
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.extract.files import digest, locked, replacing
+from nyc_taxi.files import digest, locked, replacing
 from nyc_taxi.lake.object_store.store import Content, Sent, Stored
 
 
@@ -62,14 +62,6 @@ class FolderStore:
         stored = self.head(key)
         assert stored is not None
         return stored
-
-    def copy(self, source: str, key: str, tag: str | None) -> None:
-        """See Store."""
-        stored = self.head(source)
-        if stored is None:
-            raise PreconditionFailed(f"{self.path(source)}: no longer exists; run the month again.")
-        content = Content(self.path(source), "", stored.size, "")
-        self.put(key, content, {}, tag, lambda _: None)
 
     def delete(self, key: str, tag: str) -> None:
         """See Store."""

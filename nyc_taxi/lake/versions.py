@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nyc_taxi.errors import NotInLake
-from nyc_taxi.extract.files import digest, replacing
+from nyc_taxi.files import digest, replacing
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import FILES, MANIFEST, VERSIONS, version_folder, version_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nyc_taxi.extract.files import replacing
+from nyc_taxi.files import replacing
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.model.ledger import LedgerEntry

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import TaxiError
-from nyc_taxi.extract.files import digest
+from nyc_taxi.files import digest
 from nyc_taxi.lake.layout import FILES
 from nyc_taxi.lake.versions import write_manifest
 from nyc_taxi.model.references import CleanMonth, LakeObject, MonthFiles

@@ -16,7 +16,7 @@ def local_source(source: str) -> str:
     from airflow.providers.google.cloud.hooks.gcs import GCSHook
 
     from nyc_taxi.errors import NotPublished, SettingsError
-    from nyc_taxi.extract.files import replacing
+    from nyc_taxi.files import replacing
     from nyc_taxi.settings import load_settings
 
     bucket_name, _, name = source.removeprefix("gs://").partition("/")

@@ -1,4 +1,4 @@
-"""The interface of all object stores: describe, read and replace objects under preconditions."""
+"""The interface of object stores: describe, read and replace objects under preconditions."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Content:
 
 
 class Store(Protocol):
-    """A bucket below a prefix; keys are relative to the prefix.
+    """A bucket below a prefix, or a folder; keys are relative to it.
 
     All methods raise DestinationUnreachable after TAXI_RETRIES attempts, and DestinationError for permanent
     errors.
@@ -95,14 +95,6 @@ class Store(Protocol):
         """
         ...
 
-    def copy(self, source: str, key: str, tag: str | None) -> None:
-        """Replace an object by a server-side copy of another, including metadata.
-
-        `tag` as for `put`. Raises PreconditionFailed if the store has another object than `tag`, or if the
-        source no longer exists.
-        """
-        ...
-
     def delete(self, key: str, tag: str) -> None:
         """Delete an object; does nothing if it does not exist.
 
@@ -120,6 +112,18 @@ class Store(Protocol):
 
     def uri(self, key: str) -> str:
         """Return the URI of an object for other programs: `gs://...` or `s3://...`."""
+        ...
+
+
+class Bucket(Store, Protocol):
+    """A store that can be a destination."""
+
+    def copy(self, source: str, key: str, tag: str | None) -> None:
+        """Replace an object by a server-side copy of another, including metadata.
+
+        `tag` as for `put`. Raises PreconditionFailed if the store has another object than `tag`, or if the
+        source no longer exists.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.lake.object_store.store import Store
+from nyc_taxi.lake.object_store.store import Bucket
 from nyc_taxi.load.contract import deletion
 from nyc_taxi.load.object_store.held import HeldMonth
 from nyc_taxi.load.object_store.layout import KINDS, data_key, manifest_key
@@ -25,7 +25,7 @@ from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.run import Run
 
 
-def delete_month(store: Store, service: Service, month: Month, run: Run) -> LedgerEntry | None:
+def delete_month(store: Bucket, service: Service, month: Month, run: Run) -> LedgerEntry | None:
     """Delete the month and record that; None if the store does not hold it.
 
     Raises PreconditionFailed when another run writes the month.

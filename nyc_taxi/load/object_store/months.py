@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nyc_taxi.lake.object_store.store import Content, Store
+from nyc_taxi.lake.object_store.store import Bucket, Content
 from nyc_taxi.lake.versions import PARQUET, Versions
 from nyc_taxi.load.contract import Lookup, Progress, refuse_sample
 from nyc_taxi.load.migration import Migration
@@ -55,7 +55,7 @@ class ObjectMonths:
     """The Destination protocol over any store."""
 
     def __init__(
-        self, where: str, open_store: Callable[[], Store], retry: RetryPolicy, is_lake: bool = False
+        self, where: str, open_store: Callable[[], Bucket], retry: RetryPolicy, is_lake: bool = False
     ) -> None:
         """`where` is for messages; `open_store` is called when the store is first needed.
 
@@ -67,7 +67,7 @@ class ObjectMonths:
         self._retry = retry
 
     @functools.cached_property
-    def _store(self) -> Store:
+    def _store(self) -> Bucket:
         return self._open()
 
     def describe(self) -> str:

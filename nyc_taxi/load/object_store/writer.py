@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from nyc_taxi.errors import PreconditionFailed
 from nyc_taxi.lake.layout import version_folder
-from nyc_taxi.lake.object_store.store import Content, Sent, Store, Stored
+from nyc_taxi.lake.object_store.store import Bucket, Content, Sent, Stored
 from nyc_taxi.load.object_store.contents import SentRows
 from nyc_taxi.load.object_store.held import HeldMonth
 from nyc_taxi.load.object_store.layout import data_key, history_key, manifest_key
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class MonthWriter:
     """Writes months into a store; raises PreconditionFailed where another writer was faster."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Bucket) -> None:
         self._store = store
 
     def replace(

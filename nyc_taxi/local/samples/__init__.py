@@ -7,13 +7,13 @@ faulty rows.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.files import replacing
 from nyc_taxi.local.samples.eras import csv_era, parquet_era
 from nyc_taxi.local.samples.plan import Plan, make_plan, parts
 from nyc_taxi.local.samples.trips import make_rows
@@ -77,7 +77,8 @@ def write(
     plan = make_plan(service, month, era, rows, seed, quirks, malformed)
     batches = (make_rows(part, plan, era) for part in parts(plan))
     try:
-        with _replacing(path) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part, part.open("wb") as file:
             if compressed:
                 with _gzip(file) as inner:
                     write_csv(inner, era, batches)
@@ -98,19 +99,6 @@ def _expected(plan: Plan) -> Expected:
         negative_total=pairs + alone,
         **counts,
     )
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yield a temporary file that replaces the path on success and is removed on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            yield file
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

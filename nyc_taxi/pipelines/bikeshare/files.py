@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nyc_taxi.errors import NotTripData, SchemaError
-from nyc_taxi.extract.files import replacing
+from nyc_taxi.files import replacing
 from nyc_taxi.pipelines.bikeshare.tables import RawTable
 from nyc_taxi.pipelines.bikeshare.values import parse_row
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.lake.object_store.store import PART_BYTES, Content, Store
+from nyc_taxi.lake.object_store.store import PART_BYTES, Content, Bucket
 from tests.e2e.cloud.steps import StepFailed, Steps
 
 
-def take_preconditions(steps: Steps, store: Callable[[], Store]) -> None:
+def take_preconditions(steps: Steps, store: Callable[[], Bucket]) -> None:
     """A step for each way to write."""
     steps.take("preconditions of single writes", lambda: _writes(store(), "single", 1000))
     steps.take("preconditions of writes in parts", lambda: _writes(store(), "parts", PART_BYTES + 1000))
     steps.take("preconditions of copies", lambda: _copies(store()))
 
 
-def _writes(store: Store, key: str, size: int) -> str:
+def _writes(store: Bucket, key: str, size: int) -> str:
     def write(data: bytes, tag: str | None) -> str:
         return store.put(f"preconditions/{key}", Content.of(data, "text/plain"), {}, tag, lambda _: None).tag
 
@@ -30,7 +30,7 @@ def _writes(store: Store, key: str, size: int) -> str:
     return "kept"
 
 
-def _copies(store: Store) -> str:
+def _copies(store: Bucket) -> str:
     content = Content.of(b"1" * 1000, "text/plain")
     for name in ("source", "source-2"):
         store.put(f"preconditions/{name}", content, {}, None, lambda _: None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nyc_taxi.extract import files
+from nyc_taxi import files
 from tests.support.waiting import until
 
 

@@ -1,14 +1,13 @@
-"""What stores of every kind promise: only who knows the object that is there replaces it."""
+"""What buckets promise of copies: only who knows the object that is there replaces it."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from nyc_taxi.errors import PreconditionFailed
+from nyc_taxi.lake.object_store.gcs.store import GcsStore
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
-from tests.support.lakes import lakes
+from tests.support.clouds import gcs_cloud
 
 
 def put(store: Store, key: str, text: str, tag: str | None = None) -> Stored:
@@ -20,10 +19,9 @@ def texts(store: Store, *keys: str) -> list[str | None]:
     return [each[0].decode() if each else None for each in read]
 
 
-@pytest.mark.parametrize("kind", ["folder", "gcs"])  # moto, for S3, copies whatever the conditions
-def test_a_copy_replaces_only_the_object_that_it_names(kind: str, tmp_path: Path, quick: None) -> None:
-    with lakes(kind, tmp_path / "lakes") as lake:
-        store = lake.store()
+def test_a_copy_replaces_only_the_object_that_it_names(quick: None) -> None:
+    with gcs_cloud() as cloud:  # moto, for S3, copies whatever the conditions
+        store = GcsStore(cloud.target())
         put(store, "a/source", "new")
         old = put(store, "b/target", "old")
         other = put(store, "b/target", "other", old.tag)
