@@ -57,8 +57,19 @@ def main() -> int:
         print(f"{seconds:6.2f} s  {name}")
     draw(ours, theirs, PICTURE)
     cells = [[name, f"{seconds:.2f}"] for name, seconds in (ours | theirs).items()]
-    report.write_into(report.PAGE, {"parts": report.markdown(["part", "seconds"], cells)})
+    table = report.markdown(["part", "seconds"], cells)
+    report.write_into(report.PAGE, {"parts": f"{table}\n\n{least(ours, theirs, os.cpu_count() or 1)}"})
     return 0
+
+
+def least(ours: Parts, theirs: Parts, cores: int) -> str:
+    """Return a sentence on the least time that the parts need, with all cores busy from start to end."""
+    client, server = sum(ours.values()), sum(theirs.values())
+    return (
+        f"These are {client:.1f} s of the client and {server:.1f} s of the server: with {cores} cores busy"
+        f" from start to end a run takes at least {(client + server) / cores:.1f} s,"
+        f" {(client + server) / cores / theirs['server: COPY']:.2f}x the server's COPY."
+    )
 
 
 def client(path: Path, folder: Path) -> Parts:
@@ -154,8 +165,12 @@ def draw(ours: Parts, theirs: Parts, path: Path) -> None:
 
 
 def _imports() -> float:
-    modules = "nyc_taxi.cli.commands, nyc_taxi.pipelines.trips.run, nyc_taxi.load.postgres.load, psycopg2"
-    code = f"import time, {modules}"
+    modules = [
+        *("nyc_taxi.cli.commands", "nyc_taxi.pipelines.trips.run", "nyc_taxi.reporting.summary", "psycopg2"),
+        *("nyc_taxi.transform.clean", "nyc_taxi.transform.rule_checks", "nyc_taxi.transform.parquet"),
+        *("nyc_taxi.load.postgres.load", "nyc_taxi.load.postgres.replace", "pgpq"),
+    ]
+    code = f"import time, {', '.join(modules)}"
     command = [sys.executable, "-c", f"{code}; print(time.process_time())"]
     return min(
         float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.lake.object_store.store import PART_BYTES, Content, Bucket
+from nyc_taxi.lake.object_store.store import PART_BYTES, Bucket, Content
 from tests.e2e.cloud.steps import StepFailed, Steps
 
 
