@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nyc_taxi.errors import DestinationError
+from nyc_taxi.errors import DestinationError, PreconditionFailed
 from nyc_taxi.lake.object_store.s3.config import S3Config
 from nyc_taxi.lake.object_store.s3.errors import translate_errors
 from nyc_taxi.lake.object_store.store import (
@@ -68,9 +68,9 @@ class S3Store:
 
     def copy(self, source: str, key: str, tag: str | None) -> None:
         """See Store. Does not support objects above 5 GB, which S3 copies in parts only; none occur."""
-        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
-        place = {"Bucket": self._bucket, "Key": self._root + source}
-        self._call("copy_object", key, CopySource=place, **condition)
+        self._replace(
+            "copy_object", key, tag, CopySource={"Bucket": self._bucket, "Key": self._root + source}
+        )
 
     def delete(self, key: str, tag: str) -> None:
         """See Store. Stores without conditional deletes ignore the precondition."""
@@ -101,20 +101,19 @@ class S3Store:
         self, key: str, content: Content, metadata: Mapping[str, str], tag: str | None, sent: Sent
     ) -> Stored:
         """See Store. S3 rejects parts that do not match their checksum."""
-        condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
         what = {"Metadata": dict(metadata), "ContentType": content.type}
         if content.size > PART_BYTES:
-            response, digest = self._send_parts(key, content, what, condition, sent)
+            response, digest = self._send_parts(key, content, what, tag, sent)
         else:
             ((_, data),) = _parts(content)
             md5 = _md5(data)
-            response = self._call("put_object", key, Body=data, ContentMD5=_base64(md5), **what, **condition)
+            response = self._replace("put_object", key, tag, Body=data, ContentMD5=_base64(md5), **what)
             digest = _etag([md5])
             sent(content.size)
         return verify_checksum(_stored(response, content.size, metadata), digest, f"{self._where}: {key}")
 
     def _send_parts(
-        self, key: str, content: Content, what: dict[str, Any], condition: dict[str, str], sent: Sent
+        self, key: str, content: Content, what: dict[str, Any], tag: str | None, sent: Sent
     ) -> tuple[dict[str, Any], str]:
         """Upload in parts; returns the response to the completion and the checksum of the uploaded bytes."""
         self._abort_stale(key)
@@ -131,7 +130,9 @@ class S3Store:
                 done += len(data)
                 sent(done)
             together = {"MultipartUpload": {"Parts": parts}}
-            response = self._call("complete_multipart_upload", key, **together, **upload, **condition)
+            response = self._replace("complete_multipart_upload", key, tag, **together, **upload)
+            if not response.get("ETag"):  # Ceph 16 leaves it empty
+                response = self._find("head_object", key, dict) or response
             return response, _etag(md5s)
         except BaseException:
             with contextlib.suppress(DestinationError):
@@ -150,6 +151,19 @@ class S3Store:
         with self._translate_errors():
             response = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._root + key)
             return [upload for upload in response.get("Uploads", []) if upload["Key"] == self._root + key]
+
+    def _replace(self, operation: str, key: str, tag: str | None, **arguments: Any) -> dict[str, Any]:
+        """Call an operation that replaces the object with this tag; without a tag, there must be none."""
+        if tag is None:
+            return self._call(operation, key, IfNoneMatch="*", **arguments)
+        try:
+            return self._call(operation, key, IfMatch=tag, **arguments)
+        except PreconditionFailed:
+            stored = self.head(key)
+            if stored is None or stored.tag != tag:
+                raise
+            # Ceph takes the quotes for a part of the ETag
+            return self._call(operation, key, IfMatch=tag.strip('"'), **arguments)
 
     def _call(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
         def once() -> dict[str, Any]:
