@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -89,7 +90,8 @@ class Months:
         for run in runs:
             self.end(run)
         seconds = time.monotonic() - started
-        return f"{seconds:.0f} s; {' '.join(self.verify(month) for month in dict(loads))}"
+        results = {self.verify(month) for month in dict(loads)}
+        return f"{seconds:.0f} s; of each month {' and '.join(sorted(results))}"
 
     def load_large(self) -> str:
         self.run("2018-06", f"sample:{self.large_rows}:1")
@@ -99,15 +101,17 @@ class Months:
         return f"{stored.size:,} bytes; {self.verify('2018-06')}"
 
     def kill(self) -> str:
-        """Killed at whatever it does after some seconds: any moment must do."""
-        run = self.begin("2018-07", "sample:50000:1")
-        try:
-            run.wait(6)
-        except subprocess.TimeoutExpired:
+        """Killed as soon as the month's first object is in the bucket."""
+        run, sent = self.begin("2018-07", "sample:50000:1"), 0
+        while run.poll() is None and not sent and self.left() > 1:
+            sent = len(self.objects("2018-07"))
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGKILL)
         run.communicate()
+        if not sent or run.returncode != -signal.SIGKILL:
+            raise StepFailed(f"the run ended with exit code {run.returncode} before it had to be killed")
         self.run("2018-07", "sample:50000:1")
-        return f"exit code {run.returncode} of the first run; {self.verify('2018-07')}"
+        return f"killed after {sent} of {len(self.objects('2018-07'))} objects; {self.verify('2018-07')}"
 
     def run(self, month: str, source: str, *options: str, worker: str = "one") -> str:
         """`taxi run`; its messages."""
@@ -140,7 +144,8 @@ class Months:
             process.communicate()
             raise StepFailed(f"{process.args!r} did not end in time") from None
         if process.returncode:
-            raise StepFailed(" ".join((errors.strip() or output.strip()).split())[-500:])
+            words = " ".join((errors.strip() or output.strip()).split())
+            raise StepFailed(words.rpartition("taxi: ")[2][-500:])
         return output, errors
 
     def verify(self, month: str) -> str:
@@ -156,8 +161,12 @@ class Months:
         listed = json.loads(self.taxi("status", "--json"))
         held = next((item["destinations"] for item in listed if item["month"] == month), {})
         if held.keys() != set(self.destinations.split(",")):
-            raise StepFailed(f"{month} is recorded in {', '.join(held) or 'no destination'} only")
+            raise StepFailed(f"{month} is recorded in {', '.join(held) or 'no destination'}")
         return dict(held)
+
+    def objects(self, month: str) -> list[str]:
+        """The keys of a month's objects, of the lake and of the destination."""
+        return [key for key in self.store.keys("") if f"/month={month}/" in key]
 
     def versions(self, month: str) -> set[str]:
         """The versions that the destinations hold: one, if all is well."""

@@ -10,6 +10,7 @@ import pytest
 
 from nyc_taxi.local import gcs
 from tests.e2e.cloud.__main__ import main
+from tests.support import ceph
 from tests.support.bigquery import Place
 from tests.support.clouds import gcs_server, s3_cloud
 
@@ -36,6 +37,17 @@ def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with s3_cloud() as cloud:
         assert main(["s3", "--endpoint", cloud.url, "--parallel", "2", "--report", str(report)]) == 1
         assert [bucket["Name"] for bucket in cloud.client.list_buckets()["Buckets"]] == [cloud.bucket]
+    assert failed(report) == {"preconditions of writes in parts", "preconditions of copies"}
+    assert len(results(report)) == 12
+
+
+@pytest.mark.skipif(not ceph.is_installed(), reason=f"Ceph is not installed: {ceph.INSTALL}")
+def test_s3_in_ceph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A real service; version 16 ignores the same preconditions as moto."""
+    use_keys(monkeypatch)
+    report = tmp_path / "report.md"
+    with ceph.ceph() as url:
+        assert main(["s3", "--endpoint", url, "--parallel", "2", "--report", str(report)]) == 1
     assert failed(report) == {"preconditions of writes in parts", "preconditions of copies"}
     assert len(results(report)) == 12
 
