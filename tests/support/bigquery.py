@@ -98,6 +98,19 @@ class Dataset:
         return {table.table_id for table in self.connection.client.list_tables(self.target.dataset)}
 
 
+IN_TRANSACTIONS = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "IF", "END"}
+"""Words that begin a statement of a transaction: queries, DML and control flow; the emulator supports more."""
+
+
+def unsupported(script: str) -> list[str]:
+    """Return the statements of a script's transaction that BigQuery may refuse there."""
+    transaction = script.split("BEGIN TRANSACTION;")[1].split("COMMIT TRANSACTION;")[0]
+    text = re.sub(r"--.*|'[^']*'", "", transaction)
+    text = re.sub(r"\bTHEN\b", "THEN;", text)  # what an IF runs is a statement, too
+    statements = filter(None, map(str.strip, text.split(";")))
+    return [statement for statement in statements if statement.split()[0].upper() not in IN_TRANSACTIONS]
+
+
 @contextmanager
 def emulator() -> Iterator[Place]:
     """Yield Google's service if configured, else the emulator; skips tests without Python 3.13."""

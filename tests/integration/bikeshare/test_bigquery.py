@@ -17,7 +17,7 @@ from nyc_taxi.pipelines.bikeshare import flow, ledger, sample
 from nyc_taxi.pipelines.bikeshare.derived import LEDGER, Derived
 from nyc_taxi.pipelines.bikeshare.load import warehouse_table
 from nyc_taxi.pipelines.bikeshare.warehouse import open_warehouse
-from tests.support.bigquery import Dataset
+from tests.support.bigquery import Dataset, unsupported
 from tests.support.bikeshare import DAY, NEXT, RUN, TABLES, Stack, configured, lines, trip
 
 slow = pytest.mark.slow
@@ -81,6 +81,9 @@ def test_it_holds_what_the_embedded_warehouse_holds(stack: Stack, warehouse: Dat
     assert tables["fact_trips_daily"].time_partitioning.type_ == "DAY"
     assert tables["fact_trips_daily"].clustering_fields == ["station_id"]
     assert all(field.description for table in tables.values() for field in table.schema)
+    jobs = [job for job in client.list_jobs() if f"-{stack.name}-" in job.job_id and job.job_type == "query"]
+    assert len(jobs) == 4, "two days are loaded and transformed"
+    assert [statement for job in jobs for statement in unsupported(job.query)] == []
 
 
 @slow

@@ -36,7 +36,7 @@ from nyc_taxi.schema import trip_columns
 from nyc_taxi.schema.sql import comment
 from nyc_taxi.settings import load_settings
 from nyc_taxi.transform.refined import RefinedMonth
-from tests.support.bigquery import Dataset, Place, dataset
+from tests.support.bigquery import Dataset, Place, dataset, unsupported
 from tests.support.builders import month_files
 from tests.support.kill_points import checked
 from tests.support.killed import load_and_kill
@@ -66,6 +66,14 @@ def test_a_month_is_loaded_by_four_labelled_jobs(bigquery: Dataset, tmp_path: Pa
     labels = {"service": "green", "month": month, "version": "v1", "orchestrator": "cli"}
     assert [job.labels for job in found_jobs] == [{**labels, "run_id": "run-1--a-b"}] * 4
     assert not [name for name in bigquery.tables() if name.startswith("staging")]
+
+
+def test_a_transaction_has_supported_statements_only(bigquery: Dataset, tmp_path: Path):
+    month = bigquery.month()
+    bigquery.destination().replace_month(RefinedMonth.of(month_files(tmp_path, month=month)), RUN)
+    [script] = [job.query for job in bigquery.jobs(month) if "commit" in job.job_id]
+    assert unsupported(script) == []
+    assert unsupported(script.replace("SELECT IF(", "ASSERT (")) != []
 
 
 def test_tables_are_partitioned_clustered_and_described(bigquery: Dataset):

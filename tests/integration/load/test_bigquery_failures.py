@@ -22,6 +22,7 @@ from nyc_taxi.load.warehouse.bigquery.errors import (
     translate_errors,
 )
 from nyc_taxi.load.warehouse.bigquery.load import BigQuery, create_tables
+from nyc_taxi.pipelines.zones import shipped_zones
 from nyc_taxi.retry import RetryPolicy
 from nyc_taxi.settings import load_settings
 from tests.support.bigquery import Dataset
@@ -212,8 +213,15 @@ def test_a_dataset_that_would_delete_months_is_refused(
     httpserver.expect_request(DATASET).respond_with_response(answer)
     empty = Response("{}", content_type="application/json")
     httpserver.expect_request(f"{DATASET}/tables", method="GET").respond_with_response(empty)
-    with pytest.raises(
-        SettingsError,
-        match=rf"new {what} in the dataset expire after 60 days, .*`bq update .* project:taxi`",
+    missing = refusal(404, "notFound", "Not found: Table project:taxi.zones")
+    httpserver.expect_request(f"{DATASET}/tables/zones", method="GET").respond_with_response(missing)
+    destination = at(httpserver)
+    for creates_tables in (
+        lambda: create_tables(destination.engine.connection),
+        lambda: destination.replace_lookup(shipped_zones()),
     ):
-        create_tables(at(httpserver).engine.connection)
+        with pytest.raises(
+            SettingsError,
+            match=rf"new {what} in the dataset expire after 60 days, .*`bq update .* project:taxi`",
+        ):
+            creates_tables()

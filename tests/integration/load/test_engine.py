@@ -96,6 +96,21 @@ def test_a_load_begins_again_while_others_are_committed_first(no_pauses: None) -
     assert retry_load(RetryPolicy(attempts=1), load) == "loaded"
 
 
+def test_the_last_of_eight_loads_into_one_table_is_patient_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the others takes a minute to commit, and the next begins up to 20 s later."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
+
+    def load() -> str:
+        clock[0] += 5  # until the lock is refused
+        if clock[0] < 7 * (60 + 20):
+            raise LockTimeout("conflicting changes keep committing")
+        return "loaded"
+
+    assert retry_load(RetryPolicy(attempts=1), load) == "loaded"
+
+
 def test_the_time_before_the_first_conflict_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nyc_taxi.load.warehouse.engine.PATIENCE", 0.5)
     calls = []

@@ -1,4 +1,4 @@
-"""What terraform/ keeps in the bucket, copies into it, and lets the workers read of it: each of these costs."""
+"""What the bucket keeps, what is copied into it, and who may use it: what costs money, or fails at Google."""
 
 from __future__ import annotations
 

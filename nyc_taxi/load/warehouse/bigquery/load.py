@@ -24,6 +24,7 @@ from nyc_taxi.load.warehouse.bigquery.tables import (
     create_missing,
     existing_views,
     lock,
+    refuse_expiration,
 )
 from nyc_taxi.load.warehouse.engine import retry_load
 from nyc_taxi.load.warehouse.months import WarehouseMonths
@@ -79,6 +80,8 @@ class BigQuery(WarehouseMonths[BigQueryEngine]):
         Then create the views that wait for it.
         """
         connection = self.engine.connection
+        if not self.has_lookup(lookup.name):
+            refuse_expiration(connection)
         replace_lookup(connection, lookup)
         create_missing(connection, [], views(connection.qualified, DIALECT))
 

@@ -60,7 +60,7 @@ def create_missing(connection: Connection, tables: Sequence[Table], views: Seque
             warn_of_foreign(name, "BigQuery")
         lacking = [table for table in tables if table.name not in existing]
         if lacking:
-            _refuse_expiration(connection)
+            refuse_expiration(connection)
         for table in lacking:
             _create_table(connection, table)
         own = [view for view in views if view.name not in foreign]
@@ -147,18 +147,10 @@ def field(name: str, kind: str, description: str = "", required: bool = False) -
     return SchemaField(name, kind, "REQUIRED" if required else "NULLABLE", description=description)
 
 
-def _types(table: BigQueryTable) -> dict[str, str]:
-    return {item.name: _type_of(item) for item in table.schema}
-
-
-def _type_of(item: SchemaField) -> str:
-    kind = _OLD_NAMES.get(item.field_type, item.field_type)
-    return f"ARRAY<{kind}>" if item.mode == "REPEATED" else kind
-
-
-def _refuse_expiration(connection: Connection) -> None:
+def refuse_expiration(connection: Connection) -> None:
     """Raise SettingsError for a dataset whose new tables or partitions expire: months would be deleted."""
-    dataset = connection.client.get_dataset(connection.config.dataset, **connection.options)
+    with translate_errors(connection.config):
+        dataset = connection.client.get_dataset(connection.config.dataset, **connection.options)
     ages = {
         "tables": dataset.default_table_expiration_ms,
         "partitions": dataset.default_partition_expiration_ms,
@@ -171,6 +163,15 @@ def _refuse_expiration(connection: Connection) -> None:
                 f" {age / 86_400_000:.0f} days, which would delete months; use another dataset, or run"
                 f" `bq update --default_table_expiration 0 --default_partition_expiration 0 {name}`."
             )
+
+
+def _types(table: BigQueryTable) -> dict[str, str]:
+    return {item.name: _type_of(item) for item in table.schema}
+
+
+def _type_of(item: SchemaField) -> str:
+    kind = _OLD_NAMES.get(item.field_type, item.field_type)
+    return f"ARRAY<{kind}>" if item.mode == "REPEATED" else kind
 
 
 def _create_table(connection: Connection, table: Table) -> None:
