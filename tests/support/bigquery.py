@@ -99,7 +99,7 @@ class Dataset:
 
 
 IN_TRANSACTIONS = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "TRUNCATE", "IF", "END"}
-"""Words that begin a statement of a transaction: queries, DML and control flow; the emulator supports more."""
+"""Words that a statement of a transaction may begin with: queries, DML and control flow."""
 
 
 def unsupported(script: str) -> list[str]:

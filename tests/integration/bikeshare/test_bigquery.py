@@ -44,6 +44,10 @@ def content(warehouse: Dataset) -> dict[str, list[str]]:
     return {name: sorted(repr(row) for row in ask(warehouse, f"SELECT * FROM {{{name}}}")) for name in TABLES}
 
 
+def staging_tables(warehouse: Dataset) -> list[str]:
+    return sorted(name for name in warehouse.tables() if name.startswith("staging_"))
+
+
 def plain(rows: list[tuple[Any, ...]]) -> list[str]:
     """Rows with moments as text: drivers give them time zones of different kinds."""
     return sorted(repr([str(value) for value in row]) for row in rows)
@@ -115,7 +119,9 @@ def test_two_days_with_equal_regions_are_loaded_at_once(stack: Stack, warehouse:
     for day in (DAY, NEXT):
         flow.land(stack.config, flow.extract(stack.config, day))
     open_warehouse(stack.config).create([*map(warehouse_table, stack.config.tables), LEDGER])
-    barrier, errors = threading.Barrier(2), []
+    staged: list[str] = []
+    barrier = threading.Barrier(2, action=lambda: staged.extend(staging_tables(warehouse)))
+    errors: list[Exception] = []
     transact = BigQueryEngine.transact
 
     def transact_together(self: BigQueryEngine, *arguments: Any) -> None:
@@ -138,10 +144,12 @@ def test_two_days_with_equal_regions_are_loaded_at_once(stack: Stack, warehouse:
     for thread in threads:
         thread.join()
     assert not errors
+    regions_staged = [name.rpartition("_") for name in staged if name.startswith("staging_raw_regions_")]
+    assert [beginning[-10:] for beginning, _, _ in regions_staged] == ["2018_01_01", "2018_01_02"]
+    assert len({version for _, _, version in regions_staged}) == 1, "the regions are equal"
     regions = "SELECT date, COUNT(*) FROM {raw_regions} GROUP BY date ORDER BY date"
     assert ask(warehouse, regions) == [(DAY, 3), (NEXT, 3)]
-    tables = {table.table_id for table in warehouse.connection.client.list_tables(stack.name)}
-    assert not {name for name in tables if name.startswith("staging_")}
+    assert staging_tables(warehouse) == []
 
 
 @slow

@@ -6,13 +6,17 @@ import datetime as dt
 import io
 import json
 import threading
+import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.errors import (
     DestinationError,
+    LockTimeout,
     NotPublished,
     NotTripData,
     SchemaError,
@@ -21,6 +25,7 @@ from nyc_taxi.errors import (
     TaxiError,
     Transient,
 )
+from nyc_taxi.load.warehouse.duckdb.engine import DuckDbEngine
 from nyc_taxi.pipelines.bikeshare import bucket, flow, sample
 from nyc_taxi.pipelines.bikeshare.config import NAME, SAMPLE, BikeshareConfig
 from nyc_taxi.pipelines.bikeshare.flow import Snapshot
@@ -120,6 +125,26 @@ def test_run_again_it_is_the_same_and_nothing_is_loaded(stack: Stack, caplog):
     assert again.entries == first.entries
     assert stack.content() == before
     assert stack.ask("SELECT table_name, finished_at FROM ledger ORDER BY 1") == written_at
+
+
+def test_a_day_waits_for_other_days_that_are_committed_first(stack: Stack, monkeypatch):
+    """BigQuery cancels all transactions but one at once; seven other days may be loaded at the same time."""
+    stack.fill()
+    monkeypatch.setenv("TAXI_RETRIES", "1")
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    conflicts: Counter[str] = Counter()
+    transact = DuckDbEngine.transact
+
+    def transact_after_others(engine: DuckDbEngine, *arguments: Any) -> None:
+        name = arguments[-1]
+        conflicts[name] += 1
+        if conflicts[name] < 8:
+            raise LockTimeout("conflicting changes keep committing")
+        transact(engine, *arguments)
+
+    monkeypatch.setattr(DuckDbEngine, "transact", transact_after_others)
+    stack.run(DAY)
+    assert list(conflicts.values()) == [8, 8], "of the load and of the transformation"
 
 
 def test_the_order_of_days_makes_no_difference(stack: Stack):
