@@ -20,11 +20,12 @@ from nyc_taxi.schema.tables import Table
 
 T = TypeVar("T")
 
-PATIENCE = 600.0
+PATIENCE = 900.0
 """Seconds to begin a load again while other loads are committed first.
 
-Enough for eight at once, each of which takes less than a minute to commit. The time before the first
-conflict, such as that of an upload, does not count.
+Enough for eight months at once, each of which takes less than a minute to commit, and for eight days of the
+bike-share, each of which commits twice. The time before the first conflict, such as that of an upload, does
+not count.
 """
 
 

@@ -96,15 +96,20 @@ def test_a_load_begins_again_while_others_are_committed_first(no_pauses: None) -
     assert retry_load(RetryPolicy(attempts=1), load) == "loaded"
 
 
-def test_the_last_of_eight_loads_into_one_table_is_patient_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of the others takes a minute to commit, and the next begins up to 20 s later."""
+@pytest.mark.parametrize(
+    ("transactions", "seconds"), [(7, 60), (7 * 2, 40)], ids=["months", "days of the bike-share"]
+)
+def test_the_last_of_eight_loads_is_patient_enough(
+    monkeypatch: pytest.MonkeyPatch, transactions: int, seconds: float
+) -> None:
+    """All others are committed first, and up to 20 s pass between two of them."""
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + seconds))
 
     def load() -> str:
         clock[0] += 5  # until the lock is refused
-        if clock[0] < 7 * (60 + 20):
+        if clock[0] < transactions * (seconds + 20):
             raise LockTimeout("conflicting changes keep committing")
         return "loaded"
 
