@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import uuid
@@ -44,13 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
         service.add_argument("--report", type=Path, required=True)
     options = parser.parse_args(arguments)
     if options.service == "google" and not options.project:
-        say("Which project? Name it: make cloud-test GCP_PROJECT=my-project")
+        say("Name the project that pays and gets the bucket: make cloud-test GCP_PROJECT=my-project")
         return 2
     try:
         return test_google(options) if options.service == "google" else test_s3(options)
     except StepFailed as error:
         say(str(error))
         return 1
+    except KeyboardInterrupt:
+        say("interrupted: no report is written")
+        return 130
 
 
 def test_google(options: argparse.Namespace) -> int:
@@ -73,6 +77,7 @@ def test_google(options: argparse.Namespace) -> int:
         store = stack.enter_context(gcs_bucket(options.project, bucket, options.location))
         client = stack.enter_context(datasets(options.project, names, options.location))
         months = months_of("gcs,bigquery", environment, store, folder, steps, options)
+        stack.callback(months.stop)
         bigquery = BigQuerySteps(
             client, options.project, bucket, dataset, options.location, months, tuple(options.tests)
         )
@@ -104,8 +109,10 @@ def test_s3(options: argparse.Namespace) -> int:
         say(f"creating the bucket {bucket}, to be deleted in the end")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nyc-taxi-")))
         store = stack.enter_context(s3_bucket(config))
+        months = months_of("s3", environment, store, folder, steps, options)
+        stack.callback(months.stop)
         take_preconditions(steps, lambda: store)
-        months_of("s3", environment, store, folder, steps, options).take(steps)
+        months.take(steps)
     return steps.finish({"Bucket": bucket}, options.report)
 
 
@@ -156,4 +163,5 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was created is deleted
     sys.exit(main())

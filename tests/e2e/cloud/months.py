@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ class Months:
     """How many months are loaded at once."""
     large_rows: int = 600_000
     """Of a month that is sent in parts."""
+    running: set[subprocess.Popen[str]] = field(default_factory=set)
 
     def take(self, steps: Steps) -> None:
         """All steps."""
@@ -48,7 +48,7 @@ class Months:
         steps.take("two runs of one month at once", self.load_twice_at_once)
         steps.take(f"{self.parallel} months at once", self.load_in_parallel)
         steps.take("a month that is sent in parts", self.load_large)
-        steps.take("a run is killed, and the next one continues", self.kill)
+        steps.take("a run is killed, and the next one continues", self.kill_and_continue)
 
     def load(self) -> str:
         self.run("2018-04", "sample:2000:1")
@@ -100,14 +100,12 @@ class Months:
             raise StepFailed("its Parquet is not larger than a part; use more rows")
         return f"{stored.size:,} bytes; {self.verify('2018-06')}"
 
-    def kill(self) -> str:
+    def kill_and_continue(self) -> str:
         """Killed as soon as the month's first object is in the bucket."""
         run, sent = self.begin("2018-07", "sample:50000:1"), 0
         while run.poll() is None and not sent and self.left() > 1:
             sent = len(self.objects("2018-07"))
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
+        self.kill(run)
         if not sent or run.returncode != -signal.SIGKILL:
             raise StepFailed(f"the run ended with exit code {run.returncode} before it had to be killed")
         self.run("2018-07", "sample:50000:1")
@@ -131,22 +129,34 @@ class Months:
         environment = {**self.environment, "TAXI_DESTINATIONS": self.destinations}
         environment["TAXI_WORKSPACE"] = str(self.folder / worker)
         pipe = subprocess.PIPE
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*TAXI, *arguments], env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
         )
+        self.running.add(process)
+        return process
 
     def end(self, process: subprocess.Popen[str]) -> tuple[str, str]:
         """Wait for a command; its output and messages. Raises StepFailed with its last words."""
         try:
             output, errors = process.communicate(timeout=self.left())
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            self.kill(process)
             raise StepFailed(f"{process.args!r} did not end in time") from None
         if process.returncode:
             words = " ".join((errors.strip() or output.strip()).split())
             raise StepFailed(words.rpartition("taxi: ")[2][-500:])
         return output, errors
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """End a command and what it has started at once, if it still runs."""
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def stop(self) -> None:
+        """Kill the commands that a failed or interrupted step has left, before their bucket is deleted."""
+        for process in self.running:
+            self.kill(process)
 
     def verify(self, month: str) -> str:
         """`taxi verify`; raises StepFailed if the data is not what the ledgers say."""

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nyc_taxi.lake.object_store.gcs.config import GcsConfig, emulator_endpoint
+from nyc_taxi.lake.object_store.gcs.errors import translate_errors as gcs_errors
 from nyc_taxi.lake.object_store.gcs.store import GcsStore
 from nyc_taxi.lake.object_store.s3.config import S3Config
+from nyc_taxi.lake.object_store.s3.errors import translate_errors as s3_errors
 from nyc_taxi.lake.object_store.s3.store import S3Store
 from tests.e2e.cloud.steps import StepFailed
 
@@ -21,9 +23,9 @@ def gcs_bucket(project: str, name: str, location: str) -> Iterator[GcsStore]:
     """A new bucket without soft delete; raises StepFailed if it cannot be created."""
     from google.cloud import storage
 
-    client = storage.Client(project, **_options("STORAGE_EMULATOR_HOST"))
-    bucket = client.bucket(name)
-    with _creating(f"gs://{name}"):
+    with _creating(f"gs://{name}"), gcs_errors(f"GCS bucket {name}", ""):
+        client = storage.Client(project, **_options("STORAGE_EMULATOR_HOST"))
+        bucket = client.bucket(name)
         if bucket.exists():
             raise StepFailed("it exists; name a new one")
         bucket.soft_delete_policy.retention_duration_seconds = 0
@@ -43,15 +45,17 @@ def datasets(project: str, names: list[str], location: str) -> Iterator[Any]:
     from google.cloud import bigquery
 
     client = bigquery.Client(project, **_options("BIGQUERY_EMULATOR_HOST"))
+    created = []
     try:
         for name in names:
             dataset = bigquery.Dataset(f"{project}.{name}")
             dataset.location = location
             with _creating(f"the dataset {name}"):
                 client.create_dataset(dataset)
+            created.append(name)
         yield client
     finally:
-        for name in names:
+        for name in created:
             client.delete_dataset(name, delete_contents=True, not_found_ok=True)
 
 
@@ -64,7 +68,7 @@ def s3_bucket(config: S3Config) -> Iterator[S3Store]:
     client, bucket = store._client, {"Bucket": config.bucket}
     region = config.region if config.region not in ("", "us-east-1") else None
     where = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region else {}
-    with _creating(f"s3://{config.bucket}"):
+    with _creating(f"s3://{config.bucket}"), s3_errors(config.where):
         # Amazon answers 200 to the creation of a bucket that one has already
         if _exists(client, config.bucket):
             raise StepFailed("it exists; name a new one")

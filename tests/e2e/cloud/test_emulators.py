@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from nyc_taxi.local import gcs
+from nyc_taxi.settings import PROJECT
 from tests.e2e.cloud.__main__ import main
 from tests.support import ceph
 from tests.support.bigquery import Place
 from tests.support.clouds import gcs_server, s3_cloud
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +71,28 @@ def test_a_bucket_that_exists_is_left_alone(tmp_path: Path, monkeypatch: pytest.
         assert main(["google", "--project", "local", "--bucket", gcs.BUCKET, *report]) == 1
         assert httpx.get(f"{server.url}/storage/v1/b/{gcs.BUCKET}").status_code == 200
     assert capsys.readouterr().err.count("it exists; name a new one") == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interruption_ends_the_loads_and_deletes_the_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+):
+    use_keys(monkeypatch)
+    with s3_cloud() as cloud:
+        options = ["--endpoint", cloud.url, "--bucket", "its-own", "--report", str(tmp_path / "report.md")]
+        command = [sys.executable, "-m", "tests.e2e.cloud", "s3", *options]
+        process = subprocess.Popen(
+            command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        until(lambda: cloud.faulty.count("PUT", "/its-own/raw/"), 120)
+        loads = psutil.Process(process.pid).children(recursive=True)
+        assert loads
+        os.killpg(process.pid, number)  # as a terminal does
+        _, messages = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "everything is deleted: deleted\ninterrupted" in messages
+        assert [bucket["Name"] for bucket in cloud.client.list_buckets()["Buckets"]] == [cloud.bucket]
+    assert not any(load.is_running() for load in loads)
 
 
 def test_google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Place):

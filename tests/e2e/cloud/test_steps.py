@@ -39,6 +39,16 @@ def test_no_step_begins_after_a_limit_but_the_deletion():
         assert steps.outcomes[0].seen == reason
 
 
+def test_without_credentials_the_bucket_is_refused_in_one_sentence(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    report = tmp_path / "report.md"
+    assert main(["google", "--project", "my-project", "--report", str(report)]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("gs://my-project-taxi-test-")
+    assert last.endswith("or run `gcloud auth application-default login`.")
+    assert not report.exists()
+
+
 def test_what_was_created_is_deleted_after_an_interruption():
     deleted, steps = [], Steps("A test")
     try:
