@@ -45,7 +45,7 @@ class Months:
         steps.take("loading it again changes nothing", self.load_again)
         steps.take("another version replaces it", self.replace)
         steps.take("a worker without files rebuilds it from the lake", self.rebuild)
-        steps.take("two runs of one month at once", self.load_twice_at_once)
+        steps.take("two versions of one month at once", self.load_twice_at_once)
         steps.take(f"{self.parallel} months at once", self.load_in_parallel)
         steps.take("a month that is sent in parts", self.load_large)
         steps.take("a run is killed, and the next one continues", self.kill_and_continue)
@@ -76,21 +76,23 @@ class Months:
         return self.verify("2018-04")
 
     def load_twice_at_once(self) -> str:
-        return self.load_at_once([("2018-05", "one"), ("2018-05", "two")])
-
-    def load_in_parallel(self) -> str:
-        first = Month(2016, 1)
         return self.load_at_once(
-            [(str(first + number), f"worker-{number}") for number in range(self.parallel)]
+            [self.begin("2018-05", f"sample:{rows}:1", worker=f"of-{rows}") for rows in (2000, 2100)],
+            ["2018-05"],
         )
 
-    def load_at_once(self, loads: Sequence[tuple[str, str]]) -> str:
+    def load_in_parallel(self) -> str:
+        months = [str(Month(2016, 1) + number) for number in range(self.parallel)]
+        return self.load_at_once(
+            [self.begin(month, "sample:2000:1", worker=f"of-{month}") for month in months], months
+        )
+
+    def load_at_once(self, runs: Sequence[subprocess.Popen[str]], months: Sequence[str]) -> str:
         started = time.monotonic()
-        runs = [self.begin(month, "sample:2000:1", worker=worker) for month, worker in loads]
         for run in runs:
             self.end(run)
         seconds = time.monotonic() - started
-        results = {self.verify(month) for month in dict(loads)}
+        results = {self.verify(month) for month in months}
         return f"{seconds:.0f} s; of each month {' and '.join(sorted(results))}"
 
     def load_large(self) -> str:

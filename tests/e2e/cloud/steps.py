@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from nyc_taxi import __version__
 
 
 class StepFailed(Exception):
@@ -47,6 +50,11 @@ class Steps:
         """The steps that did not pass."""
         return [outcome.step for outcome in self.outcomes if outcome.result != "passed"]
 
+    @property
+    def passed(self) -> str:
+        """How many steps passed, of how many."""
+        return f"{len(self.outcomes) - len(self.failed)} of {len(self.outcomes)}"
+
     def extend(self, seconds: float) -> None:
         """Allow the steps that follow so many seconds from now, and their price."""
         self.seconds = time.monotonic() - self._started + seconds
@@ -73,7 +81,9 @@ class Steps:
         """All results, as Markdown."""
         lines = [f"# {self.title}", ""]
         lines += [f"- {name}: {value}" for name, value in facts.items()]
-        lines += [f"- Seconds: {time.monotonic() - self._started:.0f}", ""]
+        lines += [f"- Ended: {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, nyc_taxi {__version__}"]
+        lines += [f"- Seconds: {time.monotonic() - self._started:.0f}"]
+        lines += [f"- Passed: {self.passed} steps", ""]
         lines += ["| step | result | seconds | seen |", "| --- | --- | --- | --- |"]
         for outcome in self.outcomes:
             seen = outcome.seen.replace("|", "\\|")
@@ -84,8 +94,7 @@ class Steps:
         """Write the report; returns the exit code."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.report(facts), encoding="utf-8")
-        passed = len(self.outcomes) - len(self.failed)
-        sys.stderr.write(f"{passed} of {len(self.outcomes)} steps passed; report: {path}\n")
+        sys.stderr.write(f"{self.passed} steps passed; report: {path}\n")
         return 1 if self.failed else 0
 
     def _exceeded(self) -> str:

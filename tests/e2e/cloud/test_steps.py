@@ -23,6 +23,7 @@ def test_a_report_has_a_row_for_each_step(tmp_path: Path):
     assert steps.finish({"Bucket": "b"}, tmp_path / "new" / "report.md") == 1
     lines = (tmp_path / "new" / "report.md").read_text().splitlines()
     assert lines[:3] == ["# A test", "", "- Bucket: b"]
+    assert "- Passed: 1 of 2 steps" in lines
     assert lines[-2:] == [
         "| first | passed | 0.0 | seen in two lines |",
         r"| second | failed | 0.0 | this \| that |",

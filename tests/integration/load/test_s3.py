@@ -207,21 +207,26 @@ def test_ceph_replaces_a_month(cloud: S3Cloud, tmp_path: Path) -> None:
     assert cloud.faulty.count("POST", "uploadId=") == 3, "one for v1, and two for v2"
 
 
-def test_an_object_that_another_run_replaced_is_not_replaced_under_an_etag_without_quotes(
+def test_an_object_that_another_run_replaced_is_kept_in_ceph(
     cloud: S3Cloud,
 ) -> None:
-    cloud.faulty.next(as_ceph, "PUT", times=1000)
+    for method in ("PUT", "DELETE"):
+        cloud.faulty.next(as_ceph, method, times=1000)
     store = S3Store(cloud.target())
 
     def put(text: bytes, tag: str | None) -> str:
         return store.put("key", Content.of(text, "text/plain"), {}, tag, lambda _: None).tag
 
     first = put(b"first", None)
-    put(b"second", first)
+    second = put(b"second", first)
     for tag in (None, first):
         with pytest.raises(PreconditionFailed):
             put(b"third", tag)
+    with pytest.raises(PreconditionFailed):
+        store.delete("key", first)
     assert cloud.objects()["key"][0] == b"second"
+    store.delete("key", second)
+    assert cloud.objects() == {}
 
 
 def test_an_etag_that_is_no_checksum(cloud: S3Cloud, tmp_path: Path) -> None:

@@ -68,13 +68,11 @@ class S3Store:
 
     def copy(self, source: str, key: str, tag: str | None) -> None:
         """See Store. Does not support objects above 5 GB, which S3 copies in parts only; none occur."""
-        self._replace(
-            "copy_object", key, tag, CopySource={"Bucket": self._bucket, "Key": self._root + source}
-        )
+        self._change("copy_object", key, tag, CopySource={"Bucket": self._bucket, "Key": self._root + source})
 
     def delete(self, key: str, tag: str) -> None:
         """See Store. Stores without conditional deletes ignore the precondition."""
-        self._call("delete_object", key, IfMatch=tag)
+        self._change("delete_object", key, tag)
 
     def uri(self, key: str) -> str:
         """See Store."""
@@ -107,7 +105,7 @@ class S3Store:
         else:
             ((_, data),) = _parts(content)
             md5 = _md5(data)
-            response = self._replace("put_object", key, tag, Body=data, ContentMD5=_base64(md5), **what)
+            response = self._change("put_object", key, tag, Body=data, ContentMD5=_base64(md5), **what)
             digest = _etag([md5])
             sent(content.size)
         return verify_checksum(_stored(response, content.size, metadata), digest, f"{self._where}: {key}")
@@ -130,7 +128,7 @@ class S3Store:
                 done += len(data)
                 sent(done)
             together = {"MultipartUpload": {"Parts": parts}}
-            response = self._replace("complete_multipart_upload", key, tag, **together, **upload)
+            response = self._change("complete_multipart_upload", key, tag, **together, **upload)
             if not response.get("ETag"):  # Ceph 16 leaves it empty
                 response = self._find("head_object", key, dict) or response
             return response, _etag(md5s)
@@ -152,8 +150,8 @@ class S3Store:
             response = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._root + key)
             return [upload for upload in response.get("Uploads", []) if upload["Key"] == self._root + key]
 
-    def _replace(self, operation: str, key: str, tag: str | None, **arguments: Any) -> dict[str, Any]:
-        """Call an operation that replaces the object with this tag; without a tag, there must be none."""
+    def _change(self, operation: str, key: str, tag: str | None, **arguments: Any) -> dict[str, Any]:
+        """Call an operation on the condition that the object has this tag; None: that there is no object."""
         if tag is None:
             return self._call(operation, key, IfNoneMatch="*", **arguments)
         try:
