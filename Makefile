@@ -97,11 +97,11 @@ test-lowest: ## test with the oldest versions of packages that pyproject.toml ad
 		tests/unit tests/integration/extract tests/integration/lake tests/integration/load/test_conformance.py
 
 cloud-test: environment-dev ## test at Google, in a bucket and datasets of its own (GCP_PROJECT, BUCKET, LOCATION, COMPOSER=1, REPORT)
-	@PYTHONWARNINGS=ignore $(PYTHON) -m tests.e2e.cloud google --project "$(GCP_PROJECT)" --bucket "$(BUCKET)" \
+	@PYTHONWARNINGS=ignore exec $(PYTHON) -m tests.e2e.cloud google --project "$(GCP_PROJECT)" --bucket "$(BUCKET)" \
 		--location "$(or $(LOCATION),us-central1)" $(if $(COMPOSER),--composer) --report "$(or $(REPORT),workspace/cloud-test.md)"
 
 s3-test: environment-dev ## test an S3-compatible service, in its own bucket (ENDPOINT, BUCKET, REPORT)
-	@$(PYTHON) -m tests.e2e.cloud s3 --endpoint "$(ENDPOINT)" --bucket "$(BUCKET)" --report "$(or $(REPORT),workspace/s3-test.md)"
+	@exec $(PYTHON) -m tests.e2e.cloud s3 --endpoint "$(ENDPOINT)" --bucket "$(BUCKET)" --report "$(or $(REPORT),workspace/s3-test.md)"
 
 docker-test: environment-dev ## build the images and test the whole stack on a Docker engine (docs/docker.md)
 	@tests/e2e/docker/run.sh
