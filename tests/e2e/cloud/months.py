@@ -36,7 +36,7 @@ class Months:
     parallel: int = 8
     """How many months are loaded at once."""
     large_rows: int = 600_000
-    """Of a month that is sent in parts."""
+    """Of a month by resumable or multipart upload."""
     running: set[subprocess.Popen[str]] = field(default_factory=set)
 
     def take(self, steps: Steps) -> None:
@@ -47,7 +47,7 @@ class Months:
         steps.take("a worker without files rebuilds it from the lake", self.rebuild)
         steps.take("two versions of one month at once", self.load_twice_at_once)
         steps.take(f"{self.parallel} months at once", self.load_in_parallel)
-        steps.take("a month that is sent in parts", self.load_large)
+        steps.take("a month by resumable or multipart upload", self.load_large)
         steps.take("a run is killed, and the next one continues", self.kill_and_continue)
 
     def load(self) -> str:
@@ -99,7 +99,7 @@ class Months:
         self.run("2018-06", f"sample:{self.large_rows}:1")
         stored = self.store.head(data_key("trips", Service.GREEN, Month(2018, 6)))
         if stored is None or stored.size <= PART_BYTES:
-            raise StepFailed("its Parquet is not larger than a part; use more rows")
+            raise StepFailed("its Parquet is small enough for a single upload; use more rows")
         return f"{stored.size:,} bytes; {self.verify('2018-06')}"
 
     def kill_and_continue(self) -> str:

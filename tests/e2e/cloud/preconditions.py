@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nyc_taxi.errors import PreconditionFailed
-from nyc_taxi.lake.object_store.store import PART_BYTES, Bucket, Content
+from nyc_taxi.lake.object_store.gcs.upload import PART_BYTES
+from nyc_taxi.lake.object_store.store import Bucket, Content
 from tests.e2e.cloud.steps import StepFailed, Steps
 
 
 def take_preconditions(steps: Steps, store: Callable[[], Bucket]) -> None:
     """A step for each way to write."""
     steps.take("preconditions of single writes", lambda: _writes(store(), "single", 1000))
+    # in two parts of GCS, which are the larger ones
     steps.take("preconditions of writes in parts", lambda: _writes(store(), "parts", PART_BYTES + 1000))
     steps.take("preconditions of copies", lambda: _copies(store()))
 

@@ -106,7 +106,7 @@ def test_google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Place
     assert failed(report) == {
         "preconditions of writes in parts",
         "preconditions of copies",
-        "a month that is sent in parts",  # of 2,000 rows it is not; test_s3 has enough
+        "a month by resumable or multipart upload",  # 2,000 rows are too few; test_s3 has enough
         "a bucket in another location",
     }
     assert len(results(report)) == 18
