@@ -109,7 +109,7 @@ class Months:
             sent = len(self.objects("2018-07"))
         self.kill(run)
         if not sent or run.returncode != -signal.SIGKILL:
-            raise StepFailed(f"the run ended with exit code {run.returncode} before it had to be killed")
+            raise StepFailed(f"the run left {sent} objects and ended with exit code {run.returncode}")
         self.run("2018-07", "sample:50000:1")
         return f"killed after {sent} of {len(self.objects('2018-07'))} objects; {self.verify('2018-07')}"
 
