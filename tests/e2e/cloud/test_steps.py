@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from nyc_taxi.lake.folder_store import FolderStore
 from nyc_taxi.settings import PROJECT
 from tests.e2e.cloud.__main__ import deleted_in_the_end, main
 from tests.e2e.cloud.google import TESTS, summary_of
+from tests.e2e.cloud.months import Months
 from tests.e2e.cloud.steps import StepFailed, Steps
 
 
@@ -38,6 +42,14 @@ def test_no_step_begins_after_a_limit_but_the_deletion():
             steps.take("a step", fails)
         assert [outcome.result for outcome in steps.outcomes] == ["skipped", "passed"]
         assert steps.outcomes[0].seen == reason
+
+
+def test_a_command_that_exceeds_the_limit_is_killed(tmp_path: Path):
+    months = Months("duckdb", dict(os.environ), FolderStore(tmp_path), tmp_path, left=lambda: 0.01)
+    steps = Steps("A test")
+    assert not steps.take("a step", lambda: months.taxi("status"))
+    assert steps.outcomes[0].seen.endswith("'status'] did not end in time")
+    assert [process.returncode for process in months.running] == [-signal.SIGKILL]
 
 
 def test_without_credentials_the_bucket_is_refused_in_one_sentence(tmp_path: Path, monkeypatch, capsys):
