@@ -163,5 +163,6 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was created is deleted
+    for number in (signal.SIGINT, signal.SIGTERM):  # in the background, too, where a shell ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())
