@@ -18,6 +18,9 @@ from nyc_taxi.load.object_store.layout import data_key
 from nyc_taxi.model.months import Month, Service
 from tests.e2e.cloud.steps import StepFailed, Steps
 
+CONTESTED = "2018-05"
+"""A month of two versions at once: the bucket may hold one of them while BigQuery loads the other."""
+
 TAXI = (sys.executable, "-c", "from nyc_taxi.cli import main; main()")
 
 
@@ -77,8 +80,8 @@ class Months:
 
     def load_twice_at_once(self) -> str:
         return self.load_at_once(
-            [self.begin("2018-05", f"sample:{rows}:1", worker=f"of-{rows}") for rows in (2000, 2100)],
-            ["2018-05"],
+            [self.begin(CONTESTED, f"sample:{rows}:1", worker=f"of-{rows}") for rows in (2000, 2100)],
+            [CONTESTED],
         )
 
     def load_in_parallel(self) -> str:
