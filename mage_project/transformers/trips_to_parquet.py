@@ -34,7 +34,7 @@ def trips_to_parquet(data, *args, **variables):
     clean = staged(CleanMonth.from_dict(reference), context.settings)
     with step("trips_to_parquet", log_context(variables, reference)) as current:
         review(
-            clean, destinations(variables, context.settings), context, accept=accepts(variables), unread=set()
+            clean, destinations(variables, context.settings), context, accept=accepts(variables), unread={}
         )
         files = to_parquet(clean, context.settings)
         discard_scratch(clean)

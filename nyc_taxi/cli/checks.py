@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from nyc_taxi.cli.arguments import JsonOption, MonthArgument, ServiceArgument, ToOption
 from nyc_taxi.cli.console import output
+from nyc_taxi.errors import TaxiError, one_line
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.settings import load_settings
 
@@ -27,17 +28,24 @@ def status(
     ] = False,
     source: Annotated[str, typer.Option(help="The source to check, as for `taxi run`.")] = "",
 ) -> None:
-    """Show which months each destination holds, in which version, and any problems."""
+    """Show which months each destination holds, in which version, and any problems.
+
+    Exits with 1 if a destination or, with --check, the source does not answer.
+    """
     from nyc_taxi.pipelines.requests import destinations
     from nyc_taxi.reporting.status import as_plain, collect, table
 
     settings = load_settings()
     checked_source = source or (settings.source if check else "")
-    months = collect(destinations({}, settings), settings, checked_source or None)
+    unanswered: list[TaxiError] = []
+    months = collect(destinations({}, settings), settings, checked_source or None, unanswered)
     if as_json:
         typer.echo(json.dumps(as_plain(months), indent=2))
-    else:
+    elif months or not unanswered:
         output().print(table(months))
+    if unanswered:
+        reasons = "; ".join(one_line(error) for error in unanswered)
+        raise TaxiError(f"this is not the whole status: {reasons}.")
     if check and any(month.marks for month in months):
         raise typer.Exit(1)
 

@@ -18,21 +18,21 @@ def read_ledgers(
     months: Collection[tuple[Service, Month]] | None = None,
     *,
     deletions: bool = False,
-    unread: set[str] | None = None,
+    unread: dict[str, DestinationError] | None = None,
 ) -> dict[str, list[LedgerEntry]]:
     """The `ledger_entries` of each destination, by its name.
 
-    A destination whose ledger cannot be read is left out and added to `unread`; without `unread`, its
-    DestinationError is raised.
+    A destination whose ledger cannot be read is left out and its error added to `unread`; without `unread`,
+    the DestinationError is raised.
     """
 
     def entries(name: str) -> list[LedgerEntry] | None:
         try:
             return open_destination(name, settings).ledger_entries(months, deletions=deletions)
-        except DestinationError:
+        except DestinationError as error:
             if unread is None:
                 raise
-            unread.add(name)
+            unread[name] = error
             return None
 
     names = list(destinations)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from nyc_taxi.errors import Implausible
+from nyc_taxi.errors import DestinationError, Implausible
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
@@ -44,13 +44,13 @@ def review(
     context: RunContext,
     *,
     accept: bool,
-    unread: set[str] | None = None,
+    unread: dict[str, DestinationError] | None = None,
 ) -> RunContext:
     """Check a month before it is loaded; raises Implausible unless `accept` is set.
 
     Returns the context for loading, whose run records what was accepted. Skips destinations that already
-    hold this version. A destination with an unreadable ledger is added to `unread`, to be reviewed when it is
-    loaded; without `unread` its DestinationError is raised.
+    hold this version. The error of a destination with an unreadable ledger is added to `unread`, for a
+    review when it is loaded; without `unread` it is raised.
     """
     if month.source.is_sample:
         return context

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from nyc_taxi.errors import DestinationError, SourceUnreachable, TaxiError
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
@@ -31,36 +32,63 @@ class MonthStatus:
     """The deletions in force, by destination."""
 
 
-def collect(destinations: list[str], settings: Settings, source: str | None = None) -> list[MonthStatus]:
+def collect(
+    destinations: list[str],
+    settings: Settings,
+    source: str | None = None,
+    unanswered: list[TaxiError] | None = None,
+) -> list[MonthStatus]:
     """Read every ledger and, if a source is given, what it publishes.
 
     With a source, months are looked for from each loaded service's first loaded month to the newest
-    that TLC should have published. Raises what destinations and sources raise.
+    that TLC should have published. A destination or source that does not answer is left out and its error
+    added to `unanswered`; without `unanswered`, the error is raised.
     """
     statuses: dict[tuple[Service, Month], MonthStatus] = {}
-    for name, entries in read_ledgers(destinations, settings, deletions=True).items():
+    unread: dict[str, DestinationError] = {}
+    ledgers = read_ledgers(destinations, settings, deletions=True, unread=unread)
+    errors: list[TaxiError] = [*unread.values()]
+    for name, entries in ledgers.items():
         for entry in entries:
             new = MonthStatus(entry.service, entry.month)
             status = statuses.setdefault((entry.service, entry.month), new)
             (status.deleted if entry.is_deletion else status.held)[name] = entry
     for status in statuses.values():
-        _explain_absences(status, destinations)
+        _explain_absences(status, [*ledgers])
         if any(row.is_sample for row in status.held.values()):
             status.marks.append("generated, not TLC's data")
         if len({row.version for row in status.held.values()}) > 1:
             status.marks.append("versions differ")
         if any(is_outdated(row, settings) for row in status.held.values()):
             status.marks.append("loaded with other rules or another transform: run it again")
-    for service in {service for service, _ in statuses} if source else ():
+    try:
+        if source:
+            _compare(statuses, source, [*ledgers], settings)
+    except SourceUnreachable as error:
+        errors.append(error)
+    if unanswered is not None:
+        unanswered += errors
+    elif errors:
+        raise errors[0]
+    return [statuses[key] for key in sorted(statuses)]
+
+
+def _compare(
+    statuses: dict[tuple[Service, Month], MonthStatus],
+    source: str,
+    destinations: list[str],
+    settings: Settings,
+) -> None:
+    """Mark months that the source publishes and that are missing or held in an earlier version."""
+    last = expected_last(dt.datetime.now(dt.UTC).date())
+    for service in {service for service, _ in statuses}:
         first = min(month for known, month in statuses if known == service)
-        last = expected_last(dt.datetime.now(dt.UTC).date())
-        for pending in pending_months([service], first, last, source or "", destinations, settings):
+        for pending in pending_months([service], first, last, source, destinations, settings):
             status = statuses.setdefault((service, pending.month), MonthStatus(service, pending.month))
             if not status.held and not status.deleted:
                 status.marks.append("missing: published but not loaded")
             elif "earlier version" in pending.why:
                 status.marks.append("stale: the source has a newer version")
-    return [statuses[key] for key in sorted(statuses)]
 
 
 def _explain_absences(status: MonthStatus, destinations: list[str]) -> None:

@@ -58,7 +58,7 @@ def refine(request: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
         SourceFile.from_dict(source),
         context.settings,
         # a destination whose ledger cannot be read is reviewed by its own task
-        review=lambda month: review(month, destinations, context, accept=accept, unread=set()),
+        review=lambda month: review(month, destinations, context, accept=accept, unread={}),
     )
     return files.to_dict()
 

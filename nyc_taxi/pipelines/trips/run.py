@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 
-from nyc_taxi.errors import NotInLake
+from nyc_taxi.errors import DestinationError, NotInLake
 from nyc_taxi.extract.transfer import Progress
 from nyc_taxi.lake.current import current_folder
 from nyc_taxi.lake.lake import Lake
@@ -102,7 +102,7 @@ def _run_month(
     for name in request.destinations:
         open_destination(name, settings)  # a missing setting is reported before anything is fetched
     cleaned = _clean(request, settings, reporter, seconds)
-    unread: set[str] = set()
+    unread: dict[str, DestinationError] = {}
     context = review(cleaned, request.destinations, context, accept=request.accept, unread=unread)
     rules = rules_of(cleaned, settings) if cleaned.is_staged else None
     with _parquet_in_background(cleaned, settings, seconds) as writing:

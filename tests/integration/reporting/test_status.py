@@ -168,6 +168,45 @@ def test_a_check_ends_with_1_while_months_are_missing(
     assert (ended.value.code or 0) == code
 
 
+@pytest.mark.parametrize(
+    ("arguments", "setting", "shown", "cause"),
+    [
+        (
+            ["--check"],
+            ("TAXI_SOURCE", "http://127.0.0.1:9/tlc"),
+            "postgres, duckdb",
+            "127.0.0.1 cannot be reached",
+        ),
+        ([], ("POSTGRES_PORT", "9"), " duckdb ", "Postgres at"),
+    ],
+    ids=["source", "destination"],
+)
+def test_what_does_not_answer_is_named_below_what_the_others_hold(
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    setting: tuple[str, str],
+    shown: str,
+    cause: str,
+) -> None:
+    load(source, "2020-04")
+    monkeypatch.setenv("TAXI_DESTINATIONS", ",".join(BOTH))
+    monkeypatch.setenv("TAXI_RETRIES", "1")
+    monkeypatch.setenv(*setting)
+    monkeypatch.setattr("sys.argv", ["taxi", "status", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    output = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "2020-04" in output.out
+    assert shown in output.out
+    assert "not in" not in output.out  # nothing is known of it
+    (line,) = output.err.strip().splitlines()
+    assert line.startswith("taxi: this is not the whole status: ")
+    assert cause in line
+
+
 def test_json_names_version_and_rows_of_each_destination(source: Path) -> None:
     load(source, "2020-03")
     (month,) = as_plain(collect(BOTH, load_settings()))
