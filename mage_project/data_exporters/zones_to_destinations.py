@@ -1,7 +1,6 @@
-from mage_project.utils.references import reference_of
+from mage_project.utils.references import lookup_of, reference_of
 from mage_project.utils.steps import step
 from mage_project.utils.variables import log_context
-from nyc_taxi.lake.lookups import LookupFile
 from nyc_taxi.pipelines.requests import destinations
 from nyc_taxi.pipelines.zones import load_zones, stored_zones
 from nyc_taxi.settings import load_settings
@@ -18,12 +17,12 @@ def zones_to_destinations(data, *args, **variables):
 
     Returns the zones.
     """
-    reference = reference_of(data)
+    file = lookup_of(data)
     settings = load_settings()
     names = destinations(variables, settings)
     with step("zones_to_destinations", log_context(variables)) as current:
-        load_zones(stored_zones(LookupFile.from_dict(reference["file"]), settings), names, settings)
-        return current.output(data, {**reference, "destinations": ", ".join(names)})
+        load_zones(stored_zones(file, settings), names, settings)
+        return current.output(data, {**reference_of(data), "destinations": ", ".join(names)})
 
 
 @test

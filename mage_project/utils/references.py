@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from nyc_taxi.errors import TaxiError
+from nyc_taxi.lake.lookups import LookupFile
 from nyc_taxi.model.references import CleanMonth, MonthFiles, Reference
 
 _REFERENCE, _CONTENT = "reference", "content"
@@ -63,6 +64,17 @@ def month_of(rows: Any) -> CleanMonth:
     if "rows_in" in reference:
         return CleanMonth.from_dict(reference)
     raise TaxiError("the input refers to no trips: use the output of clean_trips or of a block after it.")
+
+
+def lookup_of(rows: Any) -> LookupFile:
+    """The lookup file that a data frame refers to; raises TaxiError where it refers to anything else."""
+    reference = reference_of(rows)
+    if "file" not in reference:
+        raise TaxiError(
+            "the input refers to no list of zones: connect the block download_zones, or run it again if an"
+            " earlier version of the project stored its output."
+        )
+    return LookupFile.from_dict(reference["file"])
 
 
 def _digest(rows: pd.DataFrame) -> str:

@@ -104,7 +104,8 @@ def _listed(urls: list[str]) -> str:
     if len(urls) <= 2:
         return " and ".join(urls)
     folders, _, names = zip(*(url.rpartition("/") for url in urls), strict=True)
-    return f"{', '.join(dict.fromkeys(names))} in {' and '.join(dict.fromkeys(folders))}"
+    places = dict.fromkeys(folder or "/" for folder in folders)
+    return f"{', '.join(dict.fromkeys(names))} in {' and '.join(places)}"
 
 
 def names_other(name: str, service: Service, month: Month) -> str | None:

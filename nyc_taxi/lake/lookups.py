@@ -14,7 +14,7 @@ from nyc_taxi.errors import NotInLake, PreconditionFailed
 from nyc_taxi.lake.folder_store import is_intact
 from nyc_taxi.lake.layout import SOURCE, lookup_folder
 from nyc_taxi.lake.object_store.store import Content, Store
-from nyc_taxi.lake.objects import download, put_once
+from nyc_taxi.lake.objects import download, not_held, put_once
 from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.retry import RetryPolicy
 
@@ -71,8 +71,7 @@ class LookupFiles:
         files = [LookupFile.from_dict(json.loads(each[0])) for each in read if each]
         matching = [file for file in files if file.sha256.startswith(prefix)]
         if not matching:
-            held = ", ".join(file.sha256[:12] for file in files) or "none"
-            raise NotInLake(f"{lookup}: the lake holds no file {prefix}; it holds {held}.")
+            raise not_held(lookup, prefix, (file.sha256 for file in files))
         return max(matching, key=lambda file: file.fetched_at)
 
     def fetch(self, file: LookupFile) -> Path:

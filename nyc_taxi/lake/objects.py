@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
-from nyc_taxi.errors import PreconditionFailed
+from nyc_taxi.errors import NotInLake, PreconditionFailed
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
 
@@ -35,6 +35,15 @@ def holds(store: Store, key: str, size: int, sha256: str) -> bool:
         return False
     with tempfile.TemporaryDirectory(prefix="nyc-taxi-") as folder:
         return download(store, key, Path(folder) / "object", size, sha256)
+
+
+def not_held(owner: str, prefix: str, held: Iterable[str]) -> NotInLake:
+    """Return the error for a missing file of a month or lookup, of which the lake holds these SHA-256s."""
+    known = ", ".join(sha256[:12] for sha256 in held)
+    if not known:
+        return NotInLake(f"the lake holds no file of {owner}: load it from another source.")
+    missing = f"whose SHA-256 begins with {prefix}" if prefix else "that can be read"
+    return NotInLake(f"the lake holds no file of {owner} {missing}, only {known}.")
 
 
 def remove_folder(store: Store, folder: str, names: Iterable[str]) -> None:

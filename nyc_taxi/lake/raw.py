@@ -18,7 +18,7 @@ from nyc_taxi.extract.candidates import Published
 from nyc_taxi.lake.folder_store import FolderStore, is_intact
 from nyc_taxi.lake.layout import RAW, SOURCE, raw_folder, raw_month
 from nyc_taxi.lake.object_store.store import Content, Store, Stored
-from nyc_taxi.lake.objects import download, holds, put_once, remove_folder
+from nyc_taxi.lake.objects import download, holds, not_held, put_once, remove_folder
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.record import CONFIG, Record
 from nyc_taxi.model.references import SourceFile
@@ -122,11 +122,7 @@ class RawFiles:
         for _, raw, publication in sorted(matching, key=lambda each: each[0], reverse=True):
             if reference := self._reference(raw, publication):
                 return reference
-        held = ", ".join(raw.sha256[:12] for raw in files) or "none"
-        raise NotInLake(
-            f"{service} {month}: the lake holds no raw file {prefix or 'of it'}; it holds {held}"
-            " (`taxi lake list`)."
-        )
+        raise not_held(f"{service} {month}", prefix, (raw.sha256 for raw in files))
 
     def fetch(self, file: SourceFile) -> SourceFile:
         """Return the reference with its file on this machine, downloaded if necessary; raises NotInLake."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import pandas as pd
 import psycopg2
 import pytest
 
+from mage_project.utils.references import with_reference
+from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import postgres
 from nyc_taxi.settings import PROJECT
 
@@ -31,3 +34,18 @@ def test_zones_are_loaded_by_their_own_pipeline(
     with contextlib.closing(loaded) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT location_id, zone FROM taxi.zones ORDER BY 1")
         assert cursor.fetchall() == [(1, "Newark Airport"), (264, "NA")]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [{"source": "", "zones": 265}, {"service": "green"}],
+    ids=["of an earlier version", "of a month"],
+)
+def test_an_input_that_names_no_file_of_zones_is_refused(reference: dict[str, object]) -> None:
+    import mage_project.data_exporters.zones_to_destinations as block
+
+    rows = with_reference(pd.DataFrame({"location_id": [1]}), reference)
+    with pytest.raises(
+        TaxiError, match="no list of zones: connect the block download_zones, or run it again"
+    ):
+        block.zones_to_destinations(rows, destinations="duckdb")

@@ -180,7 +180,7 @@ def test_values_that_do_not_fit_stay_while_the_month_cannot_be_loaded_again(
     """The first version had no lake."""
     old("UPDATE taxi.trips_green SET trip_type = 'two' WHERE source_row = 2")
     assert taxi("migrate") == 1
-    assert "the lake holds no raw file" in capsys.readouterr().out
+    assert "the lake holds no file of" in capsys.readouterr().out
     aside = f"trip_type_{TYPES[name]['text'].lower()}"
     rows = old(f"SELECT trip_type, {aside} FROM taxi.trips_green ORDER BY source_row")
     assert rows == [(None, "1"), (None, "two"), (None, "1"), (None, "2")]

@@ -219,7 +219,7 @@ def test_an_earlier_file_is_loaded_again_by_its_sha256_or_version(
     assert download(f"lake:{old.source.sha256[:8]}").sha256 == old.source.sha256
     assert download(f"lake:{old.version[:8]}").sha256 == old.source.sha256
     with pytest.raises(
-        NotInLake, match=r"holds no raw file 0123; it holds \w{12}, \w{12} \(`taxi lake list`\)"
+        NotInLake, match=r"no file of green 2020-04 whose SHA-256 begins with 0123, only \w{12}, \w{12}\."
     ):
         download("lake:0123")
     with pytest.raises(SettingsError, match="'lake:latest' is not known: write lake"):
@@ -300,7 +300,9 @@ def test_the_list_of_zones_goes_through_the_lake(bucket: Bucket, tmp_path: Path)
     assert zones.stored_zones(old, settings).rows["zone"].to_pylist() == ["NA"]
     assert zones.fetch_zones(settings, "lake") == new
     assert zones.fetch_zones(settings, f"lake:{old.sha256[:6]}") == old
-    with pytest.raises(NotInLake, match=f"holds no file 0; it holds .*{old.sha256[:12]}"):
+    with pytest.raises(
+        NotInLake, match=f"no file of zones whose SHA-256 begins with 0, only .*{old.sha256[:12]}"
+    ):
         zones.fetch_zones(settings, "lake:0")
     bucket.remove("lookups/")
     bucket.wipe("two")

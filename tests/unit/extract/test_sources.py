@@ -124,6 +124,9 @@ def test_a_missing_month_says_why_and_where_it_was_looked_for(tmp_path: Path) ->
     assert f"end of {this_month + 2}" in to_come
     listed = str(resolve(str(tmp_path), load_settings()).missing(GREEN, APRIL))
     assert f"green_tripdata_2020-04.csv in {tmp_path} and {tmp_path}/green." in listed
+    assert "green_tripdata_2020-04.csv in / and /green." in str(
+        resolve("/", load_settings()).missing(GREEN, APRIL)
+    )
 
 
 def test_names_that_say_another_month() -> None:
