@@ -42,7 +42,10 @@ def sql(
     ] = 600,
     generated: GeneratedOption = False,
 ) -> None:
-    """Query the current data: a table of the first rows, or all rows with --as or --output."""
+    """Query the current data: a table of the first rows, or all rows with --as or --output.
+
+    Reads the workspace, Postgres or DuckDB. For BigQuery, use Google's console or `bq query`.
+    """
     from nyc_taxi.reporting import query as queries
     from nyc_taxi.reporting.query_result import parse_format
 
@@ -104,7 +107,10 @@ def connect(
         bool, typer.Option("--print", help="Print the command of the shell, do not start it.")
     ] = False,
 ) -> None:
-    """Open a shell that reads the tables; without a terminal, print its command."""
+    """Open a shell that reads the tables of Postgres or DuckDB; without a terminal, print its command.
+
+    For BigQuery, use Google's console or `bq shell`.
+    """
     from nyc_taxi.reporting.shells import find_shell
 
     shell = find_shell(database, load_settings())
