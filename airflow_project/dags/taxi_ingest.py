@@ -32,8 +32,9 @@ skipped, so a run may be repeated at any time.
 | `accept` | load the month even if it looks like a wrong or truncated file |
 
 `load` is mapped over the requested destinations; those that depend on each other (BigQuery loads from the
-bucket) share a task. `check` compares every ledger with the Parquet. The last log line of a failed task says
-what to do; clear the task to continue from there.
+bucket) share a task. `check` compares every ledger with the Parquet. `report` writes the page of
+`taxi report`, and its log says where. The last log line of a failed task says what to do; clear the task to
+continue from there.
 """,
     params={
         "service": Param("green", type="string", enum=[str(service) for service in Service], title="Service"),
@@ -59,7 +60,7 @@ def taxi_ingest() -> None:
     chosen = request()
     files = month.refine(request=chosen, source=month.download(request=chosen))
     loads = month.load_each.partial(request=chosen, files=files).expand(destinations=destinations())
-    loads >> month.check(request=chosen, files=files)
+    loads >> month.check(request=chosen, files=files) >> month.report(request=chosen, files=files)
 
 
 taxi_ingest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from nyc_taxi.lake.folder_store import FolderStore
 from nyc_taxi.lake.layout import RAW
 from nyc_taxi.lake.lookups import LookupFiles
-from nyc_taxi.lake.object_store.store import Store
+from nyc_taxi.lake.object_store.store import Content, Store
 from nyc_taxi.lake.raw import RawFiles
 from nyc_taxi.lake.versions import Versions
 from nyc_taxi.lake.workspace import Workspace
@@ -42,6 +42,17 @@ class Lake:
     def versions(self) -> Versions:
         """The refined months."""
         return Versions(self._store, self._folder, self._retry)
+
+    def replace_page(self, key: str, html: str) -> str:
+        """Store a page, which may replace an earlier one; returns its URI. Raises DestinationError."""
+        content = Content.of(html.encode(), "text/html; charset=utf-8")
+
+        def put() -> None:
+            before = self._store.head(key)
+            self._store.put(key, content, {}, before.tag if before else None, lambda _: None)
+
+        self._retry.restart(put)
+        return self._store.uri(key)
 
     def check(self) -> None:
         """Raise TaxiError if the lake is unreachable."""

@@ -5,6 +5,7 @@ raw/service=green/month=2020-04/sha256=0123456789ab/source.json
 versions/service=green/month=2020-04/version=89abcdef0123/{trips,quarantine,quality}.parquet
 versions/service=green/month=2020-04/version=89abcdef0123/manifest.json
 lookups/zones/sha256=0123456789ab/{taxi_zone_lookup.csv,source.json}
+reports/green-2020-04.html
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ def version_folder(service: Service, month: Month, version: str) -> str:
 def version_month(service: Service, month: Month) -> str:
     """Return the folder of all versions of a month."""
     return f"{VERSIONS}{_partition(service, month)}"
+
+
+def report_key(service: Service, month: Month) -> str:
+    """Return the key of the page on a month, in a bucket or in a workspace."""
+    return f"reports/{service}-{month}.html"
 
 
 def _partition(service: Service, month: Month) -> str:

@@ -6,6 +6,7 @@ it fetches what it needs, works on its own disk and publishes its result.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import task_group
@@ -18,6 +19,8 @@ from taxi_airflow.step import step
 
 if TYPE_CHECKING:
     from nyc_taxi.pipelines.trips.load import Loaded
+
+log = logging.getLogger(__name__)
 
 # A step of a month fills a core and some memory. The label is that of a month in a mapped group.
 _OPTIONS = {
@@ -134,6 +137,18 @@ def check(request: dict[str, Any], files: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
+@step(**_OPTIONS)
+def report(request: dict[str, Any], files: dict[str, Any]) -> str:
+    """The page of `taxi report` on the month; its address ends the log."""
+    from nyc_taxi.model.references import MonthFiles
+    from nyc_taxi.reporting.report import page
+    from nyc_taxi.settings import load_settings
+
+    address = page.publish(MonthFiles.from_dict(files), load_settings())
+    log.info("Report on %s %s: %s", request["service"], request["month"], address)
+    return address
+
+
 load_each = load.override(
     max_active_tis_per_dag=max(PARALLEL_MONTHS, len(REGISTRY)),  # all destinations of one month at once
     map_index_template="{{ task.op_kwargs.destinations | join(', ') }}",
@@ -143,7 +158,8 @@ load_each = load.override(
 
 @task_group
 def month(request: dict[str, Any]) -> None:
-    """Download, refine, load into all destinations, check."""
+    """Download, refine, load into all destinations, check, report."""
     files = refine(request=request, source=download(request=request))
     # one task: a group that is mapped cannot hold a mapped task
-    load(request=request, files=files) >> check(request=request, files=files)
+    checked = check(request=request, files=files)
+    load(request=request, files=files) >> checked >> report(request=request, files=files)

@@ -11,6 +11,8 @@ import jinja2
 
 from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
+from nyc_taxi.lake.lake import Lake
+from nyc_taxi.lake.layout import report_key
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
 from nyc_taxi.reporting.current_months import find_month, path_of
@@ -63,9 +65,22 @@ def write(files: MonthFiles, settings: Settings, path: Path) -> Path:
     return path
 
 
+def publish(files: MonthFiles, settings: Settings) -> str:
+    """Render to where others find the page: into the lake if that is a bucket, else to `default_path`.
+
+    Returns the path or, of GCS, the address for a browser; of S3 the URI. Raises TaxiError.
+    """
+    lake = Lake(settings)
+    files = lake.versions.fetch(files)
+    if not lake.is_shared:
+        return str(write(files, settings, default_path(files, settings)))
+    uri = lake.replace_page(report_key(files.service, files.month), render(files, settings))
+    return uri.replace("gs://", "https://storage.cloud.google.com/")
+
+
 def default_path(files: MonthFiles, settings: Settings) -> Path:
     """Where the report on a month is written."""
-    return settings.workspace / "reports" / f"{files.service}-{files.month}.html"
+    return settings.workspace / report_key(files.service, files.month)
 
 
 def _tiles(summary: MonthSummary) -> list[tuple[str, str]]:

@@ -67,7 +67,9 @@ def test_a_month_is_in_every_destination_asked_for(run_dag, ledger):
     assert sorted(steps[3:]) == [("load", "duckdb"), ("load", "gcs"), ("load", "postgres")]
     assert all(step["status"] == "ok" and step["seconds"] >= 0 for step in events(log, "step"))
     assert {step["run_id"] for step in events(log, "step")} == {row.run_id}
-    assert len(events(log, "succeeded")) == 8  # no task for a destination that is not requested
+    assert len(events(log, "succeeded")) == 9  # no task for a destination that is not requested
+    [path] = re.findall(r"Report on green 2020-04: (\S+)", log)
+    assert Path(path).read_text().startswith("<!doctype html>")
 
     again = run_dag("taxi_ingest", json.dumps({**SAMPLE, "destinations": "gcs,postgres,duckdb"}))
     loads = [step for step in events(again, "step") if step["step"] == "load"]

@@ -23,6 +23,7 @@ from nyc_taxi.pipelines import zones
 from nyc_taxi.pipelines.trips import download as download_step
 from nyc_taxi.pipelines.trips import load as load_step
 from nyc_taxi.pipelines.trips import refine as refine_step
+from nyc_taxi.reporting.report import page
 from nyc_taxi.settings import load_settings
 from tests.integration.cli.test_cli import taxi
 from tests.support.clouds import Cloud, gcs_cloud, s3_cloud
@@ -128,6 +129,22 @@ def test_each_step_may_run_on_another_worker(bucket: Bucket, url: str, tmp_path:
     assert not (bucket.folder / "three").exists()  # the bucket has copied the month itself
     with duckdb.connect(tmp_path / "warehouse.duckdb", read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM taxi.trips_green").fetchone() == (files.trips,)
+
+
+def test_the_report_of_any_worker_is_one_page_in_the_bucket(
+    bucket: Bucket, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAXI_DESTINATIONS", bucket.name)
+    files = refine(download(url))
+    first = page.publish(files, load_settings())
+    bucket.worker("two")
+    assert page.publish(files, load_settings()) == first
+    key = "reports/green-2020-04.html"
+    [stored] = [each for each in bucket.cloud.objects() if each.endswith(key)]
+    assert bucket.cloud.objects()[stored][0].startswith(b"<!doctype html>")
+    begins = {"gcs": "https://storage.cloud.google.com/", "s3": "s3://"}[bucket.name]
+    assert first.startswith(begins)
+    assert first.endswith(stored)
 
 
 def test_no_worker_downloads_a_version_twice(bucket: Bucket, url: str, server: FaultyServer) -> None:
