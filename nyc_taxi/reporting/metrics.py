@@ -17,7 +17,7 @@ from nyc_taxi.settings import Settings
 HELP = {
     "taxi_months": "Months of TLC's that a destination holds",
     "taxi_months_behind": "Months from the newest that is loaded to the newest that TLC should have out",
-    "taxi_newest_month_age_days": "Days since the newest month ended",
+    "taxi_newest_month_age_seconds": "Seconds since the newest month ended, in whole days",
     "taxi_newest_month_rows": "Rows of the newest month: trips, and those in the quarantine",
     "taxi_newest_month_quarantined_rows": "Rows of the newest month by the rule that quarantined them",
     "taxi_newest_month_load_seconds": "Seconds that the load of the newest month took",
@@ -67,10 +67,10 @@ def _of_service(
     destination: str, entries: list[LedgerEntry], newest: LedgerEntry, today: dt.date
 ) -> Iterator[Gauge]:
     labels = {"destination": destination, "service": str(newest.service)}
-    age = (today - newest.month.end.date()).days
+    age = (today - newest.month.end.date()).total_seconds()
     yield Gauge("taxi_months", labels, len(entries))
     yield Gauge("taxi_months_behind", labels, max(0, expected_last(today).index - newest.month.index))
-    yield Gauge("taxi_newest_month_age_days", labels, age)
+    yield Gauge("taxi_newest_month_age_seconds", labels, age)
     yield Gauge("taxi_newest_month_rows", {**labels, "kind": "trips"}, newest.rows_loaded)
     yield Gauge("taxi_newest_month_rows", {**labels, "kind": "quarantined"}, newest.rows_quarantined)
     seconds = (newest.finished_at - newest.started_at).total_seconds()

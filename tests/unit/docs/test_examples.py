@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nyc_taxi.reporting.metrics import HELP
+from nyc_taxi.reporting.metrics import HELP, Gauge, as_text
 from nyc_taxi.settings import PROJECT
 
 EXAMPLES = PROJECT / "examples"
@@ -33,6 +33,22 @@ def test_dashboard_and_alerts_use_metrics_that_exist() -> None:
     used = {name for each in expressions() for name in re.findall(r"\btaxi_\w+", each)}
     assert used <= HELP.keys() | OTLP
     assert len(expressions()) > 8
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_prometheus_accepts_metrics_alerts_and_the_dashboards_expressions(tmp_path: Path) -> None:
+    rules = [{"record": f"panel:{number}", "expr": each} for number, each in enumerate(expressions())]
+    dashboard = tmp_path / "dashboard.yaml"
+    dashboard.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    metrics = as_text(Gauge(name, {"service": "green"}, 1.0) for name in HELP)
+    for arguments, text in (
+        (["rules", str(EXAMPLES / "prometheus-alerts.yaml"), str(dashboard)], ""),
+        (["metrics"], metrics),
+    ):
+        checked = subprocess.run(
+            ["promtool", "check", *arguments], input=text, capture_output=True, text=True, check=False
+        )
+        assert (checked.returncode, checked.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
