@@ -79,14 +79,14 @@ def as_of(entries: list[Entry], month: Month) -> Entry:
 
 
 def csv_era(service: Service, month: Month) -> Era:
-    """Return a month's CSV layout; raises SettingsError for months before the service's first."""
+    """Return a month's CSV layout; raises SettingsError for one before the service's first."""
     entry = as_of(_entries("csv", service, month), month)
     names = entry["header"].splitlines()[0].replace('"', "").split(",")
     return _era(service, month, entry, dict.fromkeys(names, ""))
 
 
 def parquet_era(service: Service, month: Month) -> Era:
-    """Return a month's Parquet layout; raises SettingsError for months before the service's first."""
+    """Return a month's Parquet layout; raises SettingsError for one before the service's first."""
     entries = _entries("parquet", service, month)
     types: dict[str, str] = {}
     for entry in entries:
@@ -99,9 +99,15 @@ def parquet_era(service: Service, month: Month) -> Era:
 
 
 def _entries(kind: str, service: Service, month: Month) -> list[Entry]:
+    """All entries of a service; raises SettingsError where there are none for the month."""
     if month < service.first_month:
         raise SettingsError(f"{service} has no month {month}: the first is {service.first_month}.")
-    entries: list[Entry] = data("eras.yaml")[kind][service]
+    entries: list[Entry] = data("eras.yaml")[kind].get(service)
+    if not entries:
+        raise SettingsError(
+            f"{service} has no generated months as {kind}: add the layout of its files to eras.yaml of"
+            " nyc_taxi/local/samples, or name another source."
+        )
     return entries
 
 

@@ -26,7 +26,7 @@ ERAS = [
     (service, entry["since"], ending)
     for kind, ending in (("csv", ".csv"), ("parquet", ".parquet"))
     for service in Service
-    for entry in data("eras.yaml")[kind][service]
+    for entry in data("eras.yaml")[kind].get(service, ())  # none yet of a new service
 ]
 
 QUARANTINED = ("unreadable", "outside_month", "dropoff_before_pickup", "exact_duplicate")

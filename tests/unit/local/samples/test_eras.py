@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nyc_taxi.errors import SettingsError
-from nyc_taxi.local.samples import write
+from nyc_taxi.local.samples import eras, write
 from nyc_taxi.local.samples.eras import csv_era, parquet_era
 from nyc_taxi.model.months import Month, Service, month_range
 
@@ -163,3 +163,12 @@ def test_parquet_schemas_are_the_real_ones(tmp_path: Path) -> None:
         assert mine.metadata.format_version == theirs.metadata.format_version, original.name
         codecs = [file.metadata.row_group(0).column(0).compression for file in (mine, theirs)]
         assert codecs[0] == codecs[1], original.name
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_service_whose_layout_is_not_described_is_refused(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eras, "data", lambda _: {"csv": {}, "parquet": {}})
+    with pytest.raises(SettingsError, match=r"green has no generated months as \w+: add .* to eras\.yaml"):
+        write(Service.GREEN, Month.parse("2020-04"), tmp_path / f"x{ending}")
