@@ -17,6 +17,7 @@ They fix these defects of Mage 0.9.80:
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
 - Lists of runs show trigger tokens but not months (launchers.mage.run_labels).
 - Links in notifications need MAGE_PUBLIC_HOST to be one address (launchers.mage.addresses).
+- The editor's kernel accepts code from every user of the machine (launchers.mage.kernels).
 - SQL blocks on DuckDB do not find the data frame of the block above (launchers.mage.sql_blocks).
 """
 
@@ -37,6 +38,7 @@ from launchers.instance_lock import end_with_starter
 from launchers.mage.addresses import public_urls
 from launchers.mage.command import app
 from launchers.mage.dashboards import patch_dashboards
+from launchers.mage.kernels import patch_kernels
 
 VISIBILITY_DELAY = 0.5
 """Seconds until a queued item is visible."""
@@ -47,6 +49,7 @@ def apply_patches() -> None:
     patch_users()
     patch_queue()
     patch_terminal()
+    patch_kernels()
     patch_server()
     patch_links()
     # imported here as they read settings that tests set

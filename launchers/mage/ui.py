@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from launchers.mage.environment import (
     mage_environment,
 )
 from launchers.mage.health import is_healthy
+from launchers.mage.kernels import RUNTIME_DIR
 from launchers.mage.limits import MAGE_PROJECT, lost_limits
 from launchers.mage.trigger_token import set_token
 from launchers.subprocess_group import START, Stopped, reason, subprocess_group
@@ -109,8 +111,11 @@ def serve(project: Path, port: int, addresses: dict[str, str], log: Path, consol
     command = [*START, str(project), "--host", "127.0.0.1", "--port", str(port)]
     # blocks import mage_project from the project's parent folder
     with (
+        tempfile.TemporaryDirectory(prefix="nyc-taxi-kernel-", ignore_cleanup_errors=True) as sockets,
         os.fdopen(held, "wb"),  # closed when this process ends, however it ends
-        subprocess_group(command, log, environment, cwd=project.parent, pass_fds=[watched]) as process,
+        subprocess_group(
+            command, log, {**environment, RUNTIME_DIR: sockets}, cwd=project.parent, pass_fds=[watched]
+        ) as process,
     ):
         os.close(watched)
         with console.status("Starting Mage"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import dotenv
@@ -22,6 +24,8 @@ from launchers.mage.environment import log_file
 from nyc_taxi.errors import SettingsError
 from nyc_taxi.settings import PROJECT
 from tests.support.mage import PAGES_KEY
+from tests.support.modes import readable_by_others
+from tests.support.waiting import until
 
 LOGIN = (
     "DEFAULT_OWNER_EMAIL",
@@ -145,14 +149,23 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request, tmp_pat
     expires = dt.datetime.fromisoformat(session.json()["session"]["expires"]).replace(tzinfo=dt.UTC)
     assert dt.timedelta(hours=7) < expires - dt.datetime.now(dt.UTC) < dt.timedelta(hours=9)
 
+    kernel = until(lambda: kernel_of(process.pid))
     children = psutil.Process(process.pid).children(recursive=True)
-    listening = {
+    listening = [
         connection.laddr
         for child in children
         for connection in child.connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    }
-    assert listening == {("127.0.0.1", port)}
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    # ipykernel has one port for output of forks, which a random number authenticates
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert port in {address.port for address in listening}
+    assert len(set(listening)) <= 2
+    sockets = Path(kernel["ip"]).parent
+    assert kernel["transport"] == "ipc"
+    assert len(kernel["key"]) == 64
+    assert readable_by_others(sockets) == []
+    assert len(list(sockets.glob("python3-*"))) == 5
 
     second = subprocess.run([*command, str(port + 1)], **options, check=False)
     assert (second.returncode, second.stdout) == (
@@ -165,3 +178,14 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request, tmp_pat
     rest, _ = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "Mage has stopped.\n")
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not sockets.exists()
+
+
+def kernel_of(process: int) -> dict[str, Any] | None:
+    """The connection file of the editor's kernel below a process, once it listens."""
+    for child in psutil.Process(process).children(recursive=True):
+        if "ipykernel_launcher" in child.cmdline():
+            connection = json.loads(Path(child.cmdline()[-1]).read_text())
+            heartbeat = Path(f"{connection['ip']}-{connection['hb_port']}")
+            return dict(connection) if connection["transport"] == "tcp" or heartbeat.exists() else None
+    return None
