@@ -17,6 +17,7 @@ They fix these defects of Mage 0.9.80:
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
 - Lists of runs show trigger tokens but not months (launchers.mage.run_labels).
 - Links in notifications need MAGE_PUBLIC_HOST to be one address (launchers.mage.addresses).
+- Idle connections of any client use up the files that the server may open (launchers.mage.connections).
 - The editor's kernel accepts code from every user of the machine (launchers.mage.kernels).
 - SQL blocks on DuckDB do not find the data frame of the block above (launchers.mage.sql_blocks).
 """
@@ -37,6 +38,7 @@ from mage_ai.orchestration.queue.process_queue import JobStatus, ProcessQueue
 from launchers.instance_lock import end_with_starter
 from launchers.mage.addresses import public_urls
 from launchers.mage.command import app
+from launchers.mage.connections import BoundedServer, raise_file_limit
 from launchers.mage.dashboards import patch_dashboards
 from launchers.mage.kernels import patch_kernels
 
@@ -119,13 +121,18 @@ def patch_terminal() -> None:
 
 
 def patch_server() -> None:
-    """Make Mage's server check every request."""
+    """Make Mage's server check every request, and bound what clients without a session use."""
     from launchers.mage.server_guard import Headers, guarded  # imported here as it reads settings
 
     class GuardedServer(tornado.web.Application):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.add_transform(Headers)
+
+        def listen(self, port: int, address: str | None = None, **options: Any) -> BoundedServer:
+            server = BoundedServer(self, **options)
+            server.listen(port, address=address)
+            return server
 
         def get_handler_delegate(self, *arguments: Any, **options: Any) -> Any:
             return super().get_handler_delegate(*guarded(*arguments, **options))
@@ -138,5 +145,6 @@ if __name__ == "__main__":
     os.environ["PYTHONSTARTUP"] = str(
         Path(__file__).with_name("kernel_startup.py")
     )  # for the editor's kernel
+    raise_file_limit()
     apply_patches()
     app()

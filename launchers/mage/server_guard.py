@@ -24,6 +24,7 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.template import Loader
 
 from launchers.mage.access import Route, find_session, refusal
+from launchers.mage.connections import bound
 
 PUBLIC_STATUS = (
     "scheduler_status",
@@ -49,6 +50,7 @@ def guarded(
     route = Route(request, target_class, target_kwargs or {}, path_kwargs or {})
     session = find_session(request)
     request.has_session = session is not None  # type: ignore[attr-defined]
+    bound(request, session is not None)
     error = refusal(route, session)
     if error:
         return request, Refusal, {"code": error[0], "message": error[1]}
