@@ -69,12 +69,24 @@ def containers(present: dict[str, str]) -> dict[str, str]:
     return required
 
 
+_SETTING = re.compile(
+    r"""^[ \t]*(?:export[ \t]+)?(\w+)[ \t]*=[ \t]*(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)"|([^\r\n]*))""",
+    re.MULTILINE | re.DOTALL,
+)
+
+
 def read(path: Path) -> dict[str, str]:
-    """Return the settings in a file of NAME=value lines; empty if the file does not exist."""
+    """Return the settings in a file, without resolving variables and escapes; empty if it does not exist."""
     if not path.exists():
         return {}
-    lines = re.findall(r"^(?:export +)?(\w+) *=[ \t]*(.*?)[ \t]*$", path.read_text("utf-8"), re.MULTILINE)
-    return {name: "" if value.startswith("#") else value.strip("'\"") for name, value in lines}
+    return {match[1]: _value(match) for match in _SETTING.finditer(path.read_text("utf-8"))}
+
+
+def _value(match: re.Match[str]) -> str:
+    _, single, double, plain = match.groups()
+    if plain is None:
+        return double if single is None else single
+    return "" if plain.startswith("#") else re.sub(r"\s+#.*", "", plain).rstrip()
 
 
 def complete(path: Path, required: dict[str, str]) -> list[str]:
@@ -91,8 +103,11 @@ def complete(path: Path, required: dict[str, str]) -> list[str]:
     text = path.read_text("utf-8") if path.exists() else ""
     if text and not text.endswith("\n"):
         text += "\n"
-    for name, value in missing.items():
-        text = _replace_or_append(text, f"{name}={value}", rf"^{name} *=.*$")
+    present_names = {match[1] for match in _SETTING.finditer(text)}
+    text = _SETTING.sub(
+        lambda match: f"{match[1]}={missing[match[1]]}" if match[1] in missing else match[0], text
+    )
+    text += "".join(f"{name}={value}\n" for name, value in missing.items() if name not in present_names)
     path = path.resolve()  # keep a symbolic link
     new = path.with_name(f"{path.name}.{os.getpid()}")
     try:
@@ -104,12 +119,6 @@ def complete(path: Path, required: dict[str, str]) -> list[str]:
     finally:
         new.unlink(missing_ok=True)
     return list(missing)
-
-
-def _replace_or_append(text: str, line: str, pattern: str) -> str:
-    """Replace the first match by the line, or append the line."""
-    changed, replaced = re.subn(pattern, lambda _: line, text, count=1, flags=re.MULTILINE)
-    return changed if replaced else f"{text}{line}\n"
 
 
 def free_port(first: int) -> str:

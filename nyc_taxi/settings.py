@@ -18,9 +18,8 @@ import jinja2
 import platformdirs
 import pydantic
 import yaml
-from dotenv import load_dotenv
-from dotenv.parser import parse_stream
 
+from nyc_taxi.env_file import load_env_file
 from nyc_taxi.errors import SettingsError
 
 log = logging.getLogger(__name__)
@@ -169,7 +168,7 @@ OTHER_NAMES = {
 
 def load_settings() -> Settings:
     """Read the settings; raises SettingsError naming the invalid variable or line of `.env`."""
-    _load_env_file(PROJECT / ".env")
+    load_env_file(PROJECT / ".env")
     _warn_of_unknown(frozenset(name for name in os.environ if name.startswith("TAXI_")))
     try:
         return Settings.from_environment()
@@ -181,24 +180,8 @@ def load_settings() -> Settings:
 
 def log_form() -> str:
     """TAXI_LOG, read before anything is logged; `load_settings` checks the value."""
-    _load_env_file(PROJECT / ".env")
+    load_env_file(PROJECT / ".env")
     return os.environ.get("TAXI_LOG") or "text"
-
-
-def _load_env_file(path: Path) -> None:
-    """Set the file's variables unless already set; raises SettingsError that does not quote the file."""
-    try:
-        with path.open(encoding="utf-8") as lines:
-            wrong = next((each.original.line for each in parse_stream(lines) if each.error), None)
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError):
-        raise SettingsError(f"{path}: cannot be read; make it a readable UTF-8 file.") from None
-    if wrong is not None:
-        raise SettingsError(
-            f"{path}: line {wrong} is not NAME=value; correct it, and quote a value with spaces or quotes."
-        )
-    load_dotenv(path, override=False)
 
 
 @functools.cache

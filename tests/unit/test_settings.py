@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -51,6 +52,52 @@ def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_line_that_sets_nothing_is_named_without_its_value(env_file: Path, line: str) -> None:
     env_file.write_text(f"# passwords\nTAXI_THREADS=1\n{line}\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"\.env: line 3 is not NAME=value") as caught:
+        load_settings()
+    assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("'pa$$word ${HOME} # \\n'", "pa$$word ${HOME} # \\n"),
+        ('"a\\n\\"b\\" # ${BASE} \\\\"  # comment', 'a\n"b" # base \\'),
+        ('"two\nTAXI_THREADS=9"', "two\nTAXI_THREADS=9"),
+        ("'it' # costs $5", "it"),
+        ("${BASE}/b # costs $5", "base/b"),
+        ("b#c'd\"e\\f", "b#c'd\"e\\f"),
+        ("", ""),
+    ],
+)
+def test_values_mean_what_they_mean_for_compose(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch, text: str, value: str
+) -> None:
+    names = ("BASE", "POSTGRES_PASSWORD")
+    for name in names:  # monkeypatch takes back what the file sets
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    env_file.write_text(f"BASE=base\nexport POSTGRES_PASSWORD={text}\nBASE=base\n", encoding="utf-8")
+    load_settings()
+    assert os.environ["POSTGRES_PASSWORD"] == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "hunter$2",
+            "hunter$$2",
+            "${HOME:-hunter2}",
+            '"hunter$2"',
+            '"hunter\\$2"',
+            '"hunter\\x2"',
+            '"\\0hunter2"',
+        ),
+        *("'hunter\\\\2'", "'hunter\\'2'", "hunter\t#2", " # hunter2", '"a\\\'hunter2"'),
+    ],
+)
+def test_values_that_compose_reads_differently_are_refused(env_file: Path, text: str) -> None:
+    env_file.write_text(f"TAXI_THREADS=1\nPOSTGRES_PASSWORD={text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"line 2: Docker Compose reads POSTGRES_PASSWORD diff") as caught:
         load_settings()
     assert "hunter" not in str(caught.value)
 

@@ -58,6 +58,27 @@ def test_what_is_there_stays_and_what_is_empty_is_filled(path: Path):
     assert path.read_text() == before
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GCS_PORT=4443 # the emulator's",
+        "export GCS_PORT='4443' # a comment",
+        'JWT_SECRET="two\nGCS_PORT=9\nlines"\n  GCS_PORT=4443',
+        "A='\nB=1'\nGCS_PORT = 4443\r\nC=it's",
+    ],
+)
+def test_values_are_read_as_by_the_programs(path: Path, text: str):
+    path.write_text(text)
+    assert env_file.read(path) == dotenv.dotenv_values(path, interpolate=False)
+    assert env_file.containers(env_file.read(path))["STORAGE_EMULATOR_HOST"] == "http://127.0.0.1:4443"
+
+
+def test_lines_of_a_value_are_no_settings(path: Path):
+    path.write_text("KEY='\nJWT_SECRET=\n'\nJWT_SECRET=\nJWT_SECRET=''\n")
+    env_file.complete(path, {"JWT_SECRET": "secret"})
+    assert path.read_text() == "KEY='\nJWT_SECRET=\n'\nJWT_SECRET=secret\nJWT_SECRET=secret\n"
+
+
 def test_the_example_can_be_completed(path: Path):
     path.write_text((PROJECT / ".env.example").read_text())
     values = fill(path)

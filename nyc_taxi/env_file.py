@@ -1,0 +1,71 @@
+"""`.env`, read as Docker Compose reads it.
+
+python-dotenv parses the file. It replaces `${NAME}` even in single quotes, and Compose replaces more
+elsewhere: `$NAME`, `${NAME:-...}` and `$$`. A password must not depend on its reader, so values that they
+read differently are refused (compose-go's dotenv/parser.go, python-dotenv's parser.py).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from nyc_taxi.errors import SettingsError
+
+_QUOTED = re.compile(r"""'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+
+
+def load_env_file(path: Path) -> None:
+    """Set the file's variables unless already set; raises SettingsError that does not quote the file."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            bindings = list(parse_stream(lines))
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{path}: cannot be read; make it a readable UTF-8 file.") from None
+    values: dict[str, str] = {}
+    for binding in bindings:
+        where = f"{path}: line {binding.original.line}"
+        if binding.error:
+            raise SettingsError(
+                f"{where} is not NAME=value; correct it, and quote a value with spaces or quotes."
+            )
+        if binding.key is None or binding.value is None:
+            continue
+        text = binding.original.string.partition("=")[2].strip(" \t")
+        if _is_ambiguous(text, binding.value):
+            raise SettingsError(
+                f"{where}: Docker Compose reads {binding.key} differently; put a value with $, # or \\ into"
+                " single quotes, where \\ cannot precede \\ or a quote."
+            )
+        is_literal = text.startswith("'")
+        values[binding.key] = binding.value if is_literal else _expand(binding.value, values)
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
+def _is_ambiguous(text: str, value: str) -> bool:
+    """Return whether Compose finds other variables, escapes or comments in the text of a value.
+
+    `value` is python-dotenv's.
+    """
+    quoted = _QUOTED.match(text)
+    if quoted is None:
+        # for Compose, only a space and # begin a comment, and only after a value
+        is_comment = "\t#" in text or (text.startswith("#") and not value)
+        return is_comment or "$" in _VARIABLE.sub("", value)
+    single, double = quoted.groups()
+    if double is None:
+        return re.search(r"\\[\\']", single) is not None
+    rest = _VARIABLE.sub("", re.sub(r'\\[\\"abfnrtv]', "", double))
+    return "$" in rest or "\\" in rest
+
+
+def _expand(value: str, values: dict[str, str]) -> str:
+    """Replace `${NAME}` by the variable, which an earlier line may define; empty if neither does."""
+    return _VARIABLE.sub(lambda match: os.environ.get(match[1], values.get(match[1], "")), value)
