@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nyc_taxi.errors import SettingsError
+from nyc_taxi.files import open_lock
 
 STARTER_FD = "TAXI_STARTER_FD"
 """File descriptor of a pipe whose other end Mage's starter holds; set by `launchers.mage.ui`."""
@@ -35,12 +36,12 @@ def instance_lock(
     """
     lock = folder / "ui.lock"
     try:
-        lock.touch()
+        opened = open_lock(lock)
     except OSError as error:
         raise SettingsError(
             f"{lock} cannot be written ({error.strerror}): set MAGE_DATA_DIR to a folder of your own."
         ) from None
-    with lock.open("a+") as file:
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

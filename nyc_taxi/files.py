@@ -10,11 +10,33 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 """Bytes per read."""
+
+
+_OTHERS = 0o007
+"""The bits of a file's mode for users that are neither its owner nor in its group."""
+
+
+def keep_others_out(path: Path) -> None:
+    """Deny others access to a file of this user."""
+    status = path.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & _OTHERS:
+        path.chmod(status.st_mode & 0o777 & ~_OTHERS)
+
+
+def open_lock(path: Path) -> IO[str]:
+    """Open the file of a lock for reading and appending, creating it if necessary.
+
+    It is closed to others: whoever may read a file may also lock it for ever.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666 & ~_OTHERS)
+    keep_others_out(path)
+    return os.fdopen(descriptor, "a+")
 
 
 @contextlib.contextmanager
@@ -24,7 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
     The operating system releases the lock when the process ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("ab") as file:
+    with open_lock(folder / ".lock") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

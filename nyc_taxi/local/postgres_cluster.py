@@ -35,6 +35,7 @@ SETTINGS = """\
 listen_addresses = '127.0.0.1'  # this machine only
 port = {port}
 unix_socket_directories = ''    # a socket's path is limited to 107 bytes, which folders often exceed
+authentication_timeout = 10s    # clients without a password hold connections no longer
 timezone = 'UTC'                # the same on every machine
 shared_buffers = 128MB          # COPY does not need more
 maintenance_work_mem = 128MB    # sorts of CREATE INDEX
@@ -194,13 +195,16 @@ class Cluster:
         return False
 
     def create_database(self) -> None:
-        """Create the database and the roles if they are missing, also in clusters from before roles."""
+        """Create the database and the roles if they are missing, and renew their passwords and rights.
+
+        Clusters of earlier versions lack some.
+        """
         with contextlib.closing(self.connect("postgres")) as database, database.cursor() as cursor:
             database.autocommit = True
-            if not all(self.password_of(role) for role in ROLES):
-                passwords = {role: secrets.token_urlsafe(24) for role in ROLES}
-                postgres_roles.create(cursor, passwords)
-                for role, password in passwords.items():  # last: a file implies that its role exists
+            passwords = {role: self.password_of(role) or secrets.token_urlsafe(24) for role in ROLES}
+            postgres_roles.create(cursor, passwords)
+            for role, password in passwords.items():  # last: a file implies that its role exists
+                if not self.password_of(role):
                     self._write_secret(self.folder / f"password-{role}", password)
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", [DBNAME])
             if cursor.fetchone() is None:
@@ -208,4 +212,4 @@ class Cluster:
         with contextlib.closing(self.connect(DBNAME)) as database, database, database.cursor() as cursor:
             if not postgres_roles.own(cursor, DBNAME):
                 postgres_roles.take_over(cursor, DBNAME)
-            postgres_roles.let_read(cursor)
+            postgres_roles.let_read(cursor, DBNAME)

@@ -69,14 +69,40 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT SELECT ON TABLES TO {READER};
 ALTER DEFAULT PRIVILEGES FOR ROLE {LOADER} GRANT SELECT ON SEQUENCES TO {READER};
 """
 
+_KEEP_FROM_WRITING = f"""
+DO $$
+DECLARE
+    change text;
+BEGIN
+    FOR change IN
+        -- large objects fill the disk; advisory locks, which loads take too, hold them up
+        SELECT oid::regprocedure FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND (
+            proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+            OR proname ~ '^pg_(try_)?advisory_(xact_)?lock'
+        )
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', change);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO {LOADER}', change);
+    END LOOP;
+END $$;
+"""
+
+_LIMITS = f"""
+ALTER ROLE {READER} RESET ALL;  -- every role may change its own settings and password
+ALTER ROLE {READER} SET default_transaction_read_only = on;
+ALTER ROLE {READER} SET temp_file_limit = '10GB';  -- of sorts, per connection
+ALTER ROLE {READER} CONNECTION LIMIT 50;  -- of 100; the loader needs a few
+"""
+
 
 def create(cursor: cursor, passwords: dict[str, str]) -> None:
-    """Create missing roles and set every role's password."""
+    """Create missing roles, set every role's password, and limit the reader."""
     for role, password in passwords.items():
         cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
         verb = "CREATE" if cursor.fetchone() is None else "ALTER"
         cursor.execute(f"{verb} ROLE {role} LOGIN PASSWORD %s", [password])
-    cursor.execute(f"ALTER ROLE {READER} SET default_transaction_read_only = on")
+    cursor.execute(_LIMITS)
 
 
 def own(cursor: cursor, dbname: str) -> bool:
@@ -92,6 +118,11 @@ def take_over(cursor: cursor, dbname: str) -> None:
     cursor.execute(f"ALTER DATABASE {dbname} OWNER TO {LOADER}")
 
 
-def let_read(cursor: cursor) -> None:
-    """Let the reader read all that the loader owns or will own, also in clusters of earlier versions."""
+def let_read(cursor: cursor, dbname: str) -> None:
+    """Let the reader read all that the loader owns or will own, also in clusters of earlier versions.
+
+    It cannot write what PostgreSQL lets every role write, or take locks of loads.
+    """
     cursor.execute(_LET_READ)
+    cursor.execute(_KEEP_FROM_WRITING)
+    cursor.execute(f"REVOKE TEMPORARY ON DATABASE {dbname} FROM PUBLIC")

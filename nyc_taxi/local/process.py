@@ -13,6 +13,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from nyc_taxi.files import open_lock
+
 HOST = "127.0.0.1"
 
 PORTS = range(20000, 30000)
@@ -23,7 +25,7 @@ PORTS = range(20000, 30000)
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock for starting or stopping the folder's server."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
+    with open_lock(folder / "lock") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -36,14 +38,14 @@ def ever_started(folder: Path) -> bool:
 @contextlib.contextmanager
 def life(folder: Path) -> Iterator[int]:
     """Yield a file descriptor for a new server to inherit, which keeps `alive` locked while it runs."""
-    with (folder / "alive").open("a") as file:
+    with open_lock(folder / "alive") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 
 
 def alive(folder: Path) -> bool:
     """Return whether the folder's server is running, starting or stopping."""
-    with (folder / "alive").open("a") as file:
+    with open_lock(folder / "alive") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

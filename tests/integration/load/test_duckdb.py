@@ -254,6 +254,11 @@ def test_a_run_that_is_killed_while_it_makes_the_file_leaves_none(warehouse: Duc
 # ---- where it is
 
 
+def test_others_cannot_hold_up_loads_by_reading_the_file(warehouse: DuckDb):
+    warehouse.create_tables()
+    assert warehouse.file.stat().st_mode & 0o007 == 0
+
+
 def test_a_file_that_is_no_database_is_refused(workspace: Path, tmp_path: Path):
     file = tmp_path / "text.duckdb"
     file.write_text("no database" * 1000)

@@ -162,14 +162,22 @@ def test_the_loader_owns_the_database_and_the_reader_reads(folder: Path) -> None
     for refused in (
         "SELECT FROM public.of_airflow",
         "DELETE FROM later.trips",
-        "SET default_transaction_read_only = off; DELETE FROM later.trips",
-        "SET default_transaction_read_only = off; CREATE TABLE later.mine ()",
-        "SET default_transaction_read_only = off; CREATE TABLE public.mine ()",
+        "SET TRANSACTION READ WRITE; DELETE FROM later.trips",
+        "SET TRANSACTION READ WRITE; CREATE TABLE later.mine ()",
+        "SET TRANSACTION READ WRITE; CREATE TABLE public.mine ()",
         "COPY later.trips TO PROGRAM 'cat'",
         "SELECT pg_read_file('/etc/passwd')",
+        # what PostgreSQL lets every role do
+        "SET TRANSACTION READ WRITE; SELECT lo_from_bytea(0, 'x')",
+        "SET TRANSACTION READ WRITE; SELECT lo_creat(-1)",
+        "CREATE TEMP TABLE mine (n int)",
+        "SET temp_file_limit = -1",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_try_advisory_xact_lock(1, 2)",
     ):
         with pytest.raises(subprocess.CalledProcessError):
             read(server, refused)
+    assert ask(server, "SELECT pg_try_advisory_xact_lock(1, 2)") is True
     for refused in (
         "COPY later.trips TO PROGRAM 'cat'",
         "SELECT pg_read_file('/etc/passwd')",
@@ -177,6 +185,14 @@ def test_the_loader_owns_the_database_and_the_reader_reads(folder: Path) -> None
     ):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             ask(server, refused)
+
+
+def test_what_the_reader_changed_of_itself_is_undone_at_the_next_start(folder: Path) -> None:
+    server = postgres.ensure(folder)
+    own = "ALTER ROLE taxi_reader PASSWORD 'mine'; ALTER ROLE taxi_reader SET statement_timeout = 1"
+    read(server, f"SET TRANSACTION READ WRITE; {own}")
+    postgres.stop(folder)
+    assert read(postgres.ensure(folder), "SHOW statement_timeout") == "0"
 
 
 def test_the_reader_dumps_the_tables_also_of_servers_that_did_not_let_it(folder: Path) -> None:

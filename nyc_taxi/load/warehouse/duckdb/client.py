@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from nyc_taxi.errors import DestinationError, LockTimeout, one_line
+from nyc_taxi.files import keep_others_out
 from nyc_taxi.load.warehouse.duckdb.config import DuckDbConfig
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ def _create(file: Path) -> None:
     new = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}")
     try:
         duckdb.connect(new).close()
+        keep_others_out(new)  # DuckDB locks the file for those who read it, which holds up loads
         with contextlib.suppress(OSError):  # another run was first, or the disk knows no links
             file.hardlink_to(new)
     finally:
