@@ -21,6 +21,7 @@ from launchers.mage.query import query
 from launchers.subprocess_group import MAGE, reason, subprocess_group
 from mage_project.utils.steps import EVENTS_FD
 from mage_project.utils.variables import RUN_ID
+from nyc_taxi.cli.console import SafeConsole
 from nyc_taxi.cli.progress import bars
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.load.registry import open_destination
@@ -38,7 +39,7 @@ from nyc_taxi.settings import Settings, load_settings
 
 def load(variables: Mapping[str, Any]) -> int:
     """Load the month of the pipeline's variables; returns the exit code."""
-    console = Console(highlight=False)
+    console = SafeConsole(highlight=False)
     try:
         settings = load_settings()
         request = make_request(variables, settings)

@@ -27,6 +27,7 @@ from launchers.mage.kernels import RUNTIME_DIR
 from launchers.mage.limits import MAGE_PROJECT, lost_limits
 from launchers.mage.trigger_token import set_token
 from launchers.subprocess_group import START, Stopped, reason, subprocess_group
+from nyc_taxi.cli.console import SafeConsole
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.settings import PROJECT, keep_writers_out, load_settings
 
@@ -147,7 +148,7 @@ def main() -> int:
     options = parser.parse_args()
     keep_writers_out()
     project = options.project.resolve()
-    console = Console(highlight=False, soft_wrap=True)
+    console = SafeConsole(highlight=False, soft_wrap=True)
     try:
         port = parse_port(options.port)
         environment = mage_environment()

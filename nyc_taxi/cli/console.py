@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.segment import Segment
+from rich.text import Text
 
 from nyc_taxi.settings import log_form
 from nyc_taxi.telemetry.events import JsonFormatter, is_json
@@ -15,14 +19,35 @@ _WIDE = 160
 """Width when output goes to a file or a pipe."""
 
 
+_SYMBOLS = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
+    **dict.fromkeys((*range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+}
+"""Symbols for control characters, including those that reverse the direction of text."""
+
+
+class SafeConsole(Console):
+    """Shows control characters of texts as symbols: those in a source's file could command the terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(text.translate(_SYMBOLS), **options)  # before columns are measured
+
+    def render(self, *arguments: Any, **options: Any) -> Iterable[Segment]:
+        for segment in super().render(*arguments, **options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(segment.text.translate(_SYMBOLS), segment.style)
+
+
 def output() -> Console:
     """For results."""
-    return Console(width=None if sys.stdout.isatty() else _WIDE)
+    return SafeConsole(width=None if sys.stdout.isatty() else _WIDE)
 
 
 def errors() -> Console:
     """For progress, notes and errors; silent where the log is JSON."""
-    return Console(stderr=True, quiet=is_json(), width=None if sys.stderr.isatty() else _WIDE)
+    return SafeConsole(stderr=True, quiet=is_json(), width=None if sys.stderr.isatty() else _WIDE)
 
 
 def set_up_logging(verbose: bool) -> None:

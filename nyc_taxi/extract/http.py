@@ -12,6 +12,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -73,7 +74,7 @@ def stream(method: str, url: str, headers: Mapping[str, str], timeout: float) ->
 
 def check(response: httpx.Response, url: str) -> None:
     """Raise the error for the response's status; 2xx passes."""
-    status, name = response.status_code, f"{response.status_code} {response.reason_phrase}".strip()
+    status, name = response.status_code, _name(response.status_code)
     if response.is_success:
         return
     if status in (403, 404, 410):
@@ -85,6 +86,13 @@ def check(response: httpx.Response, url: str) -> None:
             f"{shown(url)}: the server answered {name}; try again {later}, {OTHER_SOURCE}.", wait
         )
     raise SourceError(f"{shown(url)}: the server answered {name}; check the URL and its credentials.")
+
+
+def _name(status: int) -> str:
+    """Return the status with its standard phrase; the server's own may be any text."""
+    with contextlib.suppress(ValueError):
+        return f"{status} {HTTPStatus(status).phrase}"
+    return str(status)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
