@@ -15,6 +15,7 @@ They fix these defects of Mage 0.9.80:
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
 - Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
+- Sessions outlive a change of the password (launchers.mage.sessions).
 - Lists of runs show trigger tokens but not months (launchers.mage.run_labels).
 - Links in notifications need MAGE_PUBLIC_HOST to be one address (launchers.mage.addresses).
 - Idle connections of any client use up the files that the server may open (launchers.mage.connections).
@@ -59,12 +60,14 @@ def apply_patches() -> None:
     from launchers.mage.pause import patch_pause
     from launchers.mage.retries import patch_retries
     from launchers.mage.run_labels import patch_run_labels
+    from launchers.mage.sessions import patch_sessions
     from launchers.mage.sql_blocks import patch_duckdb_blocks
 
     patch_metadata()
     patch_pause()
     patch_retries()
     patch_run_labels()
+    patch_sessions()
     patch_duckdb_blocks()
     patch_dashboards()
     os.register_at_fork(after_in_child=lambda: asyncio.set_event_loop(asyncio.new_event_loop()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -92,6 +93,11 @@ def _workspace(settings: Settings) -> str:
         probe.unlink()
     except OSError as error:
         raise TaxiError(f"{folder} cannot be written to ({error.strerror}); set TAXI_WORKSPACE.") from None
+    if folder.stat().st_mode & stat.S_IWOTH:
+        raise TaxiError(
+            f"others may replace files in {folder}: run `chmod o-w` on it, or set TAXI_WORKSPACE to a folder "
+            "of your own."
+        )
     free = shutil.disk_usage(folder).free
     if free < _FREE_BYTES:
         raise TaxiError(

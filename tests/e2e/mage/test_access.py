@@ -469,6 +469,29 @@ def test_wrong_logins_are_slowed_down_and_right_ones_are_not(server, monkeypatch
     assert json.loads(again.body)["session"]["token"]
 
 
+def test_a_new_password_ends_the_users_other_sessions(server, monkeypatch):
+    from mage_ai.api.resources.UserResource import UserResource
+    from mage_ai.authentication.oauth2 import encode_token, generate_access_token
+    from mage_ai.orchestration.db.models.oauth import Oauth2Application, User
+
+    from launchers.mage.sessions import patch_sessions
+
+    monkeypatch.setattr(UserResource, "update", UserResource.update)  # put back afterwards
+    patch_sessions()
+    key = {"X-API-KEY": PAGES_KEY}
+    owner, other = server.sign_in("Owner") | key, server.sign_in("Viewer") | key
+    user = User.query.order_by(User.id.desc()).first()
+    token = generate_access_token(user, Oauth2Application.query.first())
+    stolen = {"Cookie": f"oauth_token={encode_token(token.token, token.expires)}", **JSON, **key}
+    secret = {"password": "x" * 12, "password_confirmation": "x" * 12}
+    password = json.dumps({"user": secret}).encode()
+    path = f"/api/users/{user.id}"
+    look = [Ask("GET", "/api/pipelines", headers) for headers in (owner, other, stolen)]
+    assert [answer.code for answer in server.send(*look)] == [200, 200, 200]
+    server.send(Ask("PUT", path, owner, password))
+    assert [answer.code for answer in server.send(*look)] == [200, 401, 401]
+
+
 def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):
     from mage_ai.orchestration.db.models.schedules import PipelineRun, PipelineSchedule
 

@@ -63,6 +63,14 @@ def test_a_fault_is_named_and_the_other_parts_are_looked_at_all_the_same(
     assert list(results)[-1] == "bike-share"
 
 
+def test_a_workspace_in_which_others_may_replace_files_is_named(checks, workspace: Path) -> None:
+    workspace.mkdir(exist_ok=True)
+    workspace.chmod(0o777)
+    result = checks()["workspace"]
+    assert not result.ok
+    assert result.detail.startswith(f"others may replace files in {workspace}")
+
+
 def test_a_setting_that_makes_no_sense_is_said_once(checks) -> None:
     results = checks(TAXI_RETRIES="many")
     assert list(results) == ["settings"]
