@@ -129,7 +129,12 @@ def test_a_name_that_nothing_reads_is_named_once_with_the_nearest(
 def test_every_name_in_the_project_is_known() -> None:
     folders = ("airflow_project", "docker", "launchers", "mage_project", "nyc_taxi", "terraform")
     endings = {".py", ".sql", ".tf", ".yaml", ".yml", ".sh", ".env"}
-    paths = [path for name in folders for path in (PROJECT / name).rglob("*") if path.suffix in endings]
+    paths = [
+        path
+        for name in folders
+        for path in (PROJECT / name).rglob("*")
+        if path.suffix in endings and path.is_file()
+    ]
     paths += [PROJECT / ".env.example", PROJECT / "docker-compose.yml"]
     names = {name for path in paths for name in re.findall(r"\bTAXI_[A-Z_]+\b", path.read_text("utf-8"))}
     known = {f"TAXI_{name.upper()}" for name in Settings.model_fields} | OTHER_NAMES
