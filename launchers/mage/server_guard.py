@@ -36,6 +36,8 @@ PUBLIC_STATUS = (
 
 WRONG_LOGINS = 5
 """Wrong logins per MINUTE, of all clients together, after which logins are refused."""
+LOGINS = 10
+"""Logins per MINUTE of one user, whatever their password: each occupies the server for up to a second."""
 MINUTE = 60.0
 
 
@@ -73,10 +75,12 @@ class Refusal(tornado.web.RequestHandler):
 
 
 class Login(ApiResourceListHandler):  # type: ignore[misc]
-    """Login with e-mail and password, throttled after wrong passwords."""
+    """Login with e-mail and password, throttled after wrong passwords and by user."""
 
     attempts: ClassVar[deque[float]] = deque(maxlen=WRONG_LOGINS)
     """Times of the last wrong logins, in seconds of a monotonic clock."""
+    recent: ClassVar[deque[tuple[float, str]]] = deque()
+    """Times and users of all logins of the last minute."""
 
     async def post(self, resource: str) -> None:
         # status 200, as for Mage's own wrong logins: its page shows no other messages
@@ -84,9 +88,17 @@ class Login(ApiResourceListHandler):  # type: ignore[misc]
         if len(self.attempts) == WRONG_LOGINS and now - self.attempts[0] < MINUTE:
             self.write(error_body(429, "Too many wrong logins: wait a minute."))
             return
+        session = json.loads(self.request.body).get("session", {})
+        user = str(session.get("email") or session.get("username")).lower()
+        while self.recent and now - self.recent[0][0] > MINUTE:
+            self.recent.popleft()
+        if sum(name == user for _, name in self.recent) >= LOGINS:
+            self.write(error_body(429, "Too many logins of this user: wait a minute."))
+            return
+        self.recent.append((now, user))
         self.attempts.append(now)  # removed on success; parallel attempts count
         # Mage would open a session for any account of an OAuth provider, without verifying its audience
-        if "provider" in json.loads(self.request.body).get("session", {}):
+        if "provider" in session:
             self.write(error_body(400, "Sign in with e-mail and password."))
             return
         await super().post(resource)

@@ -453,10 +453,12 @@ def test_wrong_logins_are_slowed_down_and_right_ones_are_not(server, monkeypatch
         return Ask("POST", "/api/sessions", JSON, json.dumps(body).encode())
 
     server_guard.Login.attempts.clear()
+    server_guard.Login.recent.clear()
     right = login(DEFAULT_OWNER_PASSWORD)
     for answer in server.send(*[right] * 7):
         assert json.loads(answer.body)["session"]["token"]
     assert not server_guard.Login.attempts
+    server_guard.Login.recent.clear()
     (provider,) = server.send(login("", provider="google", token="of an attacker"))
     assert json.loads(provider.body)["error"]["message"] == "Sign in with e-mail and password."
     wrong = server.send(*[login(f"guess {number}") for number in range(4)])
@@ -467,6 +469,12 @@ def test_wrong_logins_are_slowed_down_and_right_ones_are_not(server, monkeypatch
     monkeypatch.setattr(server_guard, "MINUTE", 0.0)  # it has passed
     (again,) = server.send(right)
     assert json.loads(again.body)["session"]["token"]
+    monkeypatch.setattr(server_guard, "MINUTE", 60.0)
+    server_guard.Login.attempts.clear()
+    server_guard.Login.recent.clear()
+    *_, allowed, eleventh = server.send(*[right] * 11)
+    assert json.loads(allowed.body)["session"]["token"]
+    assert json.loads(eleventh.body)["error"]["message"] == "Too many logins of this user: wait a minute."
 
 
 def test_a_new_password_ends_the_users_other_sessions(server, monkeypatch):
