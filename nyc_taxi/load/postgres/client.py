@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 from sqlalchemy import create_engine
-from sqlalchemy.engine import URL, Connection, CursorResult  # 1.4, which Airflow 2 has, knows them here
+from sqlalchemy.engine import (
+    URL,
+    Connection,
+    CursorResult,
+    Engine,
+)  # 1.4, which Airflow 2 has, knows them here
 from sqlalchemy.pool import NullPool
 
 from nyc_taxi.load.postgres.config import PostgresConfig
@@ -38,6 +44,13 @@ def transaction(config: PostgresConfig) -> Iterator[Connection]:
     Nothing outlives the transaction (no session state, no session locks), so that a pooler in
     transaction mode may stand between. Raises DestinationError or DestinationUnreachable.
     """
+    with translate_errors(config), _engine(config).begin() as connection:
+        execute(connection, SESSION.format(schema=quoted(config.schema), idle=IDLE_TIMEOUT))
+        yield connection
+
+
+@functools.lru_cache(maxsize=8)  # a new engine would ask the server for its version again
+def _engine(config: PostgresConfig) -> Engine:
     options: dict[str, object] = {
         "connect_timeout": max(2, round(config.retry.timeout)),  # libpq takes 1 for 2
         "application_name": "nyc_taxi",
@@ -54,10 +67,13 @@ def transaction(config: PostgresConfig) -> Iterator[Connection]:
         port=config.port,
         database=config.dbname,
     )
-    engine = create_engine(url, poolclass=NullPool, connect_args=options, hide_parameters=True)
-    with translate_errors(config), engine.begin() as connection:
-        execute(connection, SESSION.format(schema=quoted(config.schema), idle=IDLE_TIMEOUT))
-        yield connection
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args=options,
+        hide_parameters=True,
+        use_native_hstore=False,  # every connection would look the type up
+    )
 
 
 def wait_for_client(connection: Connection, timeout: str) -> None:
