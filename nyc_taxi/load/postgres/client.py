@@ -7,12 +7,9 @@ import functools
 from collections.abc import Iterator
 
 from sqlalchemy import create_engine
-from sqlalchemy.engine import (
-    URL,
-    Connection,
-    CursorResult,
-    Engine,
-)  # 1.4, which Airflow 2 has, knows them here
+
+# SQLAlchemy 1.4, which Airflow 2 has, knows them here
+from sqlalchemy.engine import URL, Connection, CursorResult, Engine
 from sqlalchemy.pool import NullPool
 
 from nyc_taxi.load.postgres.config import PostgresConfig
