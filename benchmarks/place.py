@@ -22,6 +22,7 @@ import psycopg2
 from dotenv import dotenv_values
 
 from benchmarks.contenders import SCHEMA
+from benchmarks.measure import Failed
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.local import gcs, postgres
 from nyc_taxi.local.postgres import superuser_url
@@ -89,6 +90,8 @@ class Place:
         if not cores:
             yield
             return
+        if not hasattr(os, "sched_setaffinity"):
+            raise Failed("only Linux limits a process to some cores")
         folder = Path(self.sql("SHOW data_directory")[0][0])
         postmaster = int((folder / "postmaster.pid").read_text().splitlines()[0])
         allowed = {pid: os.sched_getaffinity(pid) for pid in (os.getpid(), postmaster)}

@@ -96,7 +96,7 @@ def figures_text(figures: Figures, outcomes: Sequence[Outcome], facts: dict[str,
 def scaling(figures: Figures, cores: int) -> str:
     """Return a sentence on the speed by number of cores; empty if it was not measured, or not faster."""
     one, all_ = (figures.get(name) for name in ("one_core", "taxi_run"))
-    if one is None or all_ is None or one.failure or all_.failure or one.seconds <= all_.seconds:
+    if cores < 2 or one is None or all_ is None or one.failure or all_.failure or one.seconds <= all_.seconds:
         return ""
     parallel = (one.seconds - all_.seconds) / (1 - 1 / cores)
     doubled = one.seconds - parallel + parallel / (2 * cores)

@@ -30,7 +30,8 @@ def load_env_file(path: Path) -> None:
         raise SettingsError(f"{path}: cannot be read; make it a readable UTF-8 file.") from None
     values: dict[str, str] = {}
     for binding in bindings:
-        where = f"{path}: line {binding.original.line}"
+        lines_before = re.match(r"\s*", binding.original.string)[0].count("\n")  # type: ignore[index]
+        where = f"{path}: line {binding.original.line + lines_before}"
         if binding.error:
             raise SettingsError(
                 f"{where} is not NAME=value; correct it, and quote a value with spaces or quotes."
@@ -38,9 +39,14 @@ def load_env_file(path: Path) -> None:
         if binding.key is None or binding.value is None:
             continue
         text = binding.original.string.partition("=")[2].strip(" \t")
+        if _has_unclear_comment(text, binding.value):
+            raise SettingsError(
+                f"{where}: Docker Compose reads {binding.key} differently; put the comment on a line of its"
+                " own, or the value into single quotes if # belongs to it."
+            )
         if _is_ambiguous(text, binding.value):
             raise SettingsError(
-                f"{where}: Docker Compose reads {binding.key} differently; put a value with $, # or \\ into"
+                f"{where}: Docker Compose reads {binding.key} differently; put a value with $ or \\ into"
                 " single quotes, where \\ cannot precede \\ or a quote."
             )
         is_literal = text.startswith("'")
@@ -49,16 +55,19 @@ def load_env_file(path: Path) -> None:
         os.environ.setdefault(name, value)
 
 
-def _is_ambiguous(text: str, value: str) -> bool:
-    """Return whether Compose finds other variables, escapes or comments in the text of a value.
+def _has_unclear_comment(text: str, value: str) -> bool:
+    """Return whether a comment follows a tab, or no value; Compose wants a value and a space before it.
 
     `value` is python-dotenv's.
     """
+    return not _QUOTED.match(text) and ("\t#" in text or (text.startswith("#") and not value))
+
+
+def _is_ambiguous(text: str, value: str) -> bool:
+    """Return whether Compose finds other variables or escapes in the text of a value."""
     quoted = _QUOTED.match(text)
     if quoted is None:
-        # for Compose, only a space and # begin a comment, and only after a value
-        is_comment = "\t#" in text or (text.startswith("#") and not value)
-        return is_comment or "$" in _VARIABLE.sub("", value)
+        return "$" in _VARIABLE.sub("", value)
     single, double = quoted.groups()
     if double is None:
         return re.search(r"\\[\\']", single) is not None

@@ -16,8 +16,6 @@ def keep_pandas_out() -> None:
     object, and no longer asks once it has found one that is too old. `to_pandas()` still works:
     it imports pandas anew. Does not import pyarrow itself.
     """
-    if "pandas" in sys.modules:
-        return
     if "pyarrow" in sys.modules:
         _find_old_pandas()
     else:
@@ -44,6 +42,8 @@ class _Finder:
 
 
 def _find_old_pandas() -> None:
+    if "pandas" in sys.modules:  # which imports pyarrow
+        return
     import pyarrow as pa
 
     sys.modules["pandas"] = types.ModuleType("pandas")

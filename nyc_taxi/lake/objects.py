@@ -43,7 +43,10 @@ def not_held(owner: str, prefix: str, held: Iterable[str]) -> NotInLake:
     if not known:
         return NotInLake(f"the lake holds no file of {owner}: load it from another source.")
     missing = f"whose SHA-256 begins with {prefix}" if prefix else "that can be read"
-    return NotInLake(f"the lake holds no file of {owner} {missing}, only {known}.")
+    return NotInLake(
+        f"the lake holds no file of {owner} {missing}, only {known}: name one of these as lake:PREFIX,"
+        " or load it from another source."
+    )
 
 
 def remove_folder(store: Store, folder: str, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from nyc_taxi.errors import DestinationError, SourceUnreachable, TaxiError
+from nyc_taxi.errors import DestinationError, SourceError, TaxiError
 from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
@@ -64,7 +64,7 @@ def collect(
     try:
         if source:
             _compare(statuses, source, [*ledgers], settings)
-    except SourceUnreachable as error:
+    except (SourceError, DestinationError) as error:
         errors.append(error)
     if unanswered is not None:
         unanswered += errors

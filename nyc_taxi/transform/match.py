@@ -36,7 +36,7 @@ MAX_EQUAL = 500_000
 """Rows equal to others of their batch, after which a file of hardly anything else is not read to its end."""
 
 _EQUAL_SAMPLE = 4096
-"""Keys of a batch, evenly spaced, by which the rows equal to others of the batch are estimated."""
+"""Keys of a batch by which the rows equal to others of the batch are estimated."""
 
 _CHUNK_KEYS = 1 << 20
 _MEMORY_LIMIT = "128MB"
@@ -107,10 +107,15 @@ class KeyFiles:
 
 
 def _estimate_equal(keys: pa.Array | pa.ChunkedArray) -> int:
-    """Estimate how many keys of a batch equal another one; exact for small batches."""
+    """Estimate how many keys of a batch equal another one; exact for small batches.
+
+    One sample is of rows, to find few keys that most rows have, another of keys, to find many keys that a few
+    rows have each.
+    """
     step = max(1, len(keys) // _EQUAL_SAMPLE)
-    sample = keys.take(pa.array(range(0, len(keys), step), pa.int64())).drop_null()
-    return (len(sample) - len(pc.unique(sample))) * step
+    values = keys.drop_null().to_numpy(zero_copy_only=False)
+    samples = values[::step], values[values % np.uint64(step) == 0]
+    return max(len(sample) - len(np.unique(sample)) for sample in samples) * step
 
 
 def match_rows(folder: Path, rules: Rules, mapping: Mapping, keys: KeyFiles, threads: int) -> Path:

@@ -102,6 +102,14 @@ def test_values_that_compose_reads_differently_are_refused(env_file: Path, text:
     assert "hunter" not in str(caught.value)
 
 
+def test_the_line_of_a_refused_value_is_counted_across_empty_lines(env_file: Path) -> None:
+    env_file.write_text("TAXI_THREADS=1\n\n\nPOSTGRES_PASSWORD= # none\n", encoding="utf-8")
+    advice = "line 4: Docker Compose reads POSTGRES_PASSWORD differently; put the comment on a line"
+
+    with pytest.raises(SettingsError, match=advice):
+        load_settings()
+
+
 def test_an_env_file_in_another_encoding_is_named(env_file: Path) -> None:
     env_file.write_text("POSTGRES_PASSWORD=hunter2\n", encoding="utf-16")
     with pytest.raises(

@@ -6,6 +6,7 @@ import calendar
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
@@ -13,6 +14,7 @@ from nyc_taxi import __version__
 from nyc_taxi.errors import TaxiError
 from nyc_taxi.lake.lake import Lake
 from nyc_taxi.lake.layout import report_key
+from nyc_taxi.lake.object_store.gcs.config import GcsConfig
 from nyc_taxi.model.references import MonthFiles
 from nyc_taxi.pipelines.zones import shipped_zones
 from nyc_taxi.reporting.current_months import find_month, path_of
@@ -68,14 +70,20 @@ def write(files: MonthFiles, settings: Settings, path: Path) -> Path:
 def publish(files: MonthFiles, settings: Settings) -> str:
     """Render to where others find the page: into the lake if that is a bucket, else to `default_path`.
 
-    Returns the path or, of GCS, the address for a browser; of S3 the URI. Raises TaxiError.
+    Returns the path, or the URI as `address` has it. Raises TaxiError.
     """
     lake = Lake(settings)
     files = lake.versions.fetch(files)
     if not lake.is_shared:
         return str(write(files, settings, default_path(files, settings)))
     uri = lake.replace_page(report_key(files.service, files.month), render(files, settings))
-    return uri.replace("gs://", "https://storage.cloud.google.com/")
+    return address(uri, settings)
+
+
+def address(uri: str, settings: Settings) -> str:
+    """Return the URI of an object in the lake or, if Google has it, its address for a browser."""
+    is_google = uri.startswith("gs://") and GcsConfig.from_settings(settings).is_google
+    return f"https://storage.cloud.google.com/{quote(uri.removeprefix('gs://'))}" if is_google else uri
 
 
 def default_path(files: MonthFiles, settings: Settings) -> Path:

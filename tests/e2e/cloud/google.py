@@ -82,6 +82,7 @@ class BigQuerySteps:
             environment = {**self.months.environment, "GCS_BUCKET": name}
             folder = self.months.folder / "elsewhere"
             months = Months(self.months.destinations, environment, store, folder, self.months.left)
+            months.running = self.months.running  # which an interruption ends
             messages = months.run("2018-08", "sample:2000:1")
         uploaded = "so the month is uploaded from this machine" in " ".join(messages.split())
         if not uploaded and self.location.upper() != "US":  # which may read from everywhere

@@ -50,12 +50,13 @@ def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.skipif(not ceph.is_installed(), reason=f"Ceph is not installed: {ceph.INSTALL}")
 def test_s3_in_ceph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A real service; version 16 ignores the same preconditions as moto."""
+    """A real service; version 16 ignores the same preconditions as moto, later ones may keep them."""
     use_keys(monkeypatch)
     report = tmp_path / "report.md"
     with ceph.ceph() as url:
-        assert main(["s3", "--endpoint", url, "--parallel", "2", "--report", str(report)]) == 1
-    assert failed(report) == {"preconditions of writes in parts", "preconditions of copies"}
+        code = main(["s3", "--endpoint", url, "--parallel", "2", "--report", str(report)])
+    assert failed(report) <= {"preconditions of writes in parts", "preconditions of copies"}
+    assert code == bool(failed(report))
     assert len(results(report)) == 12
 
 

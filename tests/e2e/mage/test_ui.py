@@ -184,8 +184,12 @@ def test_pages_ask_for_a_login_and_end_with_ctrl_c(environment, request, tmp_pat
 def kernel_of(process: int) -> dict[str, Any] | None:
     """The connection file of the editor's kernel below a process, once it listens."""
     for child in psutil.Process(process).children(recursive=True):
-        if "ipykernel_launcher" in child.cmdline():
-            connection = json.loads(Path(child.cmdline()[-1]).read_text())
+        try:
+            command = child.cmdline()
+        except psutil.NoSuchProcess:
+            continue
+        if "ipykernel_launcher" in command:
+            connection = json.loads(Path(command[-1]).read_text())
             heartbeat = Path(f"{connection['ip']}-{connection['hb_port']}")
             return dict(connection) if connection["transport"] == "tcp" or heartbeat.exists() else None
     return None

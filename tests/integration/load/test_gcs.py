@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -208,6 +209,17 @@ def test_an_upload_is_resumed_where_it_broke_off(
     assert bucket.get_blob(TRIPS).download_as_bytes() == whole
     assert parts(faulty)[part + 1] == 0, "the service was not asked what it has"
     assert sum(parts(faulty)) == len(whole) + lost, "more was sent again than was lost"
+
+
+def test_a_part_is_sent_in_blocks_and_may_be_sent_again() -> None:
+    """A socket's timeout is the time for all bytes that it gets at once."""
+    data = os.urandom(3 * upload.BLOCK_BYTES + 1)
+    part = upload.Blocks(data)
+    assert len(part) == len(data)
+    for _ in range(2):
+        blocks = list(part)
+        assert b"".join(blocks) == data
+        assert max(map(len, blocks)) == upload.BLOCK_BYTES
 
 
 def test_what_the_service_does_not_keep_of_a_part_is_sent_again(cloud: GcsCloud, tmp_path: Path) -> None:

@@ -170,3 +170,14 @@ def test_the_page_in_a_browser(tmp_path: Path, settings: Settings, scheme: str) 
         background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", background))) > 384) == (scheme == "light")
         browser.close()
+
+
+def test_a_report_at_google_has_an_address_for_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "gs://taxi/of us/reports/green-2020-04.html"
+    assert page.address(uri, load_settings()) == uri, "the embedded emulator has it"
+    monkeypatch.setenv("GCS_BUCKET", "taxi")
+    link = "https://storage.cloud.google.com/taxi/of%20us/reports/green-2020-04.html"
+    assert page.address(uri, load_settings()) == link
+    assert page.address("s3://taxi/reports/green-2020-04.html", load_settings()).startswith("s3://")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
+    assert page.address(uri, load_settings()) == uri

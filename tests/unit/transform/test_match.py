@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -295,3 +297,15 @@ def test_rows_that_take_too_much_memory_to_compare_are_refused(
     rows = [{**NINE, "note": f"{number:0400}"} for number in range(5000)]
     with pytest.raises(NotTripData, match=r"green\.csv: too many wide rows are alike to compare them in 2MB"):
         matches(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [np.repeat(np.arange(1, 5462), 12), np.tile(np.arange(1, 6554), 10), np.repeat([7, 9], 32_768)],
+    ids=["twelve in a row", "ten apart", "two keys"],
+)
+def test_equal_rows_of_a_batch_are_estimated(keys: np.ndarray) -> None:
+    mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # hashes are spread like this
+    equal = len(keys) - len(np.unique(keys))
+    assert 0.8 * equal < match._estimate_equal(pa.array(mixed)) < 1.2 * equal
+    assert match._estimate_equal(pa.array(np.unique(mixed))) == 0

@@ -47,6 +47,11 @@ class GcsConfig:
         )
 
     @property
+    def is_google(self) -> bool:
+        """Whether the bucket is at Google, not in an emulator."""
+        return not (self.endpoint or self.embedded)
+
+    @property
     def where(self) -> str:
         """Bucket and prefix, for users."""
         return f"GCS bucket {self.bucket}{'/' if self.prefix else ''}{self.prefix.strip('/')}"

@@ -8,7 +8,7 @@ rest (docs/decisions/0009-resumable-upload.md).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 
 PART_BYTES = 32 << 20
 """Part size, a multiple of 256 KiB. Each part is a request and in memory; most months fit into one."""
+
+BLOCK_BYTES = 256 << 10
+"""Bytes that are sent within the timeout, however long a part takes."""
+
+
+class Blocks:
+    """The bytes of a part, in blocks; may be sent again, as after the renewal of credentials."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return (self._data[start : start + BLOCK_BYTES] for start in range(0, len(self), BLOCK_BYTES))
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,7 @@ class Upload:
         with self.translate_errors():
             response = self.session.put(
                 self.url,
-                data=part,
+                data=Blocks(part) if part else part,
                 headers={"Content-Range": f"bytes {span}"},
                 timeout=timeouts(self.retry),
                 allow_redirects=False,
