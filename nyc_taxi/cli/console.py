@@ -26,18 +26,23 @@ _SYMBOLS = {
 """Symbols for control characters, including those that reverse the direction of text."""
 
 
+def visible(text: str) -> str:
+    """Return the text with symbols in place of control characters."""
+    return text.translate(_SYMBOLS)
+
+
 class SafeConsole(Console):
     """Shows control characters of texts as symbols: those in a source's file could command the terminal."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(text.translate(_SYMBOLS), **options)  # before columns are measured
+        return super().render_str(visible(text), **options)  # before columns are measured
 
     def render(self, *arguments: Any, **options: Any) -> Iterable[Segment]:
         for segment in super().render(*arguments, **options):
             if segment.control:
                 yield segment
             else:
-                yield Segment(segment.text.translate(_SYMBOLS), segment.style)
+                yield Segment(visible(segment.text), segment.style)
 
 
 def output() -> Console:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from nyc_taxi.cli.arguments import ServiceArgument
-from nyc_taxi.cli.console import output
+from nyc_taxi.cli.console import output, visible
 from nyc_taxi.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -60,8 +60,11 @@ def sql(
                 result.write(form, Path(file))
             elif form:
                 result.print(form)
-            elif result.show(rows, output().width):
-                typer.echo("There are more rows: see --rows, --as and --output.", err=True)
+            else:
+                table, has_more = result.table(rows, output().width)
+                typer.echo(visible(table), nl=False)
+                if has_more:
+                    typer.echo("There are more rows: see --rows, --as and --output.", err=True)
     except BrokenPipeError:  # as of `| head`
         os._exit(0)  # an orderly exit would write what is buffered
 

@@ -126,5 +126,3 @@ def let_read(cursor: cursor, dbname: str) -> None:
     cursor.execute(_LET_READ)
     cursor.execute(_KEEP_FROM_WRITING)
     cursor.execute(f"REVOKE TEMPORARY ON DATABASE {dbname} FROM PUBLIC")
-    cursor.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
-    cursor.execute(f"ALTER ROLE {READER} IN DATABASE {dbname} RESET ALL")

@@ -6,6 +6,7 @@ DuckDB reads every result as it is shown or written, so that memory is bounded h
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -53,14 +54,15 @@ class Result:
     folder: Path
     """A temporary folder, in which the connection may write."""
 
-    def show(self, rows: int, width: int) -> bool:
-        """Print the first rows as a table that is at most so many characters wide; whether there are more."""
+    def table(self, rows: int, width: int) -> tuple[str, bool]:
+        """The first rows as a table that is at most so many characters wide, and whether there are more."""
         first = self.connection.sql(f"FROM result LIMIT {rows + 1}").to_arrow_table()
-        with contextlib.closing(duckdb.connect()) as connection:
+        shown = io.StringIO()
+        with contextlib.closing(duckdb.connect()) as connection, contextlib.redirect_stdout(shown):
             duckdb.from_arrow(first.slice(0, rows), connection=connection).show(
                 max_width=width, max_rows=rows
             )
-        return len(first) > rows
+        return shown.getvalue(), len(first) > rows
 
     def arrow(self) -> pa.Table:
         """All rows, in memory."""

@@ -48,7 +48,7 @@ def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert len(results(report)) == 12
 
 
-@pytest.mark.skipif(not ceph.is_installed(), reason=f"Ceph is not installed: {ceph.INSTALL}")
+@pytest.mark.skipif(bool(ceph.missing()), reason=ceph.missing() or "none")
 def test_s3_in_ceph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A real service; version 16 ignores the same preconditions as moto, later ones may keep them."""
     use_keys(monkeypatch)
