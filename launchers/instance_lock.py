@@ -2,7 +2,7 @@
 
 The process that starts it holds a file lock, which the operating system releases when the process ends. Mage
 must not outlive the lock, so a pipe between them ends Mage together with its starter. Airflow's processes
-inherit the lock, and end with their starter too (launchers.airflow.leash).
+inherit the lock, and end with their starter too (launchers.leash).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import fcntl
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,21 +61,6 @@ def end_with_starter() -> None:
     number = os.environ.pop(STARTER_FD, None)
     if number and os.getpgrp() == os.getpid():  # never a group of others
         threading.Thread(target=_watch, args=(int(number),), daemon=True).start()
-
-
-def end_with_parent() -> None:
-    """End this process within a second after its parent.
-
-    A kernel ends by itself only if it is handed over to process 1; on a desktop its new parent is
-    `systemd --user`.
-    """
-    threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
-
-
-def _watch_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def _watch(pipe: int) -> None:

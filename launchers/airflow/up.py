@@ -24,8 +24,8 @@ import httpx
 
 from launchers.airflow import celery
 from launchers.airflow.environment import HOST, USER, exports, keys_in, settings_of, write_secret
-from launchers.airflow.leash import leash
 from launchers.instance_lock import instance_lock
+from launchers.leash import leash
 from launchers.private_files import private_file, private_folder
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.local import postgres

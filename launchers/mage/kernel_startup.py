@@ -9,10 +9,8 @@ import io
 with contextlib.redirect_stdout(io.StringIO()):
     import mage_ai.data_preparation.models.block.block_factory  # noqa: F401
 
-    from launchers.instance_lock import end_with_parent
     from launchers.mage.canonical import patch_metadata
     from launchers.mage.sql_blocks import patch_duckdb_blocks
 
-end_with_parent()
 patch_metadata()  # the kernel saves that a block was run
 patch_duckdb_blocks()

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launchers.airflow.leash import leash
+from launchers.leash import leash
 from launchers.instance_lock import instance_lock
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.settings import PROJECT
@@ -19,7 +19,7 @@ from tests.support.waiting import until
 STARTER = """
 import signal, subprocess, sys, time
 from pathlib import Path
-from launchers.airflow.leash import leash
+from launchers.leash import leash
 from launchers.instance_lock import instance_lock
 
 STUBBORN = '''

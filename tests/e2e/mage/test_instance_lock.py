@@ -34,27 +34,6 @@ os.write(1, f"{os.getpid()}\\n".encode())  # in one piece: both write to the sam
 time.sleep(600)
 """
 
-CHILD = """
-import time
-from launchers.instance_lock import end_with_parent
-end_with_parent()
-print("watching", flush=True)
-time.sleep(600)
-"""
-
-ADOPTING = """
-import ctypes, os, subprocess, sys, time
-PR_SET_CHILD_SUBREAPER = 36  # as systemd --user does: orphans become its children, not those of process 1
-assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
-parent = subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], stdout=subprocess.PIPE, text=True)
-assert parent.stdout.readline() == "watching\\n"
-parent.kill()
-parent.wait()
-orphan, status = os.wait()
-print(os.waitstatus_to_exitcode(status))
-"""
-
 
 def test_a_second_mage_is_refused_with_the_address_of_the_first(tmp_path):
     with (
@@ -109,10 +88,3 @@ def _is_at_work(process):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans over to a chosen process")
-def test_an_orphan_ends_whoever_adopts_it():
-    command = [sys.executable, "-c", ADOPTING, CHILD]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "1\n", done.stderr

@@ -1,4 +1,4 @@
-"""End Airflow's processes when their starter is killed: they would go on without anybody to stop them.
+"""End process groups when their starter is killed: they would go on without anybody to stop them.
 
 A process of its own, `python leash.py`, reads the numbers of process groups from a pipe until the other end
 closes, which the operating system does for a killed starter, and ends the groups. It imports the standard
@@ -15,15 +15,19 @@ import sys
 from collections.abc import Callable, Iterator
 
 
+def start_watcher() -> subprocess.Popen[bytes]:
+    """Start the process that ends the groups written to its standard input, once nobody can write there."""
+    command = [sys.executable, "-IS", __file__]
+    return subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, start_new_session=True)
+
+
 @contextlib.contextmanager
 def leash() -> Iterator[Callable[[int], None]]:
     """Yield a function that puts a process group on the leash; the end of the context lets them go.
 
     The function raises TaxiError if the watching process has ended.
     """
-    watcher = subprocess.Popen(
-        [sys.executable, "-IS", __file__], bufsize=0, stdin=subprocess.PIPE, start_new_session=True
-    )
+    watcher = start_watcher()
     assert watcher.stdin
     pipe = watcher.stdin
 
