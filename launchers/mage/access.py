@@ -127,6 +127,12 @@ def find_session(request: HTTPServerRequest) -> Any:
     return session if session and session.is_valid() else None
 
 
+def has_editor(request: HTTPServerRequest) -> bool:
+    """Return whether the request belongs to the valid session of a user who may edit code."""
+    session = find_session(request)
+    return session is not None and _is_editor(session.user)
+
+
 @safe_db_query  # type: ignore[untyped-decorator]
 def _has_trigger_token(route: Route) -> bool:
     number = route.parameters.get("pipeline_schedule_id", b"")

@@ -4,8 +4,8 @@ The kernels of Mage 0.9.80 accept code on TCP ports without a key: every user of
 Mage's user, and read the output of its blocks. With a key the output would still be readable, as the protocol
 does not authenticate subscribers. So kernels listen on Unix sockets in a private folder.
 
-A kernel, which is in a session of its own, looks for its parent in a thread. It outlived Mage while a block held
-Python's lock, as `re` may do for ever, and so did the processes that a block forked. So a watcher ends its group.
+A kernel looks for its parent in a thread, which does not run while a block holds Python's lock, as `re` may
+do for ever. The processes that a block forks have no such thread. So a watcher ends the kernel's group.
 """
 
 from __future__ import annotations

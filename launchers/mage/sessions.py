@@ -1,4 +1,8 @@
-"""A patch of changes of a password: they end the user's other sessions, which Mage 0.9.80 leaves open."""
+"""Patches of sessions that Mage 0.9.80 leaves open.
+
+A new password ends the user's other sessions. The end of a session, and of the rights of its user, ends open
+WebSockets, which receive the outputs of all users' blocks.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,29 @@ from typing import Any
 from mage_ai.api.resources.UserResource import UserResource
 from mage_ai.orchestration.db import db_connection, safe_db_query
 from mage_ai.orchestration.db.models.oauth import Oauth2AccessToken
+from mage_ai.server.websocket_server import WebSocketServer
+
+from launchers.mage.access import has_editor
 
 _update = UserResource.update
 
 
 def patch_sessions() -> None:
-    """Replace Mage's update of users."""
+    """Replace Mage's update of users, and its outputs to open WebSockets."""
     UserResource.update = update
+    patch_outputs()
+
+
+def patch_outputs() -> None:
+    """Close a WebSocket, instead of writing to it, once its session has ended."""
+    write = WebSocketServer.write_message
+
+    def write_message(client: WebSocketServer, *arguments: Any, **options: Any) -> Any:
+        if has_editor(client.request):
+            return write(client, *arguments, **options)
+        return client.close()
+
+    WebSocketServer.write_message = write_message
 
 
 @safe_db_query  # type: ignore[untyped-decorator]

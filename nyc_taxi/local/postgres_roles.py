@@ -89,7 +89,21 @@ END $$;
 """
 
 _LIMITS = f"""
-ALTER ROLE {READER} RESET ALL;  -- every role may change its own settings and password
+-- the limits of _KEEP_FROM_WRITING hold for one database
+REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
+-- every role may change its own password and settings, also those for one database
+ALTER ROLE {READER} RESET ALL;
+DO $$
+DECLARE
+    change text;
+BEGIN
+    FOR change IN
+        SELECT datname FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
+        WHERE setrole = '{READER}'::regrole
+    LOOP
+        EXECUTE format('ALTER ROLE {READER} IN DATABASE %I RESET ALL', change);
+    END LOOP;
+END $$;
 ALTER ROLE {READER} SET default_transaction_read_only = on;
 ALTER ROLE {READER} SET temp_file_limit = '10GB';  -- of sorts, per connection
 ALTER ROLE {READER} CONNECTION LIMIT 50;  -- of 100; the loader needs a few

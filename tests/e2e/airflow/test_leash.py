@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launchers.leash import leash
 from launchers.instance_lock import instance_lock
+from launchers.leash import leash
 from nyc_taxi.errors import SettingsError, TaxiError
 from nyc_taxi.settings import PROJECT
 from tests.support.waiting import until

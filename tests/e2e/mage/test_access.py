@@ -8,13 +8,17 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.websocket import websocket_connect
 
 from nyc_taxi.model.months import Month, Service
 from nyc_taxi.model.request import LoadRequest
@@ -98,14 +102,8 @@ def server(environment, place) -> Iterator[Any]:
 
 def sender(app: Any) -> Callable[..., list[Any]]:
     """A function that sends requests, one after another, and returns the answers."""
-    from tornado.httpclient import AsyncHTTPClient
-    from tornado.httpserver import HTTPServer
-    from tornado.testing import bind_unused_port
 
-    async def send_all(*requests: Ask) -> list[Any]:
-        listening, port = bind_unused_port()
-        http = HTTPServer(app)
-        http.add_socket(listening)
+    async def send_all(port: int, *requests: Ask) -> list[Any]:
         client = AsyncHTTPClient(force_instance=True)
         answers = []
         for method, path, headers, body in requests:
@@ -120,11 +118,21 @@ def sender(app: Any) -> Callable[..., list[Any]]:
             )
             answers.append(answer)
         client.close()
-        http.stop()
-        await http.close_all_connections()
         return answers
 
-    return lambda *requests: asyncio.run(send_all(*requests))
+    return lambda *requests: asyncio.run(serving(app, send_all, *requests))
+
+
+async def serving(app: Any, use: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Serve while a coroutine uses the server's port."""
+    listening, port = bind_unused_port()
+    http = HTTPServer(app)
+    http.add_socket(listening)
+    try:
+        return await use(port, *arguments)
+    finally:
+        http.stop()
+        await http.close_all_connections()
 
 
 def sign_in(role: str) -> dict[str, str]:
@@ -498,6 +506,36 @@ def test_a_new_password_ends_the_users_other_sessions(server, monkeypatch):
     assert [answer.code for answer in server.send(*look)] == [200, 200, 200]
     server.send(Ask("PUT", path, owner, password))
     assert [answer.code for answer in server.send(*look)] == [200, 401, 401]
+
+
+def test_outputs_of_blocks_end_with_the_session(server, monkeypatch):
+    """An open WebSocket received them after the logout, for as long as it stayed open."""
+    from mage_ai.server.websocket_server import WebSocketServer
+
+    from launchers.mage.access import find_session
+    from launchers.mage.sessions import patch_outputs
+
+    monkeypatch.setattr(WebSocketServer, "write_message", WebSocketServer.write_message)
+    patch_outputs()
+    owner, other = server.sign_in("Owner"), server.sign_in("Owner")
+
+    async def follow(port: int) -> list[str | None]:
+        url = f"ws://127.0.0.1:{port}/websocket/"
+        clients = [await websocket_connect(HTTPRequest(url, headers=each)) for each in (owner, other)]
+        for socket in WebSocketServer.clients:
+            if socket.request.headers["Cookie"] == other["Cookie"]:
+                find_session(socket.request).update(expires=dt.datetime(2020, 1, 1))
+        for _ in range(2):
+            WebSocketServer.send_message(
+                {"msg_id": "1", "data": "output", "execution_metadata": {"block_uuid": "1"}}
+            )
+        received = [await client.read_message() for client in clients]
+        clients[0].close()
+        return received
+
+    received, nothing = asyncio.run(serving(server.app, follow))
+    assert json.loads(received)["data"] == ["output"]
+    assert nothing is None
 
 
 def test_the_token_of_a_trigger_starts_its_runs_and_nothing_else(server):

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg2
@@ -187,10 +188,19 @@ def test_the_loader_owns_the_database_and_the_reader_reads(folder: Path) -> None
             ask(server, refused)
 
 
+@pytest.mark.parametrize("dbname", ["postgres", "template1"])
+def test_only_the_loaders_database_is_open(folder: Path, dbname: str) -> None:
+    """The reader could create large objects and temporary tables in the others."""
+    server = replace(postgres.ensure(folder), dbname=dbname)
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        ask(server, "SELECT 1")
+
+
 def test_what_the_reader_changed_of_itself_is_undone_at_the_next_start(folder: Path) -> None:
     server = postgres.ensure(folder)
     own = "ALTER ROLE taxi_reader PASSWORD 'mine'; ALTER ROLE taxi_reader SET statement_timeout = 1"
-    read(server, f"SET TRANSACTION READ WRITE; {own}")
+    here = "ALTER ROLE taxi_reader IN DATABASE taxi SET statement_timeout = 1"
+    read(server, f"SET TRANSACTION READ WRITE; {own}; {here}")
     postgres.stop(folder)
     assert read(postgres.ensure(folder), "SHOW statement_timeout") == "0"
 
