@@ -7,6 +7,7 @@ read differently are refused (compose-go's dotenv/parser.go, python-dotenv's par
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from pathlib import Path
@@ -17,22 +18,23 @@ from nyc_taxi.errors import SettingsError
 
 _QUOTED = re.compile(r"""'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)\"""", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
+"""A name for both; for Compose, a colon ends a name too."""
 
 
 def load_env_file(path: Path) -> None:
     """Set the file's variables unless already set; raises SettingsError that does not quote the file."""
     try:
-        with path.open(encoding="utf-8") as lines:
-            bindings = list(parse_stream(lines))
+        bindings = list(parse_stream(io.StringIO(_read(path))))
     except FileNotFoundError:
         return
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         raise SettingsError(f"{path}: cannot be read; make it a readable UTF-8 file.") from None
     values: dict[str, str] = {}
     for binding in bindings:
         lines_before = re.match(r"\s*", binding.original.string)[0].count("\n")  # type: ignore[index]
         where = f"{path}: line {binding.original.line + lines_before}"
-        if binding.error:
+        if binding.error or (binding.key and not _NAME.fullmatch(binding.key)):
             raise SettingsError(
                 f"{where} is not NAME=value; correct it, and quote a value with spaces or quotes."
             )
@@ -55,6 +57,14 @@ def load_env_file(path: Path) -> None:
         os.environ.setdefault(name, value)
 
 
+def _read(path: Path) -> str:
+    """Return the text of a file; raises ValueError if it is not one, or has old line ends of Macs."""
+    text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
+    if re.search(r"[\r\0]", text):
+        raise ValueError
+    return text
+
+
 def _has_unclear_comment(text: str, value: str) -> bool:
     """Return whether a comment follows a tab, or no value; Compose wants a value and a space before it.
 
@@ -66,6 +76,8 @@ def _has_unclear_comment(text: str, value: str) -> bool:
 def _is_ambiguous(text: str, value: str) -> bool:
     """Return whether Compose finds other variables or escapes in the text of a value."""
     quoted = _QUOTED.match(text)
+    if re.search(r"[^\S \t\n]", text[quoted.end() :] if quoted else text):
+        return True  # of other white space, each cuts off some
     if quoted is None:
         return "$" in _VARIABLE.sub("", value)
     single, double = quoted.groups()

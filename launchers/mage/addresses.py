@@ -44,7 +44,10 @@ def is_own_origin(request: HTTPServerRequest) -> bool:
     if origin is None:
         return True
     own = {_address(f"//{request.headers.get('Host', '')}"), *map(_address, public_urls())}
-    address = _address(origin)  # empty for "null", which sandboxed pages and files send
+    try:
+        address = _address(origin)  # empty for "null", which sandboxed pages and files send
+    except ValueError:
+        return False
     return address != "" and address in own
 
 

@@ -47,7 +47,11 @@ def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    "line", ["POSTGRES_PASSWORD hunter2", 'POSTGRES_PASSWORD="hunter2', "POSTGRES_PASSWORD='hunter2' 2"]
+    "line",
+    [
+        *("POSTGRES_PASSWORD hunter2", 'POSTGRES_PASSWORD="hunter2', "POSTGRES_PASSWORD='hunter2' 2"),
+        *("POSTGRES_PASSWORD:hunter2", "POSTGRES_PASSWORD:hunter2=2"),
+    ],
 )
 def test_a_line_that_sets_nothing_is_named_without_its_value(env_file: Path, line: str) -> None:
     env_file.write_text(f"# passwords\nTAXI_THREADS=1\n{line}\n", encoding="utf-8")
@@ -93,6 +97,7 @@ def test_values_mean_what_they_mean_for_compose(
             '"\\0hunter2"',
         ),
         *("'hunter\\\\2'", "'hunter\\'2'", "hunter\t#2", " # hunter2", '"a\\\'hunter2"'),
+        *("hunter\u00a0#2", "hunter2\x1c", "\u2003'hunter2'", "\x85hunter2", "hunter\x0b#2"),
     ],
 )
 def test_values_that_compose_reads_differently_are_refused(env_file: Path, text: str) -> None:
@@ -105,13 +110,15 @@ def test_values_that_compose_reads_differently_are_refused(env_file: Path, text:
 def test_the_line_of_a_refused_value_is_counted_across_empty_lines(env_file: Path) -> None:
     env_file.write_text("TAXI_THREADS=1\n\n\nPOSTGRES_PASSWORD= # none\n", encoding="utf-8")
     advice = "line 4: Docker Compose reads POSTGRES_PASSWORD differently; put the comment on a line"
-
     with pytest.raises(SettingsError, match=advice):
         load_settings()
 
 
-def test_an_env_file_in_another_encoding_is_named(env_file: Path) -> None:
-    env_file.write_text("POSTGRES_PASSWORD=hunter2\n", encoding="utf-16")
+@pytest.mark.parametrize(
+    "content", ["P=hunter2\n".encode("utf-16"), b"P=hunter\0002\n", b"# comment\rP=hunter2\n"]
+)
+def test_an_env_file_that_is_not_text_is_named(env_file: Path, content: bytes) -> None:
+    env_file.write_bytes(content)
     with pytest.raises(
         SettingsError, match=r"\.env: cannot be read; make it a readable UTF-8 file"
     ) as caught:

@@ -169,7 +169,9 @@ def test_every_route_asks_for_a_session(server):
             assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
 
 
-@pytest.mark.parametrize("origin", ["http://example.org", "http://127.0.0.1:1", "null", "file://"])
+@pytest.mark.parametrize(
+    "origin", ["http://example.org", "http://127.0.0.1:1", "null", "file://", "http://["]
+)
 def test_every_route_refuses_other_origins(server, origin):
     session = {**server.sign_in("Owner"), "Origin": origin}
     requests = [Ask(method, path, session) for path in paths(server.app) for method in METHODS]
