@@ -32,9 +32,11 @@ def keep_others_out(path: Path) -> None:
 def open_lock(path: Path) -> IO[str]:
     """Open the file of a lock for reading and appending, creating it if necessary.
 
-    It is closed to others: whoever may read a file may also lock it for ever.
+    It is closed to others: whoever may read a file may also lock it for ever. Raises OSError if it is a
+    symbolic link, which would let another user choose a file whose mode and content change.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666 & ~_OTHERS)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o666 & ~_OTHERS)
     keep_others_out(path)
     return os.fdopen(descriptor, "a+")
 
