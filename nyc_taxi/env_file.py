@@ -41,7 +41,7 @@ def load_env_file(path: Path) -> None:
         if binding.key is None or binding.value is None:
             continue
         text = binding.original.string.partition("=")[2].strip(" \t")
-        if _has_unclear_comment(text, binding.value):
+        if _has_unclear_comment(text):
             raise SettingsError(
                 f"{where}: Docker Compose reads {binding.key} differently; put the comment on a line of its"
                 " own, or the value into single quotes if # belongs to it."
@@ -65,12 +65,9 @@ def _read(path: Path) -> str:
     return text
 
 
-def _has_unclear_comment(text: str, value: str) -> bool:
-    """Return whether a comment follows a tab, or no value; Compose wants a value and a space before it.
-
-    `value` is python-dotenv's.
-    """
-    return not _QUOTED.match(text) and ("\t#" in text or (text.startswith("#") and not value))
+def _has_unclear_comment(text: str) -> bool:
+    """Return whether a comment follows a tab, or no value; Compose wants a value and a space before it."""
+    return not _QUOTED.match(text) and ("\t#" in text or text.startswith("#"))
 
 
 def _is_ambiguous(text: str, value: str) -> bool:

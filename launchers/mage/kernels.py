@@ -28,7 +28,7 @@ Its path must be short: a socket's path has at most 103 bytes on macOS.
 
 def patch_kernels() -> None:
     """Start kernels with Unix sockets and random keys, which end with this process and its forks."""
-    from jupyter_client.provisioning import LocalProvisioner
+    from jupyter_client.provisioning.local_provisioner import LocalProvisioner
     from mage_ai.server.kernels import kernel_managers
 
     folder = Path(os.environ.get(RUNTIME_DIR) or tempfile.mkdtemp(prefix="nyc-taxi-kernel-"))
@@ -40,12 +40,13 @@ def patch_kernels() -> None:
 
     launch = LocalProvisioner.launch_kernel
 
-    async def launch_kernel(provisioner: LocalProvisioner, *arguments: Any, **options: Any) -> Any:
-        connection = await launch(provisioner, *arguments, **options)
+    async def launch_kernel(provisioner: LocalProvisioner, cmd: list[str], **options: Any) -> Any:
+        connection = await launch(provisioner, cmd, **options)
+        assert provisioner.pid
         _end_with_this_process(provisioner.pid)
         return connection
 
-    LocalProvisioner.launch_kernel = launch_kernel
+    LocalProvisioner.launch_kernel = launch_kernel  # type: ignore[assignment,method-assign]
 
 
 _watcher = functools.cache(start_watcher)

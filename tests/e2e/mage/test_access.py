@@ -521,7 +521,7 @@ def test_outputs_of_blocks_end_with_the_session(server, monkeypatch):
     patch_outputs()
     owner, other = server.sign_in("Owner"), server.sign_in("Owner")
 
-    async def follow(port: int) -> list[str | None]:
+    async def follow(port: int) -> list[Any]:
         url = f"ws://127.0.0.1:{port}/websocket/"
         clients = [await websocket_connect(HTTPRequest(url, headers=each)) for each in (owner, other)]
         for socket in WebSocketServer.clients:
