@@ -78,7 +78,7 @@ class ParquetReader:
                 unreadable[row] = Unreadable(row, column.name, detail, as_json(_row(block, row)))
             bad_rows |= bad
         for name, own_name in self.mapping.unknown.items():
-            converted[name], bad = _kept(block[own_name], self._unknown_types[name])
+            converted[name], bad = self._keep(block[own_name], name, own_name)
             if bad is not None:
                 for row in np.flatnonzero(bad & ~bad_rows).tolist():
                     detail = f"{own_name} is {_plain(block[own_name][row])!r}, which does not fit a timestamp"
@@ -106,6 +106,16 @@ class ParquetReader:
             kind = block[own[0]].type
             raise SchemaError(
                 f"{self._file}: column {own[0]} has type {kind}, which cannot become {column.type}."
+            ) from None
+
+    def _keep(self, array: pa.Array, name: str, own: str) -> Converted:
+        try:
+            return _kept(array, self._unknown_types[name])
+        # a time zone that does not exist, times in a list that Python does not have, types without a cast
+        except (ValueError, KeyError, OverflowError, NotImplementedError) as error:
+            raise SchemaError(
+                f"{self._file}: column {own} of type {array.type} cannot be read ({first_line(error)});"
+                " remove it."
             ) from None
 
     def _opened(self, texts: Sequence[str] = ()) -> pq.ParquetFile:
@@ -149,8 +159,8 @@ def _row(block: pa.RecordBatch, row: int) -> dict[str, Any]:
 
 
 def _plain(value: pa.Scalar) -> Any:
-    """A Python value; the number that is stored for a time that Python does not have."""
+    """A Python value; of times that Python does not have the number that is stored, or None in a list."""
     try:
         return value.as_py()
-    except (OverflowError, ValueError):
-        return value.value
+    except (OverflowError, ValueError, KeyError):  # KeyError: the time zone does not exist
+        return getattr(value, "value", None)

@@ -239,6 +239,26 @@ def test_a_type_that_can_never_fit_is_refused(
         read(tmp_path, **{name: array})
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([1, 2], pa.timestamp("us", "No/Zone")),
+        pa.array([[1], [2]], pa.list_(pa.timestamp("us", "No/Zone"))),
+        pa.array([[2**62], None], pa.list_(pa.timestamp("us"))),
+        pa.array([{"x": 2**62}, None], pa.struct({"x": pa.timestamp("us")})),
+    ],
+    ids=lambda array: str(array.type),
+)
+@pytest.mark.parametrize("fare", [["1", "2"], ["1", "much"]])
+def test_an_unknown_column_that_cannot_be_read_is_named(
+    tmp_path: Path, array: pa.Array, fare: list[str]
+) -> None:
+    with pytest.raises(
+        SchemaError, match=r"^trips\.parquet: column odd of type .* cannot be read \(.*remove"
+    ):
+        read(tmp_path, odd=array, fare_amount=pa.array(fare))
+
+
 def test_text_that_is_not_utf8_is_refused_by_column(tmp_path: Path) -> None:
     with pytest.raises(
         NotTripData, match=r"^trips\.parquet: column store_and_fwd_flag holds text that is not UTF-8"
