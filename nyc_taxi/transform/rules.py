@@ -212,11 +212,22 @@ def _check_unless(path: Path, rules: list[Rule]) -> None:
                 )
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, a few lines of which stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are refused, write the value instead")
+        return super().compose_node(parent, index)
+
+
 def _entries(path: Path, content: bytes) -> list[Any]:
     try:
-        table = yaml.safe_load(content)
+        table = yaml.load(content, _Loader)
     except yaml.YAMLError as error:
         raise RuleError(f"{path}: is not YAML: {' '.join(str(error).split())}.") from None
+    except RecursionError:
+        raise RuleError(f"{path}: is not YAML: its values are nested too deeply.") from None
     entries = table.get("rules") if isinstance(table, dict) else None
     if not isinstance(entries, list):
         raise RuleError(f"{path}: has no list called rules; to apply no rules, write `rules: []`.")

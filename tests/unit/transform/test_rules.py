@@ -323,7 +323,14 @@ def test_a_file_without_a_list_of_rules_is_refused(tmp_path: Path, text: str) ->
         load_rules(path, Service.GREEN)
 
 
-@pytest.mark.parametrize("content", [b"rules: [", b"\xff\xff", b"a: b: c"])
+BOMB = b"a0: &a0 [x, x, x]\n" + b"".join(
+    b"a%d: &a%d [*a%d, *a%d, *a%d]\n" % (n, n, n - 1, n - 1, n - 1) for n in range(1, 30)
+)
+"""Lists of lists, which have 10^14 entries if they are written out."""
+BOMB += b"rules: *a29\n"
+
+
+@pytest.mark.parametrize("content", [b"rules: [", b"\xff\xff", b"a: b: c", b"[" * 5000, BOMB])
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "rules.yaml"
     path.write_bytes(content)
