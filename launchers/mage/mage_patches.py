@@ -15,11 +15,11 @@ They fix these defects of Mage 0.9.80:
 - Pause and Play on the page *Pipelines* lose limits and start old triggers (launchers.mage.pause).
 - Mage retries blocks after permanent errors (launchers.mage.retries).
 - Files that a page edits get paths of this machine (launchers.mage.canonical).
-- Sessions outlive a change of the password (launchers.mage.sessions).
+- Sessions outlive a change of the password, and WebSockets their session (launchers.mage.sessions).
 - Lists of runs show trigger tokens but not months (launchers.mage.run_labels).
 - Links in notifications need MAGE_PUBLIC_HOST to be one address (launchers.mage.addresses).
 - Idle connections of any client use up the files that the server may open (launchers.mage.connections).
-- The editor's kernel accepts code from every user of the machine (launchers.mage.kernels).
+- The editor's kernel accepts code from every user of the machine, and outlives Mage (launchers.mage.kernels).
 - SQL blocks on DuckDB do not find the data frame of the block above (launchers.mage.sql_blocks).
 """
 

@@ -236,7 +236,7 @@ def test_an_earlier_file_is_loaded_again_by_its_sha256_or_version(
     assert download(f"lake:{old.source.sha256[:8]}").sha256 == old.source.sha256
     assert download(f"lake:{old.version[:8]}").sha256 == old.source.sha256
     with pytest.raises(
-        NotInLake, match=r"no file of green 2020-04 whose SHA-256 begins with 0123, only \w{12}, \w{12}\."
+        NotInLake, match=r"no file of green 2020-04 whose SHA-256 begins with 0123, only \w{12}, \w{12}:"
     ):
         download("lake:0123")
     with pytest.raises(SettingsError, match="'lake:latest' is not known: write lake"):
