@@ -93,7 +93,8 @@ def _workspace(settings: Settings) -> str:
         probe.unlink()
     except OSError as error:
         raise TaxiError(f"{folder} cannot be written to ({error.strerror}); set TAXI_WORKSPACE.") from None
-    if folder.stat().st_mode & stat.S_IWOTH:
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:  # in a sticky folder, others only add files
         raise TaxiError(
             f"others may replace files in {folder}: run `chmod o-w` on it, or set TAXI_WORKSPACE to a folder "
             "of your own."
