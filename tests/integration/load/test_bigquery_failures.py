@@ -213,8 +213,8 @@ def test_a_dataset_that_would_delete_months_is_refused(
     httpserver.expect_request(DATASET).respond_with_response(answer)
     empty = Response("{}", content_type="application/json")
     httpserver.expect_request(f"{DATASET}/tables", method="GET").respond_with_response(empty)
-    missing = refusal(404, "notFound", "Not found: Table project:taxi.zones")
-    httpserver.expect_request(f"{DATASET}/tables/zones", method="GET").respond_with_response(missing)
+    table_not_found = refusal(404, "notFound", "Not found: Table project:taxi.zones")
+    httpserver.expect_request(f"{DATASET}/tables/zones", method="GET").respond_with_response(table_not_found)
     destination = at(httpserver)
     for creates_tables in (
         lambda: create_tables(destination.engine.connection),
