@@ -7,7 +7,7 @@ TLC publishes about two months late and sometimes republishes. A scheduled run t
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -68,10 +68,22 @@ def pending_months(
     A month deleted from a destination on purpose is not pending there. Reads each ledger once and
     makes one HEAD request (or stat) per month. Raises SettingsError, SourceUnreachable and DestinationError.
     """
+    ledgers = read_ledgers(destinations, settings, deletions=True)
+    yield from compare_ledgers(services, first, last, source, ledgers, settings)
+
+
+def compare_ledgers(
+    services: Iterable[Service],
+    first: Month,
+    last: Month,
+    source: str,
+    ledgers: Mapping[str, Iterable[LedgerEntry]],
+    settings: Settings,
+) -> Iterator[PendingMonth]:
+    """Yield the pending months, as `pending_months`, of ledgers that were read with their deletions."""
     publications, lake = resolve(source, settings), Lake(settings)
-    ledgers = {
-        name: {(entry.service, entry.month): entry for entry in entries}
-        for name, entries in read_ledgers(destinations, settings, deletions=True).items()
+    rows = {
+        name: {(entry.service, entry.month): entry for entry in entries} for name, entries in ledgers.items()
     }
     for service in services:
         for month in month_range(max(first, service.first_month), last):
@@ -80,7 +92,7 @@ def pending_months(
                 continue
             reasons = [
                 reason
-                for name, ledger in ledgers.items()
+                for name, ledger in rows.items()
                 if (reason := _reason(name, ledger.get((service, month)), published, lake, settings))
             ]
             if reasons:

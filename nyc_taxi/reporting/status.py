@@ -13,7 +13,7 @@ from nyc_taxi.load.ledgers import read_ledgers
 from nyc_taxi.load.registry import open_destination
 from nyc_taxi.model.ledger import LedgerEntry
 from nyc_taxi.model.months import Month, Service, expected_last
-from nyc_taxi.pipelines.pending import is_outdated, pending_months
+from nyc_taxi.pipelines.pending import compare_ledgers, is_outdated
 from nyc_taxi.settings import Settings
 
 
@@ -63,7 +63,7 @@ def collect(
             status.marks.append("loaded with other rules or another transform: run it again")
     try:
         if source:
-            _compare(statuses, source, [*ledgers], settings)
+            _compare(statuses, source, ledgers, settings)
     except (SourceError, DestinationError) as error:
         errors.append(error)
     if unanswered is not None:
@@ -76,14 +76,14 @@ def collect(
 def _compare(
     statuses: dict[tuple[Service, Month], MonthStatus],
     source: str,
-    destinations: list[str],
+    ledgers: dict[str, list[LedgerEntry]],
     settings: Settings,
 ) -> None:
     """Mark months that the source publishes and that are missing or held in an earlier version."""
     last = expected_last(dt.datetime.now(dt.UTC).date())
     for service in {service for service, _ in statuses}:
         first = min(month for known, month in statuses if known == service)
-        for pending in pending_months([service], first, last, source, destinations, settings):
+        for pending in compare_ledgers([service], first, last, source, ledgers, settings):
             status = statuses.setdefault((service, pending.month), MonthStatus(service, pending.month))
             if not status.held and not status.deleted:
                 status.marks.append("missing: published but not loaded")
